@@ -1,0 +1,36 @@
+/* Files: whole reads with limits, and outputs that appear whole or not at all. */
+#ifndef CNNC_FS_H
+#define CNNC_FS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Reads a regular file (or stdin for "-") into malloc'ed, NUL-terminated memory. NULL on failure
+ * with *err set to a message that lives until the next call (strerror text, "is a directory",
+ * "larger than N bytes", "not a regular file"). */
+char *fs_read(const char *path, size_t limit, size_t *len, const char **err);
+
+/* A read-only mapping of a regular file; data NULL on failure with *err set. len may be 0. */
+typedef struct FsMap {
+    const unsigned char *data;
+    size_t len;
+} FsMap;
+FsMap fs_map(const char *path, const char **err);
+void fs_unmap(FsMap *m);
+
+/* An output under construction: written to a temporary file beside `path`, flushed, fsynced and
+ * renamed by fs_commit; removed by fs_abandon. "-" is stdout. */
+typedef struct FsOut {
+    FILE *f;
+    char *path, *tmp; /* tmp NULL for stdout and for special files such as /dev/null */
+} FsOut;
+bool fs_open_out(FsOut *o, const char *path, const char **err);
+bool fs_commit(FsOut *o, const char **err);
+void fs_abandon(FsOut *o);
+/* One-call form; exec sets the x bits (subject to umask). */
+bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err);
+
+/* Runs argv[0] (found on PATH) with posix_spawnp, no shell. Returns its exit status, or -1 with
+ * *err set. stderr of the child goes to ours. */
+int fs_spawn(const char *const *argv, const char **err);
+#endif

@@ -1,0 +1,34 @@
+/* The reference implementation of every operator in double: plain loops, the meaning of the
+ * language, and what CPU and CUDA code is compared with. Needs no weights file format: values are
+ * asked for by parameter name. */
+#ifndef CNNC_REF_H
+#define CNNC_REF_H
+#include "analysis/params.h"
+#include "analysis/shape.h"
+
+typedef struct RefTensor {
+    Shape shape;
+    double *data; /* [n][c][h][w], malloc'ed */
+} RefTensor;
+
+/* Float data of a parameter by full name, NULL when missing. */
+typedef const float *(*RefParam)(void *ctx, const char *full_name, const ParamSpec *spec);
+
+typedef struct RefRun {
+    const Graph *g;
+    const Shape *shape;
+    RefParam param;
+    void *param_ctx;
+    int64_t batch;
+    /* called after every node, for progress and comparison; may be NULL; return false stops */
+    bool (*after)(void *ctx, NodeId n, const RefTensor *value);
+    void *after_ctx;
+} RefRun;
+
+/* Runs the graph on inputs (one array per graph input, [n][c][h][w] float) and writes one malloc'ed
+ * double array per graph output. Frees intermediates as soon as they are dead. false with *err. */
+bool ref_run(const RefRun *r, const float *const *inputs, double **outputs, const char **err);
+/* One operator on given inputs; params in params_of order. out is allocated by the callee. */
+bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
+            const float *const *params, int64_t batch, RefTensor *out);
+#endif

@@ -3,16 +3,13 @@
  * asked for by parameter name. */
 #ifndef CNNC_REF_H
 #define CNNC_REF_H
-#include "analysis/params.h"
+#include "analysis/param_source.h"
 #include "analysis/shape.h"
 
 typedef struct RefTensor {
     Shape shape;
     double *data; /* [n][c][h][w], malloc'ed */
 } RefTensor;
-
-/* Float data of a parameter by full name, NULL when missing. */
-typedef const float *(*RefParam)(void *ctx, const char *full_name, const ParamSpec *spec);
 
 typedef struct RefRun {
     const Graph *g;

@@ -1,0 +1,50 @@
+/* The code generator's one door. It lives in a shared object of its own (libcnnc_codegen.so), opened
+ * only by commands that generate code, so that checking starts in milliseconds. Nothing else of
+ * cnnc links LLVM. Returns status and messages; never longjmps, never exits. */
+#ifndef CNNC_CODEGEN_H
+#define CNNC_CODEGEN_H
+#include "plan/plan.h"
+
+enum { CODEGEN_ABI = 1 };
+
+typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
+
+typedef struct EmitOptions {
+    const char *prefix;     /* C identifier: exported symbols are <prefix>_... */
+    const char *net_name;
+    int max_batch;
+    const char *weights_file; /* packed blob to embed (.incbin); NULL = weights come at create */
+    int jobs;               /* threads for kernel compilation; 0 = number of processors */
+    void (*progress)(void *ctx, int done, int total); /* may be NULL */
+    void *progress_ctx;
+} EmitOptions;
+
+/* A malloc'ed artefact. Objects may come in several pieces (kernels are compiled in parallel). */
+typedef struct EmitPiece {
+    char *data;
+    size_t len;
+} EmitPiece;
+typedef struct EmitResult {
+    EmitPiece *pieces;
+    int count;
+} EmitResult;
+
+typedef struct Loaded Loaded; /* code loaded into this process */
+
+typedef struct CodegenApi {
+    int abi;
+    const char *llvm_version;
+    /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3". */
+    bool (*target)(const char *cpu, Target *out, char *err, size_t err_len);
+    bool (*emit)(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
+                 size_t err_len);
+    void (*emit_free)(EmitResult *r);
+    /* Compiles and links into the running process; *model is a const CnnrtModel (cnnrt.h). */
+    Loaded *(*load)(const Plan *p, const EmitOptions *o, const void **model, char *err,
+                    size_t err_len);
+    void (*unload)(Loaded *l);
+} CodegenApi;
+
+/* Exported by the shared object as "cnnc_codegen_entry". */
+typedef const CodegenApi *CodegenEntry(void);
+#endif

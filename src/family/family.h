@@ -1,0 +1,117 @@
+/* What the planner and the emitters agree on: a kernel's description, its tile, its units of work
+ * and how its weights are packed. Knows no LLVM. */
+#ifndef CNNC_FAMILY_H
+#define CNNC_FAMILY_H
+#include "expr/expr.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum Family {
+#define FAMILY(ID, NAME, DOC) FAM_##ID,
+#include "family/family.def"
+    FAM_COUNT
+} Family;
+extern const char *const family_name[FAM_COUNT];
+
+/* The machine code is made for. Filled by the code generator (codegen_target). */
+typedef struct Target {
+    char triple[128], cpu[64];
+    char features[4096]; /* LLVM feature string */
+    int vl;              /* float lanes of a vector: 4, 8, 16 */
+    int regs;            /* vector registers: 16 or 32 */
+    int64_t l1, l2;      /* bytes of data cache per core */
+} Target;
+
+/* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl], lanes past C hold anything finite on input to
+ * contractions (their weights are zero) and must not enter sums over channels. */
+typedef enum Layout { LAYOUT_PLANAR, LAYOUT_BLOCKED } Layout;
+typedef struct MapDesc {
+    Layout layout;
+    int64_t c, h, w;
+} MapDesc;
+int64_t map_blocks(MapDesc m, int vl);   /* ceil(c / vl) */
+int64_t map_floats(MapDesc m, int vl);   /* floats of one image incl. padding lanes */
+
+/* How the k-th extra operand of a kernel is read by its expression. */
+typedef enum ArgKind {
+    KARG_MAP,     /* same shape and layout as the output, element by element */
+    KARG_CHANNEL, /* one float per (padded) channel, from the weights */
+    KARG_GATE,    /* one float per channel of the current image: a C x 1 x 1 map, BLOCKED */
+} ArgKind;
+enum { KERNEL_MAX_EXTRA = 8 };
+
+typedef enum PoolKind { POOL_MAX, POOL_AVG, POOL_AVG_INCLUDE_PAD, POOL_ADAPTIVE_AVG } PoolKind;
+typedef enum CopyKind {
+    COPY_LAYOUT,   /* same logical map, other layout */
+    COPY_CHANNELS, /* in's channels [src_c, src_c + n) to out's [dst_c, ...): concat and slice */
+    COPY_BORDER,   /* out(y, x) = in(y - top, x - left) or 0: zeropad (top, left > 0), crop (< 0) */
+    COPY_NEAREST, COPY_BILINEAR, /* upsample by (by_h, by_w) */
+    COPY_SPACE_TO_DEPTH,         /* by_h, torch pixel_unshuffle order */
+    COPY_SHUFFLE,                /* channel shuffle, groups */
+} CopyKind;
+
+typedef struct Tile {
+    int ocv;   /* output-channel vectors per register tile */
+    int px;    /* most pixels per register tile */
+    int rb;    /* rows (or, flat, pixels) per unit block */
+    int kc;    /* input-channel blocks per chunk of the reduction; 0 = all at once */
+    bool flat; /* 1x1 stride 1: h*w is one row */
+    bool split_oc; /* units are output-channel tiles (all rows inside); else row blocks (all
+                      channels inside) */
+    bool prefetch;
+} Tile;
+
+/* One kernel: everything its code depends on. Two steps with equal keys share code. */
+typedef struct Kernel {
+    Family family;
+    MapDesc in, out;
+    int64_t kh, kw, sh, sw, dh, dw; /* window, stride, dilation */
+    int64_t pt, pl;                 /* padding above and to the left; the rest follows from sizes */
+    int64_t groups;                 /* CONV: as declared; packed block-diagonally unless the groups
+                                       are whole vectors */
+    PoolKind pool;
+    CopyKind copy;
+    int64_t src_c, dst_c, count_c;  /* COPY_CHANNELS */
+    int64_t by_h, by_w;             /* upsampling, space_to_depth */
+    int64_t lrn_size;
+    double eps, alpha, beta, bias_k; /* LN eps; LRN alpha, beta, k */
+    bool has_bias;                  /* accumulators start from args[3] */
+    /* epilogue: value stored = root(arg 0 = the family's result, arg i = extra operand i-1).
+     * root 0 = store arg 0. ELEM: arg 0 is args[1]'s element. */
+    const ExprPool *pool_expr;
+    ExprId root;
+    /* CONV only: input element is replaced by input * gate (operand `gate_arg`, 0-based extra, -1 =
+     * none) before use; 1x1 stride 1 only. Not an argument of root. */
+    int gate_arg;
+    int extra_count;
+    ArgKind extra[KERNEL_MAX_EXTRA];
+    Tile tile;
+} Kernel;
+
+/* Calling convention: void k(float *const *args, int64_t begin, int64_t end), units [begin, end) of
+ * one image. args[0] out, [1] in, [2] packed weights, [3] bias, [4 + i] extra operand i,
+ * [KERNEL_ARG_SCRATCH] the thread's scratch. Absent ones are NULL. A MAP operand may be the very
+ * buffer of the output (element by element in place); others never alias it. */
+enum { KERNEL_ARG_OUT, KERNEL_ARG_IN, KERNEL_ARG_W, KERNEL_ARG_BIAS, KERNEL_ARG_EXTRA,
+       KERNEL_ARG_SCRATCH = KERNEL_ARG_EXTRA + KERNEL_MAX_EXTRA, KERNEL_ARGS };
+
+/* Independent units of work of one image; splitting [0, units) anywhere gives the same bits. */
+int64_t family_units(const Kernel *k, const Target *t);
+/* Floats of per-thread scratch the kernel needs. */
+int64_t family_scratch(const Kernel *k, const Target *t);
+/* Chooses the tile by the rules of docs/kernels.md. */
+void family_choose_tile(Kernel *k, const Target *t);
+/* Floats of packed weights (and of the bias vector: padded channels). */
+int64_t family_weight_floats(const Kernel *k, const Target *t);
+int64_t family_bias_floats(const Kernel *k, const Target *t);
+/* Position, in the packed weights, of weight (o, i, y, x); i within the group for depthwise (0).
+ *   CONV   [oc tile][ic block][kh][kw][ic lane][ocv][oc lane]; a planar input has ic lane = 1 and
+ *          ic block = channel. The last oc tile may be narrower: it has min(ocv, what is left).
+ *   DEPTHWISE [c block][kh][kw][lane]
+ *   DENSE  [o block][input float in its physical order][o lane]
+ * Padding positions hold zero. */
+int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
+                            int64_t x);
+/* Canonical text of everything the code depends on. */
+void family_key(const Kernel *k, const Target *t, Buf *out);
+#endif

@@ -1,0 +1,76 @@
+/* The plan: layouts, kernels, buffers and the order of launches. The only place that knows both the
+ * graph and the families. */
+#ifndef CNNC_PLAN_H
+#define CNNC_PLAN_H
+#include "family/family.h"
+#include "analysis/param_source.h"
+#include "transform/fuse.h"
+
+typedef enum Space { SPACE_NONE, SPACE_INPUT, SPACE_OUTPUT, SPACE_ARENA, SPACE_WEIGHTS } Space;
+
+typedef struct PlanTensor {
+    NodeId node;
+    MapDesc map;
+    Space space;
+    uint32_t index;  /* which graph input or output */
+    int64_t floats;  /* of one image */
+    int64_t offset;  /* ARENA: floats from the start, per image of the batch (see plan_arena) */
+    uint32_t first_step, last_step;
+} PlanTensor;
+
+typedef struct PlanOperand {
+    Space space;
+    uint32_t tensor; /* index + 1 in Plan.tensors; 0 for WEIGHTS and NONE */
+    int64_t offset;  /* WEIGHTS: floats from the start of the blob */
+} PlanOperand;
+
+typedef struct PlanStep {
+    uint32_t kernel;
+    PlanOperand args[KERNEL_ARGS];
+    int64_t units;
+    uint32_t group;   /* index in Fusion.groups, UINT32_MAX for inserted copies */
+    const char *name; /* instance path of its result, for profiles */
+    int64_t macs;
+} PlanStep;
+
+typedef struct PlanKernel {
+    Kernel k;
+    const char *key;
+    uint32_t uses;
+} PlanKernel;
+
+/* How one region of the weight blob is filled. */
+typedef enum PackKind { PACK_WEIGHTS, PACK_BIAS, PACK_CHANNEL } PackKind;
+typedef struct PackJob {
+    PackKind kind;
+    NodeId node;      /* whose parameters */
+    NodeId fold_bn;
+    ChannelFill fill; /* PACK_CHANNEL */
+    uint32_t kernel;
+    MapDesc in;       /* physical order of the input: dense weights are permuted to it */
+    int64_t offset, floats;
+} PackJob;
+
+typedef struct Plan {
+    Arena *arena;
+    const Analysis *an;
+    const Fusion *fusion;
+    Target target;
+    VEC(PlanTensor) tensors;
+    VEC(PlanKernel) kernels; /* distinct */
+    VEC(PlanStep) steps;
+    VEC(PackJob) packs;
+    int64_t arena_floats;   /* per image: the buffer of tensor t for batch b starts at offset * b */
+    int64_t weight_floats;
+    int64_t scratch_floats; /* per thread */
+    int64_t live_peak;      /* floats: largest live set, the bound arena_floats is held against */
+} Plan;
+
+/* NULL on success or a message (limits). */
+const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
+const char *plan_verify(const Plan *p);
+void plan_print(const Plan *p, Buf *out);
+/* Fills the blob (weight_floats, zeroed by the callee) from parameters asked for by full name. NULL
+ * or the full name of the first missing parameter. */
+const char *plan_pack(const Plan *p, RefParam param, void *ctx, float *blob);
+#endif

@@ -1,0 +1,40 @@
+/* Fusion: the graph's nodes grouped around anchors (a contraction, pooling, ... or a bare
+ * elementwise expression). The graph itself is not changed.
+ * needs: shapes; keeps: everything; breaks: nothing. */
+#ifndef CNNC_FUSE_H
+#define CNNC_FUSE_H
+#include "analysis/analysis.h"
+#include "expr/expr.h"
+
+typedef enum OperandKind { OPERAND_MAP, OPERAND_GATE, OPERAND_CHANNEL } OperandKind;
+/* What a CHANNEL operand holds; computed when weights are packed. */
+typedef enum ChannelFill { FILL_BN_SCALE, FILL_BN_SHIFT, FILL_LN_WEIGHT, FILL_LN_BIAS, FILL_GAMMA } ChannelFill;
+typedef struct FuseOperand {
+    OperandKind kind;
+    NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: the node whose params fill it */
+    ChannelFill fill;
+} FuseOperand;
+
+typedef struct FuseGroup {
+    NodeId anchor;     /* node whose family computes arg 0; NODE_NONE for a pure ELEM group */
+    NodeId result;     /* node whose value is stored */
+    NodeId in;         /* main input (alias-resolved); ELEM: arg 0 */
+    NodeId fold_bn;    /* conv/dense/convt: batch norm folded into weights and bias; or NONE */
+    NodeId gate;       /* 1x1 conv: tensor whose channels multiply the input; or NONE */
+    ExprId root;       /* over arg 0 and operands 1.. */
+    VEC(FuseOperand) operands;
+} FuseGroup;
+
+typedef struct Fusion {
+    Arena *arena;
+    const Graph *g;
+    ExprPool exprs;
+    NodeId *alias;      /* by node: the node whose value it is (dropout -> its input, ...) */
+    VEC(FuseGroup) groups; /* in execution order */
+    uint32_t *group_of; /* by node: index + 1 of the group that stores it, 0 = not stored */
+} Fusion;
+
+void fuse_run(Fusion *f, Arena *a, const Analysis *an);
+const char *fuse_verify(const Fusion *f);
+void fuse_print(const Fusion *f, Buf *out);
+#endif

@@ -1,0 +1,249 @@
+/* Running a model: the context walks the constant step table with a team of threads. */
+#define _GNU_SOURCE
+#include "cnnrt.h"
+#include "pool.h"
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ALIGN = 64, MAX_THREADS = 1024, FLOATS_PER_LINE = ALIGN / (int)sizeof(float) };
+
+struct CnnrtContext {
+    const CnnrtModel *model;
+    const float *weights;
+    float *workspace;
+    size_t workspace_len;
+    bool own_workspace;
+    Pool *pool;
+    atomic_flag busy;
+    /* the run in progress */
+    int batch;
+    const float *const *in;
+    float *const *out;
+    double *seconds;
+};
+
+static int64_t round_line(int64_t floats)
+{
+    return (floats + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
+}
+
+size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
+{
+    if (m == NULL || batch < 1 || batch > m->max_batch || threads < 0 || threads > MAX_THREADS)
+        return 0;
+    if (threads == 0)
+        threads = pool_default_threads();
+    int64_t floats, scratch;
+    if (__builtin_mul_overflow(round_line(m->arena_floats), (int64_t)batch, &floats) ||
+        __builtin_mul_overflow(round_line(m->scratch_floats), (int64_t)threads, &scratch) ||
+        __builtin_add_overflow(floats, scratch, &floats) || floats > INT64_MAX / 8)
+        return 0;
+    return (size_t)floats * sizeof(float) + ALIGN;
+}
+
+/* The levels of the x86-64 psABI; code for this very machine carries the level it needs. */
+static bool cpu_suffices(const char *need)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    static const char prefix[] = "x86-64-v";
+    if (need == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof prefix - 1; i++)
+        if (need[i] != prefix[i])
+            return true;
+    __builtin_cpu_init();
+    switch (need[sizeof prefix - 1]) {
+    case '2':
+        return __builtin_cpu_supports("sse4.2") != 0;
+    case '3':
+        return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case '4':
+        return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+               __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+    default:
+        return true;
+    }
+#else
+    (void)need;
+    return true;
+#endif
+}
+
+static int check_model(const CnnrtModel *m, const float *weights, int threads)
+{
+    if (m == NULL || threads < 0 || threads > MAX_THREADS)
+        return CNNRT_BAD_ARGUMENT;
+    if (m->abi != CNNRT_ABI_VERSION)
+        return CNNRT_BAD_MODEL;
+    if (!cpu_suffices(m->cpu))
+        return CNNRT_CPU;
+    if (m->weight_floats > 0 && weights == NULL && m->weights == NULL)
+        return CNNRT_NO_WEIGHTS;
+    if (weights != NULL && (uintptr_t)weights % ALIGN != 0)
+        return CNNRT_BAD_ARGUMENT;
+    return CNNRT_OK;
+}
+
+int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, int threads,
+                 void *workspace, size_t workspace_len)
+{
+    if (out == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    *out = NULL;
+    int status = check_model(m, weights, threads);
+    if (status != CNNRT_OK)
+        return status;
+    if (threads == 0)
+        threads = pool_default_threads();
+    if (workspace != NULL && ((uintptr_t)workspace % ALIGN != 0 ||
+                              workspace_len < cnnrt_workspace_size(m, 1, threads)))
+        return CNNRT_BAD_ARGUMENT;
+    CnnrtContext *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return CNNRT_NO_MEMORY;
+    c->model = m;
+    c->weights = weights != NULL ? weights : m->weights;
+    c->workspace = workspace;
+    c->workspace_len = workspace_len;
+    atomic_flag_clear(&c->busy);
+    if (workspace == NULL) {
+        size_t len = cnnrt_workspace_size(m, m->max_batch, threads);
+        c->workspace_len = len;
+        c->own_workspace = true;
+        if (len == 0 || posix_memalign((void **)&c->workspace, ALIGN, len) != 0) {
+            free(c);
+            return CNNRT_NO_MEMORY;
+        }
+    }
+    c->pool = pool_new(threads);
+    if (c->pool == NULL) {
+        cnnrt_destroy(c);
+        return CNNRT_NO_THREADS;
+    }
+    *out = c;
+    return CNNRT_OK;
+}
+
+void cnnrt_destroy(CnnrtContext *c)
+{
+    if (c == NULL)
+        return;
+    pool_free(c->pool);
+    if (c->own_workspace)
+        free(c->workspace);
+    free(c);
+}
+
+int cnnrt_threads(const CnnrtContext *c)
+{
+    return c == NULL ? 0 : pool_threads(c->pool);
+}
+
+static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t image, int thread)
+{
+    const CnnrtModel *m = c->model;
+    switch (o->space) {
+    case CNNRT_INPUT: /* kernels only read their inputs */
+        return (float *)(uintptr_t)(c->in[o->index] + image * o->stride + o->offset);
+    case CNNRT_OUTPUT:
+        return c->out[o->index] + image * o->stride + o->offset;
+    case CNNRT_ARENA:
+        return c->workspace + o->offset * c->batch + image * o->stride;
+    case CNNRT_WEIGHTS:
+        return (float *)(uintptr_t)(c->weights + o->offset);
+    case CNNRT_SCRATCH:
+        return c->workspace + round_line(m->arena_floats) * c->batch +
+               round_line(m->scratch_floats) * thread;
+    default:
+        return NULL;
+    }
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Units of all images form one line that is cut into equal parts, so that a batch is split by images
+ * first and a single image by its units. */
+static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int threads)
+{
+    int64_t total = s->units * c->batch;
+    int64_t at = total * thread / threads, end = total * (thread + 1) / threads;
+    while (at < end) {
+        int64_t image = at / s->units, first = at - image * s->units;
+        int64_t last = end - image * s->units < s->units ? end - image * s->units : s->units;
+        float *args[CNNRT_KERNEL_ARGS];
+        for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
+            args[i] = operand(c, &s->args[i], image, thread);
+        s->kernel(args, first, last);
+        at = image * s->units + last;
+    }
+}
+
+static void run_thread(void *arg, int thread)
+{
+    CnnrtContext *c = arg;
+    int threads = pool_threads(c->pool);
+    double before = c->seconds != NULL && thread == 0 ? seconds_now() : 0;
+    for (int64_t i = 0; i < c->model->step_count; i++) {
+        run_step(c, &c->model->steps[i], thread, threads);
+        pool_barrier(c->pool);
+        if (c->seconds != NULL && thread == 0) {
+            double now = seconds_now();
+            c->seconds[i] += now - before;
+            before = now;
+        }
+    }
+}
+
+int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
+                  double *step_seconds)
+{
+    if (c == NULL || in == NULL || out == NULL || batch < 1 || batch > c->model->max_batch ||
+        c->workspace_len < cnnrt_workspace_size(c->model, batch, pool_threads(c->pool)))
+        return CNNRT_BAD_ARGUMENT;
+    for (int64_t i = 0; i < c->model->input_count; i++)
+        if (in[i] == NULL)
+            return CNNRT_BAD_ARGUMENT;
+    for (int64_t i = 0; i < c->model->output_count; i++)
+        if (out[i] == NULL)
+            return CNNRT_BAD_ARGUMENT;
+    if (atomic_flag_test_and_set(&c->busy))
+        return CNNRT_BUSY;
+    c->batch = batch;
+    c->in = in;
+    c->out = out;
+    c->seconds = step_seconds;
+    pool_run(c->pool, run_thread, c);
+    atomic_flag_clear(&c->busy);
+    return CNNRT_OK;
+}
+
+int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)
+{
+    return cnnrt_profile(c, batch, in, out, NULL);
+}
+
+const char *cnnrt_strerror(int status)
+{
+    static const char *const text[] = {
+        [CNNRT_OK] = "no error",
+        [CNNRT_BAD_ARGUMENT] = "bad argument: a NULL pointer, a batch out of range, or a workspace "
+                               "that is short or not aligned to 64 bytes",
+        [CNNRT_NO_MEMORY] = "out of memory",
+        [CNNRT_NO_THREADS] = "threads could not be started",
+        [CNNRT_BAD_MODEL] = "the model was built for another version of cnnrt",
+        [CNNRT_NO_WEIGHTS] = "the model has no embedded weights and none were given",
+        [CNNRT_BUSY] = "the context is already running",
+        [CNNRT_CPU] = "this processor lacks instructions that the model was compiled for",
+    };
+    if (status < 0 || (size_t)status >= sizeof text / sizeof text[0])
+        return "unknown status";
+    return text[status];
+}

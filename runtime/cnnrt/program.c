@@ -1,0 +1,244 @@
+/* The main program of an executable built by cnnc: NumPy arrays in, NumPy arrays and a table out.
+ * Linked only into executables; the linker binds cnnrt_program_model to the model. */
+#define _GNU_SOURCE
+#include "cnnrt.h"
+#include "npy.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const CnnrtModel *cnnrt_program_model(void);
+
+enum { EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, EXIT_FILE, EXIT_MEMORY };
+
+typedef struct Options {
+    int threads, top;
+    const char *output;
+} Options;
+
+static int64_t tensor_count(const CnnrtTensor *t)
+{
+    return t->c * t->h * t->w;
+}
+
+static void usage(FILE *f, const char *self, const CnnrtModel *m)
+{
+    fprintf(f,
+            "usage: %s [--threads N] [--top K] [--output OUT.npy] INPUT.npy...\n"
+            "Runs the network %s on float arrays of shape [n]",
+            self, m->name);
+    fprintf(f, "[%lld][%lld][%lld] with n up to %d.\n", (long long)m->inputs[0].c,
+            (long long)m->inputs[0].h, (long long)m->inputs[0].w, (int)m->max_batch);
+    fprintf(f, "One array per network input (%lld). --output writes the last output.\n",
+            (long long)m->input_count);
+}
+
+/* The whole file in memory; NULL with a message printed. */
+static unsigned char *read_file(const char *path, size_t *len)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    unsigned char *data = NULL;
+    size_t used = 0, cap = 0;
+    struct stat st;
+    if (f == NULL || (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode))) {
+        fprintf(stderr, "%s: %s\n", path, f == NULL ? strerror(errno) : "is a directory");
+        if (f != NULL && f != stdin)
+            fclose(f);
+        return NULL;
+    }
+    for (;;) {
+        if (used == cap) {
+            size_t grown = cap == 0 ? 1 << 16 : cap * 2;
+            unsigned char *p = grown > (size_t)1 << 36 ? NULL : realloc(data, grown);
+            if (p == NULL) {
+                fprintf(stderr, "%s: out of memory\n", path);
+                break;
+            }
+            data = p;
+            cap = grown;
+        }
+        size_t got = fread(data + used, 1, cap - used, f);
+        used += got;
+        if (got == 0) {
+            if (!ferror(f)) {
+                if (f != stdin)
+                    fclose(f);
+                *len = used;
+                return data;
+            }
+            fprintf(stderr, "%s: %s\n", path, strerror(errno));
+            break;
+        }
+    }
+    if (f != stdin)
+        fclose(f);
+    free(data);
+    return NULL;
+}
+
+/* Reads one network input; its batch must agree with the others'. */
+static float *read_input(const char *path, const CnnrtTensor *t, int max_batch, int *batch)
+{
+    size_t len;
+    unsigned char *bytes = read_file(path, &len);
+    if (bytes == NULL)
+        return NULL;
+    NpyHeader h;
+    const char *err = npy_parse(bytes, len, &h);
+    int lead = h.ndim - 3;
+    int64_t n = err == NULL && lead == 1 ? h.dims[0] : 1;
+    if (err == NULL && (lead < 0 || lead > 1 || h.dims[lead] != t->c || h.dims[lead + 1] != t->h ||
+                        h.dims[lead + 2] != t->w))
+        err = "the shape is not the network's input";
+    else if (err == NULL && (n < 1 || n > max_batch))
+        err = "the batch is outside what the network was built for";
+    else if (err == NULL && *batch != 0 && *batch != n)
+        err = "the batch differs from the first input's";
+    float *data = err != NULL ? NULL : malloc((size_t)h.count * sizeof *data);
+    if (data == NULL) {
+        fprintf(stderr, "%s: %s\n", path, err != NULL ? err : "out of memory");
+    } else {
+        *batch = (int)n;
+        for (int64_t i = 0; i < h.count; i++)
+            data[i] = npy_element(bytes, &h, i);
+    }
+    free(bytes);
+    return data;
+}
+
+static int write_output(const char *path, const float *data, const CnnrtTensor *t, int batch)
+{
+    char head[256];
+    int64_t dims[4] = {batch, t->c, t->h, t->w};
+    size_t head_len = npy_format_header(head, sizeof head, dims, t->flat ? 2 : 4);
+    size_t count = (size_t)(tensor_count(t) * batch);
+    size_t n = strlen(path) + 8;
+    char *tmp = malloc(n);
+    if (tmp == NULL)
+        return EXIT_MEMORY;
+    snprintf(tmp, n, "%s.XXXXXX", path);
+    int fd = mkstemp(tmp);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+    int ok = f != NULL && fwrite(head, 1, head_len, f) == head_len &&
+             fwrite(data, sizeof *data, count, f) == count && fflush(f) == 0 && fsync(fd) == 0;
+    if (f != NULL)
+        ok = fclose(f) == 0 && ok;
+    mode_t mask = umask(0);
+    umask(mask);
+    if (!ok || chmod(tmp, 0666 & ~mask) != 0 || rename(tmp, path) != 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        if (fd >= 0)
+            unlink(tmp);
+        free(tmp);
+        return EXIT_FILE;
+    }
+    free(tmp);
+    return EXIT_FINE;
+}
+
+static void print_top(const float *v, int64_t n, int image, int top)
+{
+    printf("image %d\n", image);
+    double below = 1e300;
+    int64_t last = -1;
+    for (int k = 0; k < top && k < n; k++) {
+        int64_t best = -1;
+        for (int64_t i = 0; i < n; i++)
+            if ((v[i] < below || (v[i] == below && i > last)) && (best < 0 || v[i] > v[best]))
+                best = i;
+        if (best < 0)
+            break;
+        printf("%6lld  %12.6f\n", (long long)best, (double)v[best]);
+        below = v[best];
+        last = best;
+    }
+}
+
+static int run_model(const CnnrtModel *m, const Options *o, char **paths)
+{
+    const float *in[16] = {0};
+    float *out[16] = {0};
+    int batch = 0, status = EXIT_FINE;
+    CnnrtContext *c = NULL;
+    for (int64_t i = 0; i < m->input_count && status == EXIT_FINE; i++)
+        if ((in[i] = read_input(paths[i], &m->inputs[i], m->max_batch, &batch)) == NULL)
+            status = EXIT_FILE;
+    for (int64_t i = 0; i < m->output_count && status == EXIT_FINE; i++)
+        if ((out[i] = malloc((size_t)(tensor_count(&m->outputs[i]) * batch) * sizeof(float))) ==
+            NULL)
+            status = EXIT_MEMORY;
+    int rc = status == EXIT_FINE ? cnnrt_create(&c, m, NULL, o->threads, NULL, 0) : CNNRT_OK;
+    if (rc == CNNRT_OK && status == EXIT_FINE)
+        rc = cnnrt_run(c, batch, in, out);
+    if (rc != CNNRT_OK) {
+        fprintf(stderr, "%s: %s\n", m->name, cnnrt_strerror(rc));
+        status = rc == CNNRT_NO_MEMORY ? EXIT_MEMORY : EXIT_FILE;
+    }
+    int64_t last = m->output_count - 1;
+    if (status == EXIT_FINE && o->output != NULL)
+        status = write_output(o->output, out[last], &m->outputs[last], batch);
+    else if (status == EXIT_FINE)
+        for (int i = 0; i < batch; i++)
+            print_top(out[last] + i * tensor_count(&m->outputs[last]),
+                      tensor_count(&m->outputs[last]), i, o->top);
+    cnnrt_destroy(c);
+    for (int i = 0; i < 16; i++) {
+        free((void *)(uintptr_t)in[i]);
+        free(out[i]);
+    }
+    return status;
+}
+
+static int parse_count(const char *s, int lo, int hi, int *out)
+{
+    char *end;
+    long v = strtol(s, &end, 10);
+    if (end == s || *end != '\0' || v < lo || v > hi)
+        return 0;
+    *out = (int)v;
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {{"threads", required_argument, NULL, 't'},
+                                          {"output", required_argument, NULL, 'o'},
+                                          {"top", required_argument, NULL, 'k'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    const CnnrtModel *m = cnnrt_program_model();
+    Options o = {.top = 5};
+    for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {
+        int good = 1;
+        if (c == 'h') {
+            usage(stdout, argv[0], m);
+            return fflush(stdout) == 0 ? EXIT_FINE : EXIT_FILE;
+        }
+        if (c == 't')
+            good = parse_count(optarg, 1, 1024, &o.threads);
+        else if (c == 'k')
+            good = parse_count(optarg, 1, 1 << 20, &o.top);
+        else if (c == 'o')
+            o.output = optarg;
+        else
+            good = 0;
+        if (!good) {
+            usage(stderr, argv[0], m);
+            return EXIT_USAGE;
+        }
+    }
+    if (argc - optind != m->input_count || m->input_count > 16 || m->output_count > 16) {
+        usage(stderr, argv[0], m);
+        return EXIT_USAGE;
+    }
+    int status = run_model(m, &o, argv + optind);
+    if (fflush(stdout) != 0 && status == EXIT_FINE) {
+        fprintf(stderr, "stdout: %s\n", strerror(errno));
+        status = EXIT_FILE;
+    }
+    return status;
+}

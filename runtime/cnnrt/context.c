@@ -35,7 +35,7 @@ size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
     if (m == NULL || batch < 1 || batch > m->max_batch || threads < 0 || threads > MAX_THREADS)
         return 0;
     if (threads == 0)
-        threads = pool_default_threads();
+        threads = cnnrt_pool_default_threads();
     int64_t floats, scratch;
     if (__builtin_mul_overflow(round_line(m->arena_floats), (int64_t)batch, &floats) ||
         __builtin_mul_overflow(round_line(m->scratch_floats), (int64_t)threads, &scratch) ||
@@ -97,7 +97,7 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
     if (status != CNNRT_OK)
         return status;
     if (threads == 0)
-        threads = pool_default_threads();
+        threads = cnnrt_pool_default_threads();
     if (workspace != NULL && ((uintptr_t)workspace % ALIGN != 0 ||
                               workspace_len < cnnrt_workspace_size(m, 1, threads)))
         return CNNRT_BAD_ARGUMENT;
@@ -118,7 +118,7 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
             return CNNRT_NO_MEMORY;
         }
     }
-    c->pool = pool_new(threads);
+    c->pool = cnnrt_pool_new(threads);
     if (c->pool == NULL) {
         cnnrt_destroy(c);
         return CNNRT_NO_THREADS;
@@ -131,7 +131,7 @@ void cnnrt_destroy(CnnrtContext *c)
 {
     if (c == NULL)
         return;
-    pool_free(c->pool);
+    cnnrt_pool_free(c->pool);
     if (c->own_workspace)
         free(c->workspace);
     free(c);
@@ -139,7 +139,7 @@ void cnnrt_destroy(CnnrtContext *c)
 
 int cnnrt_threads(const CnnrtContext *c)
 {
-    return c == NULL ? 0 : pool_threads(c->pool);
+    return c == NULL ? 0 : cnnrt_pool_threads(c->pool);
 }
 
 static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t image, int thread)
@@ -189,11 +189,11 @@ static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int 
 static void run_thread(void *arg, int thread)
 {
     CnnrtContext *c = arg;
-    int threads = pool_threads(c->pool);
+    int threads = cnnrt_pool_threads(c->pool);
     double before = c->seconds != NULL && thread == 0 ? seconds_now() : 0;
     for (int64_t i = 0; i < c->model->step_count; i++) {
         run_step(c, &c->model->steps[i], thread, threads);
-        pool_barrier(c->pool);
+        cnnrt_pool_barrier(c->pool);
         if (c->seconds != NULL && thread == 0) {
             double now = seconds_now();
             c->seconds[i] += now - before;
@@ -206,7 +206,7 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
                   double *step_seconds)
 {
     if (c == NULL || in == NULL || out == NULL || batch < 1 || batch > c->model->max_batch ||
-        c->workspace_len < cnnrt_workspace_size(c->model, batch, pool_threads(c->pool)))
+        c->workspace_len < cnnrt_workspace_size(c->model, batch, cnnrt_pool_threads(c->pool)))
         return CNNRT_BAD_ARGUMENT;
     for (int64_t i = 0; i < c->model->input_count; i++)
         if (in[i] == NULL)
@@ -220,7 +220,7 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
     c->in = in;
     c->out = out;
     c->seconds = step_seconds;
-    pool_run(c->pool, run_thread, c);
+    cnnrt_pool_run(c->pool, run_thread, c);
     atomic_flag_clear(&c->busy);
     return CNNRT_OK;
 }

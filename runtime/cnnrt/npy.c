@@ -140,7 +140,7 @@ static const char *parse_dict(Cursor *c, NpyHeader *h)
     return seen == 7 && c->at == c->end ? NULL : bad;
 }
 
-const char *npy_parse(const unsigned char *bytes, size_t len, NpyHeader *out)
+const char *cnnrt_npy_parse(const unsigned char *bytes, size_t len, NpyHeader *out)
 {
     size_t head, prefix;
     memset(out, 0, sizeof *out);
@@ -179,7 +179,7 @@ const char *npy_parse(const unsigned char *bytes, size_t len, NpyHeader *out)
     return NULL;
 }
 
-float npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t i)
+float cnnrt_npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t i)
 {
     const unsigned char *p = bytes + h->data + (size_t)i * (size_t)types[h->type].size;
     switch (h->type) {
@@ -209,7 +209,7 @@ float npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t i)
     return 0;
 }
 
-size_t npy_format_header(char *out, size_t cap, const int64_t *dims, int ndim)
+size_t cnnrt_npy_format_header(char *out, size_t cap, const int64_t *dims, int ndim)
 {
     char shape[NPY_MAX_DIMS * 22 + 4];
     size_t at = 0;

@@ -18,10 +18,10 @@ typedef struct NpyHeader {
 } NpyHeader;
 
 /* NULL, or what is wrong with the file (a constant string). Little endian, C order only. */
-const char *npy_parse(const unsigned char *bytes, size_t len, NpyHeader *out);
+const char *cnnrt_npy_parse(const unsigned char *bytes, size_t len, NpyHeader *out);
 /* Element i of a parsed file as float; i < count. */
-float npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t i);
+float cnnrt_npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t i);
 /* Writes a version 1.0 header for float32 of these dimensions into out; returns its length, 0 when
  * cap (256 is always enough) is too small. */
-size_t npy_format_header(char *out, size_t cap, const int64_t *dims, int ndim);
+size_t cnnrt_npy_format_header(char *out, size_t cap, const int64_t *dims, int ndim);
 #endif

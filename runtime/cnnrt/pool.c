@@ -15,7 +15,7 @@ struct Pool {
     PoolFn *fn;
     void *arg;
     /* A cell that threads wait on has its own cache line: writers would slow the spinners. */
-    _Alignas(64) atomic_uint round; /* one more for every pool_run */
+    _Alignas(64) atomic_uint round; /* one more for every cnnrt_pool_run */
     _Alignas(64) atomic_uint phase; /* one more for every completed barrier */
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_int sleepers;
@@ -70,7 +70,7 @@ static void advance(Pool *p, atomic_uint *cell)
     }
 }
 
-void pool_barrier(Pool *p)
+void cnnrt_pool_barrier(Pool *p)
 {
     if (p->threads == 1)
         return;
@@ -89,17 +89,17 @@ static void *worker_main(void *arg)
     Pool *p = w->pool;
     int index = w->index;
     free(w);
-    /* Rounds start at 0, and pool_new starts no round before every worker exists. */
+    /* Rounds start at 0, and cnnrt_pool_new starts no round before every worker exists. */
     for (unsigned seen = 0;; seen++) {
         wait_change(p, &p->round, seen);
         if (atomic_load(&p->quit))
             return NULL;
         p->fn(p->arg, index);
-        pool_barrier(p);
+        cnnrt_pool_barrier(p);
     }
 }
 
-Pool *pool_new(int threads)
+Pool *cnnrt_pool_new(int threads)
 {
     Pool *p = NULL;
     if (posix_memalign((void **)&p, 64, sizeof *p) != 0)
@@ -118,7 +118,7 @@ Pool *pool_new(int threads)
             *w = (Worker){p, i};
         if (w == NULL || pthread_create(&p->tid[i], NULL, worker_main, w) != 0) {
             free(w);
-            pool_free(p);
+            cnnrt_pool_free(p);
             return NULL;
         }
         p->started++;
@@ -126,7 +126,7 @@ Pool *pool_new(int threads)
     return p;
 }
 
-void pool_free(Pool *p)
+void cnnrt_pool_free(Pool *p)
 {
     if (p == NULL)
         return;
@@ -140,12 +140,12 @@ void pool_free(Pool *p)
     free(p);
 }
 
-int pool_threads(const Pool *p)
+int cnnrt_pool_threads(const Pool *p)
 {
     return p->threads;
 }
 
-void pool_run(Pool *p, PoolFn *fn, void *arg)
+void cnnrt_pool_run(Pool *p, PoolFn *fn, void *arg)
 {
     if (p->threads == 1) {
         fn(arg, 0);
@@ -155,10 +155,10 @@ void pool_run(Pool *p, PoolFn *fn, void *arg)
     p->arg = arg;
     advance(p, &p->round);
     fn(arg, 0);
-    pool_barrier(p);
+    cnnrt_pool_barrier(p);
 }
 
-int pool_default_threads(void)
+int cnnrt_pool_default_threads(void)
 {
     const char *env = getenv("CNNC_THREADS");
     if (env != NULL) {

@@ -88,7 +88,7 @@ static float *read_input(const char *path, const CnnrtTensor *t, int max_batch, 
     if (bytes == NULL)
         return NULL;
     NpyHeader h;
-    const char *err = npy_parse(bytes, len, &h);
+    const char *err = cnnrt_npy_parse(bytes, len, &h);
     int lead = h.ndim - 3;
     int64_t n = err == NULL && lead == 1 ? h.dims[0] : 1;
     if (err == NULL && (lead < 0 || lead > 1 || h.dims[lead] != t->c || h.dims[lead + 1] != t->h ||
@@ -104,7 +104,7 @@ static float *read_input(const char *path, const CnnrtTensor *t, int max_batch, 
     } else {
         *batch = (int)n;
         for (int64_t i = 0; i < h.count; i++)
-            data[i] = npy_element(bytes, &h, i);
+            data[i] = cnnrt_npy_element(bytes, &h, i);
     }
     free(bytes);
     return data;
@@ -114,7 +114,7 @@ static int write_output(const char *path, const float *data, const CnnrtTensor *
 {
     char head[256];
     int64_t dims[4] = {batch, t->c, t->h, t->w};
-    size_t head_len = npy_format_header(head, sizeof head, dims, t->flat ? 2 : 4);
+    size_t head_len = cnnrt_npy_format_header(head, sizeof head, dims, t->flat ? 2 : 4);
     size_t count = (size_t)(tensor_count(t) * batch);
     size_t n = strlen(path) + 8;
     char *tmp = malloc(n);

@@ -1,5 +1,6 @@
 #include "report/summary.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 void report_count(Buf *out, int64_t v)

@@ -117,6 +117,11 @@ uint32_t elab_std_nets(Session *s, NetRef **out);
  * and the like are. The net's arena must outlive the result. */
 Elab *elab_net(Session *s, Arena *net_arena, NetRef net, const ElabOptions *opt);
 
+/* The syntax node of a literal, NULL when the reference is invalid. */
+const AstNode *elab_literal(const Session *s, LitRef l);
+/* The literal written as `stride=` of the stage with this span; false when there is none. */
+bool elab_stage_stride_literal(const Session *s, Span stage, LitRef *out);
+
 /* Names of parameters in a public checkpoint: NULL when no rule maps it. */
 const char *elab_name_theirs(Arena *a, const NameMap *m, const char *ours);
 bool elab_name_ignored(const NameMap *m, const char *theirs);

@@ -1,0 +1,177 @@
+"""Tests of the library's networks; run.sh says how to start it. Standard library only."""
+
+import collections
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+SRC = pathlib.Path(os.environ["SRC"]).resolve()
+CNNC = str(pathlib.Path(os.environ["CNNC"]).resolve())
+NETS = SRC / "tests" / "nets"
+REFERENCE = SRC.parent / "shared" / "reference" / "layers"
+TOLERANCE = 2e-4  # of the largest output
+ALLOW = "--allow=underutilized,unproductive,saturated"
+
+
+class Failure(Exception):
+    """A test found a difference; the text says which."""
+
+
+class Skip(Exception):
+    """A test cannot run here; the text says why."""
+
+
+def table(name):
+    """Rows of a .tsv file as dictionaries; the last comment line holds the column names."""
+    columns, rows = None, []
+    for line in (NETS / name).read_text().splitlines():
+        if line.startswith("#"):
+            columns = line[1:].strip().split("\t")
+        elif line:
+            fields = line.split("\t")
+            if len(fields) != len(columns):
+                raise SystemExit(f"{name}: {len(columns)} columns wanted: {line}")
+            rows.append(dict(zip(columns, fields)))
+    return rows
+
+
+def cnnc(*args, want=0):
+    """Runs the compiler and returns its standard output."""
+    done = subprocess.run([CNNC, *args], capture_output=True, text=True, timeout=900)
+    if done.returncode != want:
+        said = done.stderr.strip().splitlines()[:6]
+        raise Failure("\n".join([f"cnnc {' '.join(args)}: exit {done.returncode}, not {want}", *said]))
+    return done.stdout
+
+
+def equal(what, got, want):
+    if got != want:
+        raise Failure(f"{what} is {got}, not {want}")
+
+
+def summary(net):
+    return json.loads(cnnc("summary", net, "--format=json"))
+
+
+def test_figures(row):
+    """Published figures: parameters, multiply-accumulates, receptive fields, verdicts."""
+    got = summary(row["net"])
+    for key in ("params", "macs"):
+        equal(key, got[key], int(row[key]))
+    for key in ("n", "r_max"):
+        equal(key, got[key], [int(row[key])] * 2)
+    for key in ("unproductive", "underutilized", "saturated"):
+        equal(key, got["verdicts"][key], int(row[key]))
+    equal("flops", got["flops"], 2 * got["macs"])
+    equal("sum of the layers' macs", sum(x["macs"] for x in got["layers"]), got["macs"])
+    counted = collections.Counter(x["verdict"] for x in got["layers"])
+    for key in ("unproductive", "underutilized", "saturated"):
+        equal(f"layers called {key}", counted[key], int(row[key]))
+
+
+def test_check(row):
+    """`check` refuses exactly the networks with layers that lie outside the image."""
+    equal("output of check", cnnc("check", row["net"], want=int(row["check"])), "")
+
+
+def our_layers(net):
+    for x in summary(net)["layers"]:
+        dense = x["op"] == "dense"
+        if dense and x["global"]:
+            continue  # the classifier is no part of the feature extractor
+        kind = "pool" if x["op"].endswith("pool") else "weights"
+        window = [x[k] if not dense else [1, 1] for k in ("kernel", "stride", "dilation")]
+        yield layer_key(kind, window, x["out"], x)
+
+
+def their_layers(path):
+    for x in json.loads(path.read_text())["layers"]:
+        kind = "pool" if x["op"] == "pool" else "weights"
+        window = [x[k] for k in ("kernel", "stride", "dilation")]
+        yield layer_key(kind, window, x["out_shape"][1:], x)
+
+
+def layer_key(kind, window, out, x):
+    def known(values):
+        return None if values[0] is None else tuple(values)
+
+    fields = [known(x[k]) for k in ("r_in_min", "r_min", "r_max")]
+    return (kind, *map(tuple, window), tuple(out), *(fields if not x.get("global") else [None] * 3))
+
+
+def test_layers(row):
+    """Window, shape and receptive field of every layer; parallel branches in any order."""
+    if not REFERENCE.is_dir():
+        raise Skip("the reference layer tables are not here")
+    ours = collections.Counter(our_layers(row["net"]))
+    theirs = collections.Counter(their_layers(REFERENCE / f"{row['net']}.json"))
+    differ = [f"  only ours:  {k} x {n}" for k, n in (ours - theirs).items()]
+    differ += [f"  only theirs: {k} x {n}" for k, n in (theirs - ours).items()]
+    if differ:
+        raise Failure("\n".join(["layers differ", *differ[:8]]))
+
+
+def read_npy(path):
+    """Shape and values of a float32 array in C order."""
+    data = pathlib.Path(path).read_bytes()
+    if data[:6] != b"\x93NUMPY":
+        raise Failure(f"{path} is no npy file")
+    size, at = (struct.unpack("<H", data[8:10])[0], 10) if data[6] == 1 else \
+        (struct.unpack("<I", data[8:12])[0], 12)
+    header = data[at:at + size].decode("latin-1")
+    if "'<f4'" not in header or "'fortran_order': False" not in header:
+        raise Failure(f"{path}: {header.strip()}")
+    shape = header.split("'shape': (")[1].split(")")[0]
+    dims = [int(x) for x in shape.split(",") if x.strip()]
+    count = (len(data) - at - size) // 4
+    return dims, struct.unpack(f"<{count}f", data[at + size:])
+
+
+def test_fixture(row):
+    """The output for seeded weights and input agrees with PyTorch's."""
+    if row["when"] == "full" and os.environ.get("CHECK_FULL") != "1":
+        raise Skip("runs with CHECK_FULL=1")
+    dims, want = read_npy(NETS / "fixtures" / f"{row['net']}.npy")
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "y.npy")
+        cnnc("run", row["net"], f"--weights=fixture:{row['seed']}",
+             f"--input=fixture:{row['seed']}", "--batch", row["batch"], "--output", out, ALLOW)
+        got_dims, got = read_npy(out)
+    equal("number of values", len(got), len(want))
+    equal("images", got_dims[0], dims[0])
+    largest = max(map(abs, want))
+    # A NaN compares false with everything, so the bound is asked for, not its violation.
+    worst = max((abs(a - b) if abs(a - b) <= largest else largest for a, b in zip(got, want)))
+    if not worst < TOLERANCE * largest:
+        raise Failure(f"error {worst / largest:.2e} of the largest output, bound {TOLERANCE:.0e}")
+
+
+def main(wanted):
+    rows = table("nets.tsv")
+    cases = [(test, row) for row in rows for test in (test_figures, test_check)]
+    cases += [(test_layers, row) for row in rows if row["layers"] == "yes"]
+    cases += [(test_fixture, row) for row in table("fixtures.tsv")]
+    cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
+    counts = collections.Counter()
+    for test, row in cases:
+        name = f"nets/{test.__name__[len('test_'):]}/{row['net']}"
+        try:
+            test(row)
+            result, why = "passed", ""
+        except Skip as skip:
+            result, why = "skipped", f"skip {name}: {skip}"
+        except (Failure, subprocess.TimeoutExpired, ValueError, KeyError, OSError) as bad:
+            result, why = "failed", f"FAIL {name}: {bad or type(bad).__name__}"
+        counts[result] += 1
+        if why:
+            print(why, flush=True)
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,229 @@
+#include "driver/front.h"
+#include "support/fs.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+double front_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void front_time(Run *r, const char *pass, double since)
+{
+    if (cli_has(r->cli, OPT_TIME_PASSES))
+        fprintf(stderr, "%-24s %9.2f ms\n", pass, 1e3 * (front_seconds() - since));
+}
+
+int front_fail(Run *r, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs(r->colour_err ? "cnnc: \x1b[1;31merror:\x1b[0m " : "cnnc: error: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return code;
+}
+
+/* NO_COLOR over CLICOLOR_FORCE over CLICOLOR; a dumb terminal has none. */
+static bool colour_for(const Cli *cli, int fd)
+{
+    const char *when = cli_get(cli, OPT_COLOR), *v;
+    if (when != NULL && strcmp(when, "auto") != 0)
+        return strcmp(when, "always") == 0;
+    if ((v = getenv("NO_COLOR")) != NULL && *v != '\0')
+        return false;
+    if ((v = getenv("CLICOLOR_FORCE")) != NULL && *v != '\0' && strcmp(v, "0") != 0)
+        return true;
+    if ((v = getenv("CLICOLOR")) != NULL && strcmp(v, "0") == 0)
+        return false;
+    v = getenv("TERM");
+    return isatty(fd) && v != NULL && strcmp(v, "dumb") != 0;
+}
+
+static int set_levels(Run *r, const char *list, Severity level)
+{
+    while (*list != '\0') {
+        size_t n = strcspn(list, ",");
+        char name[64];
+        if (n >= sizeof name)
+            return front_fail(r, EXIT_USAGE, "unknown lint '%s'", list);
+        memcpy(name, list, n);
+        name[n] = '\0';
+        if (n > 0 && !diag_set_level(&r->session.diags, name, level)) {
+            const char *names[DIAG_COUNT];
+            size_t count = 0;
+            for (int i = 0; i < DIAG_COUNT; i++)
+                if (diag_info[i].lint != NULL)
+                    names[count++] = diag_info[i].lint;
+            const char *near = intern_nearest(name, names, count);
+            return front_fail(r, EXIT_USAGE, "unknown lint '%s'%s%s%s", name,
+                              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        }
+        list += n + (list[n] == ',');
+    }
+    return EXIT_FINE;
+}
+
+int front_start(Run *r, const Cli *cli)
+{
+    Buf err = {0};
+    int64_t limit;
+    const char *f = cli_get(cli, OPT_MESSAGE_FORMAT), *c = cli_get(cli, OPT_COLOR);
+    r->cli = cli;
+    r->colour_out = colour_for(cli, STDOUT_FILENO);
+    r->colour_err = colour_for(cli, STDERR_FILENO);
+    r->quiet = cli_has(cli, OPT_QUIET);
+    session_init(&r->session, getenv("CNNC_PATH"));
+    arena_init(&r->net_arena, &r->session.oom, 0);
+    if (c != NULL && strcmp(c, "auto") != 0 && strcmp(c, "always") != 0 && strcmp(c, "never") != 0)
+        return front_fail(r, EXIT_USAGE, "--color takes auto, always or never, not '%s'", c);
+    if (f == NULL || strcmp(f, "human") == 0)
+        r->message_format = DIAG_HUMAN;
+    else if (strcmp(f, "short") == 0)
+        r->message_format = DIAG_SHORT;
+    else if (strcmp(f, "json") == 0)
+        r->message_format = DIAG_JSON;
+    else
+        return front_fail(r, EXIT_USAGE, "--message-format takes human, short or json, not '%s'",
+                          f);
+    if (!cli_int(cli, OPT_ERROR_LIMIT, 1, 1000000, 20, &limit, &err)) {
+        front_fail(r, EXIT_USAGE, "%s", err.at);
+        buf_free(&err);
+        return EXIT_USAGE;
+    }
+    r->session.diags.error_limit = (uint32_t)limit;
+    for (int i = 0; i < cli->value_count; i++) {
+        static const Severity level[OPT_COUNT] = {
+            [OPT_ALLOW] = SEV_ALLOW, [OPT_WARN] = SEV_WARNING, [OPT_DENY] = SEV_ERROR};
+        Option o = cli->values[i].option;
+        if (o != OPT_ALLOW && o != OPT_WARN && o != OPT_DENY)
+            continue;
+        int code = set_levels(r, cli->values[i].text, level[o]);
+        if (code != EXIT_FINE)
+            return code;
+    }
+    return EXIT_FINE;
+}
+
+void front_report(Run *r)
+{
+    Buf out = {0};
+    fflush(stdout);
+    diag_render(&r->session.diags, &out, (DiagFormat)r->message_format, r->colour_err);
+    if (out.at != NULL)
+        fputs(out.at, stderr);
+    buf_free(&out);
+    r->session.diags.all.len = 0;
+}
+
+/* "3x240x240"; false when the text has another form. */
+static bool parse_dims(const char *s, int64_t out[3])
+{
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        if (*s < '0' || *s > '9')
+            return false;
+        errno = 0;
+        long long v = strtoll(s, &end, 10);
+        if (errno != 0 || v < 1 || v > INT32_MAX || *end != (i < 2 ? 'x' : '\0'))
+            return false;
+        out[i] = v;
+        s = end + 1;
+    }
+    return true;
+}
+
+static void read_options(Run *r, ElabOptions *o)
+{
+    VEC(const char *) params = {0};
+    *o = (ElabOptions){0};
+    for (int i = 0; i < r->cli->value_count; i++) {
+        const CliValue *v = &r->cli->values[i];
+        if (v->option == OPT_PARAM)
+            vec_push(&r->session.arena, &params, v->text);
+        else if (v->option == OPT_INPUT)
+            parse_dims(v->text, o->input);
+    }
+    o->params = params.at;
+    o->param_count = params.len;
+}
+
+const char *front_place(Run *r, const Net *n, NodeId node)
+{
+    uint32_t origin = graph_node(&n->elab->graph, node)->origin;
+    Span s = n->elab->origins.at[origin].span;
+    const Source *src = s.src != 0 ? source_get(&r->session.sources, s.src) : NULL;
+    if (src == NULL)
+        return NULL;
+    LineCol at = source_line_col(src, s.lo);
+    return arena_printf(&r->session.arena, "%s:%u:%u", src->path, at.line, at.col);
+}
+
+static void dump(Run *r, const Net *n)
+{
+    const char *letters = cli_get(r->cli, OPT_DUMP);
+    Buf out = {0};
+    if (letters != NULL && strchr(letters, 'g') != NULL)
+        graph_print(&n->elab->graph, &out);
+    if (out.at != NULL)
+        fputs(out.at, stderr);
+    buf_free(&out);
+}
+
+int front_analyse(Run *r, NetRef ref, bool repairs, Net *n)
+{
+    double t = front_seconds();
+    NodeId at;
+    ShapeError err;
+    *n = (Net){.ref = ref};
+    read_options(r, &n->opt);
+    n->elab = elab_net(&r->session, &r->net_arena, ref, &n->opt);
+    front_time(r, "elaborate", t);
+    if (n->elab == NULL)
+        return EXIT_REFUSED;
+    t = front_seconds();
+    const char *broken = graph_verify(&n->elab->graph);
+    if (broken != NULL)
+        return front_fail(r, EXIT_INTERNAL, "elaboration made an invalid graph: %s", broken);
+    if (!analysis_run(&r->net_arena, &n->elab->graph, &n->an, &at, &err))
+        return front_fail(r, EXIT_INTERNAL, "analysis of '%s': %s",
+                          graph_node(&n->elab->graph, at)->name, err.text);
+    front_time(r, "analyse", t);
+    dump(r, n);
+    t = front_seconds();
+    verdict_report(r, n, repairs);
+    front_time(r, "verdicts", t);
+    return diag_failed(&r->session.diags) ? EXIT_REFUSED : EXIT_FINE;
+}
+
+int front_open(Run *r, const char *spec, bool repairs, Net *n)
+{
+    double t = front_seconds();
+    NetRef ref;
+    *n = (Net){0};
+    if (!elab_find(&r->session, spec, &ref))
+        return EXIT_REFUSED;
+    front_time(r, "parse and resolve", t);
+    return front_analyse(r, ref, repairs, n);
+}
+
+int front_write(Run *r, const char *path, Buf *text)
+{
+    const char *err = NULL;
+    int code = EXIT_FINE;
+    if (!buf_ok(text))
+        code = front_fail(r, EXIT_LIMIT, "out of memory");
+    else if (!fs_write_all(path != NULL ? path : "-", text->at != NULL ? text->at : "", text->len,
+                           false, &err))
+        code = front_fail(r, EXIT_FILE, "%s: %s", path != NULL ? path : "stdout", err);
+    buf_free(text);
+    return code;
+}

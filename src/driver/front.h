@@ -1,0 +1,46 @@
+/* The front half of every command: a session with the command line's settings, and a net taken from
+ * its source to an analysed graph with all lints reported. */
+#ifndef CNNC_FRONT_H
+#define CNNC_FRONT_H
+#include "analysis/analysis.h"
+#include "driver/options.h"
+#include "elab/elab.h"
+
+typedef struct Run {
+    const Cli *cli;
+    Session session;
+    Arena net_arena;
+    bool colour_out, colour_err, quiet;
+    int message_format; /* DiagFormat */
+} Run;
+
+typedef struct Net {
+    NetRef ref;
+    ElabOptions opt;
+    Elab *elab;
+    Analysis an;
+} Net;
+
+/* Reads the settings that all commands share. Returns an exit code. */
+int front_start(Run *r, const Cli *cli);
+/* Finds, elaborates and analyses what spec names, and reports its lints; with `repairs`, refusals
+ * name the cheapest ones. EXIT_FINE, or EXIT_REFUSED when an error was reported; n is usable in
+ * that case too when n->elab is not NULL. */
+int front_open(Run *r, const char *spec, bool repairs, Net *n);
+int front_analyse(Run *r, NetRef ref, bool repairs, Net *n);
+/* Prints what was reported, on stderr. */
+void front_report(Run *r);
+/* "file:line:col" of a node's step, in the session arena; NULL when it has none. */
+const char *front_place(Run *r, const Net *n, NodeId node);
+/* Prints a usage or file error in the form of all messages. Returns code. */
+int front_fail(Run *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Writes a report to --output or stdout, whole or not at all. */
+int front_write(Run *r, const char *path, Buf *text);
+/* Seconds of a monotonic clock. */
+double front_seconds(void);
+/* With --time-passes: "name 12.3 ms" on stderr. */
+void front_time(Run *r, const char *pass, double since);
+
+/* The receptive-field lints of an analysed net (design of the messages: docs/refusals.md). */
+void verdict_report(Run *r, Net *n, bool repairs);
+#endif

@@ -1,0 +1,223 @@
+/* The refusal of a network, and its milder forms: which layer cannot contribute, how its receptive
+ * field came to be that large, how many layers are hit, and what would repair it. */
+#include "driver/front.h"
+#include "refine/repair.h"
+#include "report/summary.h"
+#include <inttypes.h>
+#include <string.h>
+
+static const struct {
+    Verdict verdict;
+    DiagCode code;
+    const char *lint;
+} classes[] = {{VERDICT_UNPRODUCTIVE, E_UNPRODUCTIVE, "unproductive"},
+               {VERDICT_UNDERUTILIZED, E_UNDERUTILIZED, "underutilized"},
+               {VERDICT_SATURATED, W_SATURATED, "saturated"}};
+enum { CLASSES = sizeof classes / sizeof classes[0], NAMED = 6 };
+
+typedef struct Hits {
+    VEC(uint32_t) nodes;
+    uint32_t allowed; /* silenced by @allow in the source */
+} Hits;
+
+/* The @allow that covers a node, NULL when none does. */
+static Allow *allow_for(Elab *e, uint32_t v, const char *lint)
+{
+    uint32_t inst = e->origins.at[e->graph.nodes.at[v].origin].inst;
+    for (;; inst = e->insts.at[inst].parent) {
+        for (uint32_t i = 0; i < e->allows.len; i++)
+            if (e->allows.at[i].inst == inst && strcmp(e->allows.at[i].lint, lint) == 0)
+                return &e->allows.at[i];
+        if (inst == 0)
+            return NULL;
+    }
+}
+
+static Hits find_hits(Run *r, Net *n, int k)
+{
+    Hits h = {0};
+    for (uint32_t v = 1; v < n->elab->graph.nodes.len; v++) {
+        if (!n->an.live[v] || n->an.verdict[v].aux || n->an.verdict[v].v != classes[k].verdict)
+            continue;
+        Allow *a = allow_for(n->elab, v, classes[k].lint);
+        if (a != NULL) {
+            a->used = true;
+            h.allowed++;
+        } else {
+            vec_push(&r->net_arena, &h.nodes, v);
+        }
+    }
+    return h;
+}
+
+/* The axis a message talks about: the one that shows the verdict. */
+static int shown_axis(const Net *n, uint32_t v)
+{
+    return n->an.verdict[v].axis[0] ? 0 : 1;
+}
+
+static const char *axis_note(const Net *n, uint32_t v)
+{
+    const NodeVerdict *d = &n->an.verdict[v];
+    return d->axis[0] == d->axis[1] ? "" : d->axis[0] ? " (height only)" : " (width only)";
+}
+
+static const char *first_text(Run *r, const Net *n, int k, uint32_t v)
+{
+    int x = shown_axis(n, v);
+    const RfInfo *rf = &n->an.rf[v];
+    const char *path = n->elab->graph.nodes.at[v].name, *net = n->elab->graph.name;
+    int64_t i = n->an.input[x];
+    Arena *a = &r->session.arena;
+    switch (classes[k].verdict) {
+    case VERDICT_UNPRODUCTIVE:
+        return arena_printf(a,
+                            "layer '%s' of '%s' can add no context%s: the smallest receptive field "
+                            "before it (%" PRId64 ") already spans the %" PRId64 "x%" PRId64
+                            " input",
+                            path, net, axis_note(n, v), rf->r_in_min[x], n->an.input[0],
+                            n->an.input[1]);
+    case VERDICT_UNDERUTILIZED:
+        return arena_printf(a,
+                            "layer '%s' of '%s' reaches past the image%s: its smallest receptive "
+                            "field is %" PRId64 ", the input %" PRId64 "x%" PRId64,
+                            path, net, axis_note(n, v), rf->axis[x].r_min, n->an.input[0],
+                            n->an.input[1]);
+    default:
+        return arena_printf(a,
+                            "layer '%s' of '%s' just spans the image%s: its smallest receptive "
+                            "field is %" PRId64 ", the input's size",
+                            path, net, axis_note(n, v), i);
+    }
+}
+
+static const char *part_name(const Elab *e, NodeId node)
+{
+    uint32_t inst = e->origins.at[graph_node(&e->graph, node)->origin].inst;
+    while (inst != 0 && e->insts.at[inst].kind != INST_STAGE && e->insts.at[inst].kind != INST_HEAD)
+        inst = e->insts.at[inst].parent;
+    return inst == 0 ? "input" : e->insts.at[inst].name;
+}
+
+/* "stem 7 (jump 4) -> s1 35 -> ...": r and jump after each stage of the minimal path. */
+static const char *growth(Run *r, const Net *n, uint32_t v)
+{
+    RfStep *steps;
+    uint32_t count =
+        analysis_min_path(&r->net_arena, &n->an, (NodeId){v}, shown_axis(n, v), &steps);
+    Buf b = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const char *part = part_name(n->elab, steps[i].node);
+        if (i + 1 < count && strcmp(part, part_name(n->elab, steps[i + 1].node)) == 0)
+            continue;
+        buf_printf(&b, "%s%s %" PRId64, b.len ? " -> " : "", part, steps[i].r);
+        if (steps[i].s_den == 1)
+            buf_printf(&b, " (jump %" PRId64 ")", steps[i].s_num);
+        else
+            buf_printf(&b, " (jump %" PRId64 "/%" PRId64 ")", steps[i].s_num, steps[i].s_den);
+    }
+    const char *text = arena_strdup(&r->session.arena, b.at ? b.at : "");
+    buf_free(&b);
+    return text;
+}
+
+static const char *hit_list(Run *r, const Net *n, const Hits *h, int k)
+{
+    Buf b = {0};
+    buf_printf(&b, "%u layer%s %s %s: ", h->nodes.len, h->nodes.len == 1 ? "" : "s",
+               h->nodes.len == 1 ? "is" : "are", classes[k].lint);
+    for (uint32_t i = 0; i < h->nodes.len && i < NAMED; i++)
+        buf_printf(&b, "%s%s", i ? ", " : "", n->elab->graph.nodes.at[h->nodes.at[i]].name);
+    if (h->nodes.len > NAMED)
+        buf_printf(&b, " and %u more", h->nodes.len - NAMED);
+    const char *text = arena_strdup(&r->session.arena, b.at ? b.at : "");
+    buf_free(&b);
+    return text;
+}
+
+/* How a total changes: "unchanged", "+3.1 %". */
+static void change(Buf *b, const char *what, int64_t before, int64_t after)
+{
+    if (before == after)
+        buf_printf(b, ", %s unchanged", what);
+    else
+        buf_printf(b, ", %s %+.1f %%", what, 100.0 * ((double)after / (double)before - 1.0));
+}
+
+static void add_repairs(Run *r, Net *n, uint32_t d)
+{
+    enum { SHOWN = 3 };
+    Repair *list;
+    uint32_t count =
+        repair_one_stride(&r->session, n->ref, &n->opt, n->elab, &n->an, &list);
+    for (uint32_t i = 0; i < count && i < SHOWN; i++) {
+        Buf b = {0};
+        const Source *src = source_get(&r->session.sources, list[i].span[0].src);
+        const char *old = arena_strndup(&r->session.arena, src->text + list[i].span[0].lo,
+                                        list[i].span[0].hi - list[i].span[0].lo);
+        buf_printf(&b, "%sstride %s -> %s at '%s' makes every layer productive: n = %" PRId64,
+                   i ? "or " : "", old, list[i].text[0], list[i].layer,
+                   list[i].n[0] > list[i].n[1] ? list[i].n[0] : list[i].n[1]);
+        change(&b, "parameters", n->an.params, list[i].params);
+        change(&b, "MACs", n->an.macs, list[i].macs);
+        if (list[i].changes > 1)
+            buf_printf(&b, " (with the stage's own stride -> %s)", list[i].text[1]);
+        if (list[i].changes == 1)
+            diag_fix(&r->session.diags, d, list[i].span[0], list[i].text[0], "%s", b.at);
+        else
+            diag_help(&r->session.diags, d, list[i].span[0], "%s", b.at);
+        buf_free(&b);
+    }
+    int64_t res = repair_resolution(&r->session, n->ref, &n->opt, &n->an);
+    if (res != 0)
+        diag_help(&r->session.diags, d, SPAN_NONE,
+                  "%san input of %" PRId64 "x%" PRId64 " would do as it is (--input %" PRId64
+                  "x%" PRId64 "x%" PRId64 ")",
+                  count ? "or " : "", res, res, n->an.shape[n->an.g->ins.at[0].node.v].c, res, res);
+}
+
+static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool repairs)
+{
+    Diags *d = &r->session.diags;
+    uint32_t v = h->nodes.at[0];
+    const Origin *o = &n->elab->origins.at[n->elab->graph.nodes.at[v].origin];
+    uint32_t at = diag(d, classes[k].code, o->span, first_text(r, n, k, v));
+    if (at == UINT32_MAX)
+        return;
+    if (o->instance.src != 0 && (o->instance.src != o->span.src || o->instance.lo != o->span.lo))
+        diag_note(d, at, o->instance, "applied here, as part of this step");
+    diag_note(d, at, SPAN_NONE, "r_min along the smallest path: %s", growth(r, n, v));
+    diag_note(d, at, SPAN_NONE, "%s", hit_list(r, n, h, k));
+    if (!first)
+        return;
+    if (n->an.n[0] == n->an.n[1])
+        diag_note(d, at, SPAN_NONE,
+                  "n = %" PRId64 ": every layer is productive only on inputs larger than that",
+                  n->an.n[0]);
+    else
+        diag_note(d, at, SPAN_NONE,
+                  "n = %" PRId64 "x%" PRId64
+                  ": every layer is productive only on inputs larger than that",
+                  n->an.n[0], n->an.n[1]);
+    if (repairs)
+        add_repairs(r, n, at);
+}
+
+void verdict_report(Run *r, Net *n, bool repairs)
+{
+    bool first = true;
+    for (int k = 0; k < CLASSES; k++) {
+        Hits h = find_hits(r, n, k);
+        if (h.nodes.len == 0 || diag_level(&r->session.diags, classes[k].code) == SEV_ALLOW)
+            continue;
+        bool error = diag_level(&r->session.diags, classes[k].code) == SEV_ERROR;
+        report_class(r, n, k, &h, first, repairs && error);
+        first = false;
+    }
+    for (uint32_t i = 0; i < n->elab->allows.len; i++) {
+        Allow *a = &n->elab->allows.at[i];
+        for (int k = 0; k < CLASSES; k++)
+            if (!a->used && strcmp(a->lint, classes[k].lint) == 0)
+                diag(&r->session.diags, W_ALLOW_UNUSED, a->span, a->lint);
+    }
+}

@@ -1,0 +1,142 @@
+#define _GNU_SOURCE
+#include "driver/native.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *native_find(const char *relative)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0)
+        return NULL;
+    self[n] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(self, '/');
+        if (slash == NULL)
+            return NULL;
+        *slash = '\0';
+    }
+    size_t len = strlen(self) + strlen(relative) + 2;
+    char *out = malloc(len);
+    if (out != NULL)
+        snprintf(out, len, "%s/%s", self, relative);
+    return out;
+}
+
+static int open_codegen(Native *x, Run *r)
+{
+    char *path = native_find("lib/libcnnc_codegen.so");
+    if (path == NULL)
+        return front_fail(r, EXIT_FILE, "cannot tell where cnnc is installed");
+    double t = front_seconds();
+    /* The code generator is never closed: LLVM registers handlers that outlive it. */
+    x->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (x->handle == NULL) {
+        int code = front_fail(r, EXIT_FILE, "cannot open the code generator %s: %s", path,
+                              dlerror());
+        free(path);
+        return code;
+    }
+    free(path);
+    CodegenEntry *entry;
+    *(void **)&entry = dlsym(x->handle, "cnnc_codegen_entry");
+    x->api = entry != NULL ? entry() : NULL;
+    if (x->api == NULL || x->api->abi != CODEGEN_ABI)
+        return front_fail(r, EXIT_FILE, "the code generator belongs to another version of cnnc");
+    front_time(r, "open code generator", t);
+    return EXIT_FINE;
+}
+
+static void dump(const Native *x, const Run *r)
+{
+    const char *letters = cli_get(r->cli, OPT_DUMP);
+    Buf out = {0};
+    if (letters != NULL && strchr(letters, 't') != NULL)
+        fuse_print(&x->fusion, &out);
+    if (letters != NULL && strchr(letters, 'p') != NULL)
+        plan_print(&x->plan, &out);
+    if (out.at != NULL)
+        fputs(out.at, stderr);
+    buf_free(&out);
+}
+
+int native_plan(Native *x, Run *r, const Net *n)
+{
+    Target target;
+    char err[512] = "";
+    *x = (Native){0};
+    int code = open_codegen(x, r);
+    if (code != EXIT_FINE)
+        return code;
+    if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), &target, err, sizeof err))
+        return front_fail(r, EXIT_FILE, "target '%s': %s",
+                          cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU)
+                                                          : "native",
+                          err);
+    double t = front_seconds();
+    fuse_run(&x->fusion, &r->net_arena, &n->an);
+    const char *bad = fuse_verify(&x->fusion);
+    if (bad != NULL)
+        return front_fail(r, EXIT_INTERNAL, "fusion made an invalid grouping: %s", bad);
+    front_time(r, "fuse", t);
+    t = front_seconds();
+    bad = plan_build(&x->plan, &r->net_arena, &n->an, &x->fusion, &target);
+    if (bad != NULL)
+        return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
+    bad = plan_verify(&x->plan);
+    if (bad != NULL)
+        return front_fail(r, EXIT_INTERNAL, "planning made an invalid plan: %s", bad);
+    front_time(r, "plan", t);
+    dump(x, r);
+    return EXIT_FINE;
+}
+
+int native_pack(Native *x, Run *r, const Net *n, Parameters *p)
+{
+    double t = front_seconds();
+    size_t bytes = (size_t)x->plan.weight_floats * sizeof(float);
+    if (posix_memalign((void **)&x->blob, 64, bytes > 0 ? bytes : 64) != 0) {
+        x->blob = NULL;
+        return front_fail(r, EXIT_LIMIT, "out of memory for %zu bytes of weights", bytes);
+    }
+    const char *missing = plan_pack(&x->plan, parameters_get, p, x->blob);
+    if (missing != NULL)
+        return front_fail(r, EXIT_REFUSED, "'%s' has no value for parameter '%s'",
+                          n->elab->graph.name, missing);
+    front_time(r, "pack weights", t);
+    return EXIT_FINE;
+}
+
+EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch)
+{
+    (void)r;
+    return (EmitOptions){.prefix = "cnnc_model",
+                         .net_name = n->elab->graph.name,
+                         .max_batch = max_batch};
+}
+
+int native_load(Native *x, Run *r, const Net *n, int max_batch)
+{
+    char err[512] = "";
+    double t = front_seconds();
+    EmitOptions o = native_emit_options(r, n, max_batch);
+    const void *model = NULL;
+    x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
+    if (x->loaded == NULL)
+        return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+    x->model = model;
+    front_time(r, "generate code", t);
+    return EXIT_FINE;
+}
+
+void native_close(Native *x)
+{
+    if (x->loaded != NULL)
+        x->api->unload(x->loaded);
+    free(x->blob);
+    *x = (Native){0};
+}

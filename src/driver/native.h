@@ -1,0 +1,29 @@
+/* From an analysed net to native code: fuse, plan, open the code generator, pack weights. Shared by
+ * build, run, verify and bench. */
+#ifndef CNNC_NATIVE_H
+#define CNNC_NATIVE_H
+#include "cnnrt.h"
+#include "codegen/codegen.h"
+#include "driver/parameters.h"
+#include "plan/plan.h"
+
+typedef struct Native {
+    void *handle; /* of the code generator's shared object; stays open until exit */
+    const CodegenApi *api;
+    Fusion fusion;
+    Plan plan;
+    float *blob;   /* packed weights, 64-byte aligned; malloc'ed */
+    Loaded *loaded;
+    const CnnrtModel *model;
+} Native;
+
+/* Opens the code generator and plans the net for --target-cpu. Returns an exit code. */
+int native_plan(Native *x, Run *r, const Net *n);
+int native_pack(Native *x, Run *r, const Net *n, Parameters *p);
+/* Compiles into this process with batches up to max_batch. */
+int native_load(Native *x, Run *r, const Net *n, int max_batch);
+void native_close(Native *x);
+EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch);
+/* Path of a library or folder beside the running binary, "lib/libcnnrt.a"; malloc'ed, or NULL. */
+char *native_find(const char *relative);
+#endif

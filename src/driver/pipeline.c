@@ -1,0 +1,243 @@
+/* The pipelines of the commands that need no code generation, and the frame around all. */
+#include "driver/commands.h"
+#include "report/summary.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int worst(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* FILE.cnn without a net means all its concrete nets, for `check` alone. */
+static bool whole_file(const char *spec)
+{
+    size_t n = strlen(spec);
+    return n > 4 && strcmp(spec + n - 4, ".cnn") == 0;
+}
+
+static int check_file(Run *r, const char *file)
+{
+    NetRef *nets;
+    uint32_t count = elab_nets(&r->session, file, &nets);
+    int code = diag_failed(&r->session.diags) ? EXIT_REFUSED : EXIT_FINE;
+    for (uint32_t i = 0; i < count; i++) {
+        Net n;
+        if (!nets[i].concrete)
+            continue;
+        code = worst(code, front_analyse(r, nets[i], true, &n));
+        arena_reset(&r->net_arena);
+    }
+    return code;
+}
+
+int command_check(Run *r)
+{
+    int code = EXIT_FINE;
+    for (int i = 0; i < r->cli->operand_count; i++) {
+        const char *spec = r->cli->operands[i];
+        Net n;
+        if (whole_file(spec))
+            code = worst(code, check_file(r, spec));
+        else
+            code = worst(code, front_open(r, spec, true, &n));
+        arena_reset(&r->net_arena);
+    }
+    return code;
+}
+
+static int summary_format(Run *r, SummaryFormat *out)
+{
+    const char *f = cli_get(r->cli, OPT_FORMAT);
+    *out = SUMMARY_TABLE;
+    if (f == NULL || strcmp(f, "table") == 0)
+        return EXIT_FINE;
+    *out = strcmp(f, "json") == 0 ? SUMMARY_JSON : SUMMARY_CSV;
+    if (*out == SUMMARY_CSV && strcmp(f, "csv") != 0)
+        return front_fail(r, EXIT_USAGE, "--format takes table, json or csv, not '%s'", f);
+    return EXIT_FINE;
+}
+
+/* LO:HI:STEP */
+static bool parse_sweep(const char *s, int64_t v[3])
+{
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        errno = 0;
+        v[i] = strtoll(s, &end, 10);
+        if (end == s || errno != 0 || v[i] < 1 || v[i] > 1 << 20 || *end != (i < 2 ? ':' : '\0'))
+            return false;
+        s = end + 1;
+    }
+    return v[0] <= v[1] && (v[1] - v[0]) / v[2] < 10000;
+}
+
+static int sweep(Run *r, const char *spec, SummaryFormat format)
+{
+    int64_t range[3];
+    NetRef ref;
+    VEC(SweepRow) rows = {0};
+    Net n = {0};
+    if (!parse_sweep(cli_get(r->cli, OPT_SWEEP), range))
+        return front_fail(r, EXIT_USAGE, "--sweep takes LO:HI:STEP, such as 32:512:32, not '%s'",
+                          cli_get(r->cli, OPT_SWEEP));
+    if (!elab_find(&r->session, spec, &ref))
+        return EXIT_REFUSED;
+    int code = front_analyse(r, ref, false, &n);
+    if (n.elab == NULL)
+        return code;
+    const char *name = arena_strdup(&r->session.arena, n.elab->graph.name);
+    int64_t channels = n.an.shape[n.an.g->ins.at[0].node.v].c;
+    for (int64_t res = range[0]; res <= range[1]; res += range[2]) {
+        uint32_t mark = r->session.diags.all.len;
+        SweepRow row = {.res = res};
+        ElabOptions opt = n.opt;
+        Analysis a;
+        NodeId at;
+        ShapeError err;
+        opt.input[0] = channels;
+        opt.input[1] = opt.input[2] = res;
+        arena_reset(&r->net_arena);
+        Elab *e = elab_net(&r->session, &r->net_arena, ref, &opt);
+        if (e != NULL && analysis_run(&r->net_arena, &e->graph, &a, &at, &err)) {
+            row.ok = true;
+            row.macs = a.macs;
+            row.act_peak = a.act_peak;
+            memcpy(row.count, a.count, sizeof row.count);
+            memcpy(row.n, a.n, sizeof row.n);
+        }
+        diag_rewind(&r->session.diags, mark);
+        vec_push(&r->session.arena, &rows, row);
+    }
+    Buf out = {0};
+    report_sweep(name, rows.at, rows.len, format, &out);
+    return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
+}
+
+typedef struct PlaceCtx {
+    Run *r;
+    const Net *n;
+} PlaceCtx;
+
+static const char *place(void *ctx, NodeId node)
+{
+    PlaceCtx *c = ctx;
+    return front_place(c->r, c->n, node);
+}
+
+int command_summary(Run *r)
+{
+    SummaryFormat format;
+    Net n;
+    int code = summary_format(r, &format);
+    if (code != EXIT_FINE)
+        return code;
+    if (cli_has(r->cli, OPT_SWEEP))
+        return sweep(r, r->cli->operands[0], format);
+    code = front_open(r, r->cli->operands[0], false, &n);
+    if (n.elab == NULL)
+        return code;
+    /* A refused network has a summary, too: that is where one looks for the reason. */
+    PlaceCtx ctx = {r, &n};
+    SummaryOptions o = {.all = cli_has(r->cli, OPT_ALL),
+                        .colour = r->colour_out && cli_get(r->cli, OPT_OUTPUT) == NULL,
+                        .place = place,
+                        .place_ctx = &ctx};
+    analysis_runnable_min(&r->net_arena, &n.elab->graph, o.runnable);
+    Buf out = {0};
+    report_summary(&n.an, &o, format, &out);
+    return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
+}
+
+int command_print_graph(Run *r)
+{
+    Net n;
+    Buf out = {0};
+    int code = front_open(r, r->cli->operands[0], false, &n);
+    if (n.elab == NULL)
+        return code;
+    graph_print(&n.elab->graph, &out);
+    return worst(code, front_write(r, cli_get(r->cli, OPT_OUTPUT), &out));
+}
+
+int command_nets(Run *r)
+{
+    SummaryFormat format;
+    NetRef *nets;
+    Buf out = {0};
+    int code = summary_format(r, &format);
+    if (code != EXIT_FINE)
+        return code;
+    uint32_t count = r->cli->operand_count > 0
+                         ? elab_nets(&r->session, r->cli->operands[0], &nets)
+                         : elab_std_nets(&r->session, &nets);
+    if (diag_failed(&r->session.diags))
+        return EXIT_REFUSED;
+    buf_add(&out, format == SUMMARY_JSON ? "{\"schema\":1,\"nets\":[" : "");
+    for (uint32_t i = 0; i < count; i++) {
+        if (!nets[i].concrete)
+            continue;
+        if (format == SUMMARY_JSON) {
+            buf_add(&out, out.at[out.len - 1] == '[' ? "\n" : ",\n");
+            buf_json_string(&out, nets[i].name);
+        } else {
+            buf_printf(&out, "%s\n", nets[i].name);
+        }
+    }
+    buf_add(&out, format == SUMMARY_JSON ? "]}\n" : "");
+    return front_write(r, NULL, &out);
+}
+
+static int dispatch(Run *r)
+{
+    switch (r->cli->command) {
+    case CMD_CHECK:
+        return command_check(r);
+    case CMD_SUMMARY:
+        return command_summary(r);
+    case CMD_NETS:
+        return command_nets(r);
+    case CMD_GRAPH_TEXT:
+        return command_print_graph(r);
+    case CMD_BUILD:
+        return command_build(r);
+    case CMD_RUN:
+        return command_run(r);
+    case CMD_VERIFY:
+        return command_verify(r);
+    case CMD_BENCH:
+        return command_bench(r);
+    case CMD_NONE:
+    case CMD_COUNT:
+        break;
+    }
+    return EXIT_USAGE;
+}
+
+int command_execute(const Cli *cli)
+{
+    /* static: values written after setjmp must survive the jump */
+    static Run run;
+    int code;
+    if (setjmp(run.session.oom.env) != 0) {
+        fprintf(stderr, run.session.oom.over_limit
+                            ? "cnnc: error: the memory limit of the compiler is reached\n"
+                            : "cnnc: error: out of memory\n");
+        return EXIT_LIMIT;
+    }
+    code = front_start(&run, cli);
+    if (code == EXIT_FINE) {
+        code = dispatch(&run);
+        bool refused = diag_failed(&run.session.diags);
+        front_report(&run);
+        /* `summary` and the like explain refused networks and succeed */
+        if (code == EXIT_FINE && refused && cli->command == CMD_CHECK)
+            code = EXIT_REFUSED;
+    }
+    arena_free(&run.net_arena);
+    session_free(&run.session);
+    return code;
+}

@@ -178,7 +178,7 @@ static void dump(Run *r, const Net *n)
     buf_free(&out);
 }
 
-int front_analyse(Run *r, NetRef ref, bool repairs, Net *n)
+int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
 {
     double t = front_seconds();
     NodeId at;
@@ -199,12 +199,13 @@ int front_analyse(Run *r, NetRef ref, bool repairs, Net *n)
     front_time(r, "analyse", t);
     dump(r, n);
     t = front_seconds();
-    verdict_report(r, n, repairs);
+    if (verdicts != VERDICTS_SILENT)
+        verdict_report(r, n, verdicts == VERDICTS_REPAIR);
     front_time(r, "verdicts", t);
     return diag_failed(&r->session.diags) ? EXIT_REFUSED : EXIT_FINE;
 }
 
-int front_open(Run *r, const char *spec, bool repairs, Net *n)
+int front_open(Run *r, const char *spec, Verdicts verdicts, Net *n)
 {
     double t = front_seconds();
     NetRef ref;
@@ -212,7 +213,7 @@ int front_open(Run *r, const char *spec, bool repairs, Net *n)
     if (!elab_find(&r->session, spec, &ref))
         return EXIT_REFUSED;
     front_time(r, "parse and resolve", t);
-    return front_analyse(r, ref, repairs, n);
+    return front_analyse(r, ref, verdicts, n);
 }
 
 int front_write(Run *r, const char *path, Buf *text)

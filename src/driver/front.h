@@ -23,11 +23,13 @@ typedef struct Net {
 
 /* Reads the settings that all commands share. Returns an exit code. */
 int front_start(Run *r, const Cli *cli);
-/* Finds, elaborates and analyses what spec names, and reports its lints; with `repairs`, refusals
- * name the cheapest ones. EXIT_FINE, or EXIT_REFUSED when an error was reported; n is usable in
- * that case too when n->elab is not NULL. */
-int front_open(Run *r, const char *spec, bool repairs, Net *n);
-int front_analyse(Run *r, NetRef ref, bool repairs, Net *n);
+/* How much a command says about receptive fields. */
+typedef enum Verdicts { VERDICTS_SILENT, VERDICTS_REPORT, VERDICTS_REPAIR } Verdicts;
+/* Finds, elaborates and analyses what spec names, and reports its lints; with VERDICTS_REPAIR,
+ * refusals name the cheapest repairs. EXIT_FINE, or EXIT_REFUSED when an error was reported; n is
+ * usable in that case too when n->elab is not NULL. */
+int front_open(Run *r, const char *spec, Verdicts verdicts, Net *n);
+int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n);
 /* Prints what was reported, on stderr. */
 void front_report(Run *r);
 /* "file:line:col" of a node's step, in the session arena; NULL when it has none. */

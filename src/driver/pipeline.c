@@ -28,7 +28,7 @@ static int check_file(Run *r, const char *file)
         Net n;
         if (!nets[i].concrete)
             continue;
-        code = worst(code, front_analyse(r, nets[i], true, &n));
+        code = worst(code, front_analyse(r, nets[i], VERDICTS_REPAIR, &n));
         arena_reset(&r->net_arena);
     }
     return code;
@@ -43,7 +43,7 @@ int command_check(Run *r)
         if (whole_file(spec))
             code = worst(code, check_file(r, spec));
         else
-            code = worst(code, front_open(r, spec, true, &n));
+            code = worst(code, front_open(r, spec, VERDICTS_REPAIR, &n));
         arena_reset(&r->net_arena);
     }
     return code;
@@ -86,7 +86,7 @@ static int sweep(Run *r, const char *spec, SummaryFormat format)
                           cli_get(r->cli, OPT_SWEEP));
     if (!elab_find(&r->session, spec, &ref))
         return EXIT_REFUSED;
-    int code = front_analyse(r, ref, false, &n);
+    int code = front_analyse(r, ref, VERDICTS_SILENT, &n);
     if (n.elab == NULL)
         return code;
     const char *name = arena_strdup(&r->session.arena, n.elab->graph.name);
@@ -137,7 +137,7 @@ int command_summary(Run *r)
         return code;
     if (cli_has(r->cli, OPT_SWEEP))
         return sweep(r, r->cli->operands[0], format);
-    code = front_open(r, r->cli->operands[0], false, &n);
+    code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
     if (n.elab == NULL)
         return code;
     /* A refused network has a summary, too: that is where one looks for the reason. */
@@ -156,7 +156,7 @@ int command_print_graph(Run *r)
 {
     Net n;
     Buf out = {0};
-    int code = front_open(r, r->cli->operands[0], false, &n);
+    int code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
     if (n.elab == NULL)
         return code;
     graph_print(&n.elab->graph, &out);
@@ -231,11 +231,9 @@ int command_execute(const Cli *cli)
     code = front_start(&run, cli);
     if (code == EXIT_FINE) {
         code = dispatch(&run);
-        bool refused = diag_failed(&run.session.diags);
-        front_report(&run);
-        /* `summary` and the like explain refused networks and succeed */
-        if (code == EXIT_FINE && refused && cli->command == CMD_CHECK)
+        if (code == EXIT_FINE && diag_failed(&run.session.diags))
             code = EXIT_REFUSED;
+        front_report(&run);
     }
     arena_free(&run.net_arena);
     session_free(&run.session);

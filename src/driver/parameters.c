@@ -114,7 +114,7 @@ static int make_fixture(void *ctx, const Net *n, uint32_t node, const ParamSpec 
         return EXIT_LIMIT;
     bool weight = strcmp(spec->suffix, "weight") == 0, bias = strcmp(spec->suffix, "bias") == 0;
     bool mean = strcmp(spec->suffix, "running_mean") == 0;
-    double spread = bias ? (norm ? 0.2 : 0.1) : mean ? 0.1 : sqrt(3.0 / (double)fan_in);
+    double spread = bias ? (norm ? 0.2 : 0.1) : mean ? 0.1 : sqrt(6.0 / (double)fan_in);
     bool centred = bias || mean || (weight && !norm);
     for (int64_t i = 0; i < count; i++) {
         double u = (double)rng_uniform(key, (uint64_t)i);

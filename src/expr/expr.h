@@ -30,6 +30,8 @@ typedef struct ExprNode {
 typedef struct ExprPool {
     Arena *arena;
     VEC(ExprNode) nodes; /* index 0 unused */
+    uint32_t *table;     /* open hash of node indices; 0 = free */
+    uint32_t table_cap;
 } ExprPool;
 
 void expr_init(ExprPool *p, Arena *a);

@@ -52,8 +52,8 @@ typedef enum CopyKind {
 
 typedef struct Tile {
     int ocv;   /* output-channel vectors per register tile */
-    int px;    /* most pixels per register tile */
-    int rb;    /* rows (or, flat, pixels) per unit block */
+    int px;    /* most pixels per register tile; DENSE: partial sums per output vector */
+    int rb;    /* rows (or, flat, pixels) per unit block: see family_row_blocks */
     int kc;    /* input-channel blocks per chunk of the reduction; 0 = all at once */
     bool flat; /* 1x1 stride 1: h*w is one row */
     bool split_oc; /* units are output-channel tiles (all rows inside); else row blocks (all
@@ -67,6 +67,8 @@ typedef struct Kernel {
     MapDesc in, out;
     int64_t kh, kw, sh, sw, dh, dw; /* window, stride, dilation */
     int64_t pt, pl;                 /* padding above and to the left; the rest follows from sizes */
+    int64_t pb, pr;                 /* POOL_AVG_INCLUDE_PAD: padding below and to the right, which
+                                       the divisor counts */
     int64_t groups;                 /* CONV: as declared; packed block-diagonally unless the groups
                                        are whole vectors */
     PoolKind pool;
@@ -90,11 +92,35 @@ typedef struct Kernel {
 
 /* Calling convention: void k(float *const *args, int64_t begin, int64_t end), units [begin, end) of
  * one image. args[0] out, [1] in, [2] packed weights, [3] bias, [4 + i] extra operand i,
- * [KERNEL_ARG_SCRATCH] the thread's scratch. Absent ones are NULL. A MAP operand may be the very
- * buffer of the output (element by element in place); others never alias it. */
+ * [KERNEL_ARG_SCRATCH] the thread's scratch. Absent ones are NULL. A MAP operand, and the input of
+ * an ELEM kernel, may be the very buffer of the output (element by element in place) unless
+ * family_in_place says no; others never alias it. */
 enum { KERNEL_ARG_OUT, KERNEL_ARG_IN, KERNEL_ARG_W, KERNEL_ARG_BIAS, KERNEL_ARG_EXTRA,
        KERNEL_ARG_SCRATCH = KERNEL_ARG_EXTRA + KERNEL_MAX_EXTRA, KERNEL_ARGS };
 
+/* How a kernel's work is cut. What a unit is, per family (docs/kernels.md has the pictures):
+ *   CONV CONVT       split_oc: unit = output-channel tile; else unit = row block
+ *   DENSE            unit = output-channel tile of ocv vectors (each a panel of its own)
+ *   DEPTHWISE POOL ELEM COPY_BORDER COPY_NEAREST COPY_BILINEAR
+ *                    unit = channel block * family_row_blocks + row block
+ *   LN SOFTMAX LRN   unit = row block (flat: rb positions)
+ *   GAP, COPY_LAYOUT COPY_SPACE_TO_DEPTH COPY_SHUFFLE   unit = channel block of the output
+ *   COPY_CHANNELS    unit = vl consecutive channels of the range
+ * Row blocks are [r * rb, min((r + 1) * rb, family_rows)). */
+int64_t family_rows(const Kernel *k);       /* output rows; flat: output positions h * w */
+int64_t family_row_blocks(const Kernel *k); /* ceil(family_rows / rb) */
+int64_t family_oc_tiles(const Kernel *k, const Target *t);
+/* Vectors of an oc tile; tile i starts at vector i * ocv, only the last may be narrower. */
+int family_oc_tile_width(const Kernel *k, const Target *t, int64_t tile);
+/* Input-channel blocks the weights of one oc tile cover: the same number for every tile, starting
+ * at family_ic_first. groups = 1: all, from 0. Other groups: those the tile's groups read. A
+ * planar input has blocks of one channel (family_ic_lanes = 1, else vl). */
+int family_ic_lanes(const Kernel *k, const Target *t);
+int64_t family_ic_blocks(const Kernel *k, const Target *t);
+int64_t family_ic_first(const Kernel *k, const Target *t, int64_t tile);
+/* Whether a MAP operand (ELEM: also the input) may share the output's buffer. Not when partial sums
+ * pass through it (tile.kc). */
+bool family_in_place(const Kernel *k);
 /* Independent units of work of one image; splitting [0, units) anywhere gives the same bits. */
 int64_t family_units(const Kernel *k, const Target *t);
 /* Floats of per-thread scratch the kernel needs. */
@@ -104,12 +130,15 @@ void family_choose_tile(Kernel *k, const Target *t);
 /* Floats of packed weights (and of the bias vector: padded channels). */
 int64_t family_weight_floats(const Kernel *k, const Target *t);
 int64_t family_bias_floats(const Kernel *k, const Target *t);
-/* Position, in the packed weights, of weight (o, i, y, x); i within the group for depthwise (0).
- *   CONV   [oc tile][ic block][kh][kw][ic lane][ocv][oc lane]; a planar input has ic lane = 1 and
- *          ic block = channel. The last oc tile may be narrower: it has min(ocv, what is left).
+/* Position, in the packed weights, of weight (o, i, y, x); i counts all input channels, except
+ * depthwise (0). DENSE: (y, x) is the position in the input map, 0 for vectors.
+ *   CONV, CONVT [oc tile][ic block][kh][kw][ic lane][ocv][oc lane]; ic blocks from family_ic_first.
+ *          The last oc tile may be narrower: it has its own width in place of ocv.
  *   DEPTHWISE [c block][kh][kw][lane]
  *   DENSE  [o block][input float in its physical order][o lane]
- * Padding positions hold zero. */
+ * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
+#define FAMILY_LIMIT ((int64_t)1 << 60)
+int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */
 int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                             int64_t x);
 /* Canonical text of everything the code depends on. */

@@ -1,0 +1,270 @@
+/* Sizes, units and packing of kernels: what planner, packer and emitters must agree on. */
+#include "family/family.h"
+
+const char *const family_name[FAM_COUNT] = {
+#define FAMILY(ID, NAME, DOC) [FAM_##ID] = NAME,
+#include "family/family.def"
+};
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Product of counts, saturating. */
+static int64_t mul(int64_t a, int64_t b)
+{
+    int64_t r;
+    if (__builtin_mul_overflow(a, b, &r) || r > FAMILY_LIMIT)
+        return FAMILY_LIMIT;
+    return r;
+}
+
+int64_t map_blocks(MapDesc m, int vl)
+{
+    return ceil_div(m.c, vl);
+}
+
+int64_t map_floats(MapDesc m, int vl)
+{
+    int64_t c = m.layout == LAYOUT_BLOCKED ? mul(map_blocks(m, vl), vl) : m.c;
+    return mul(mul(c, m.h), m.w);
+}
+
+static bool by_position(const Kernel *k)
+{
+    return k->family == FAM_ELEM || k->family == FAM_LN || k->family == FAM_SOFTMAX ||
+           k->family == FAM_LRN || k->tile.flat;
+}
+
+int64_t family_rows(const Kernel *k)
+{
+    return by_position(k) ? mul(k->out.h, k->out.w) : k->out.h;
+}
+
+int64_t family_row_blocks(const Kernel *k)
+{
+    return k->tile.rb > 0 ? ceil_div(family_rows(k), k->tile.rb) : 1;
+}
+
+int64_t family_oc_tiles(const Kernel *k, const Target *t)
+{
+    return ceil_div(map_blocks(k->out, t->vl), k->tile.ocv > 0 ? k->tile.ocv : 1);
+}
+
+int family_oc_tile_width(const Kernel *k, const Target *t, int64_t tile)
+{
+    int64_t left = map_blocks(k->out, t->vl) - tile * k->tile.ocv;
+    return left < k->tile.ocv ? (int)left : k->tile.ocv;
+}
+
+int family_ic_lanes(const Kernel *k, const Target *t)
+{
+    return k->in.layout == LAYOUT_PLANAR ? 1 : t->vl;
+}
+
+/* Input-channel blocks [*lo, *hi) that the groups of an oc tile read. */
+static void ic_range(const Kernel *k, const Target *t, int64_t tile, int64_t *lo, int64_t *hi)
+{
+    int64_t groups = k->groups > 0 ? k->groups : 1;
+    int64_t per_out = k->out.c / groups, per_in = k->in.c / groups;
+    int64_t first = tile * k->tile.ocv * t->vl;
+    int64_t last = first + (int64_t)k->tile.ocv * t->vl - 1;
+    if (last >= k->out.c)
+        last = k->out.c - 1;
+    int lanes = family_ic_lanes(k, t);
+    *lo = first / per_out * per_in / lanes;
+    *hi = ceil_div((last / per_out + 1) * per_in, lanes);
+}
+
+int64_t family_ic_blocks(const Kernel *k, const Target *t)
+{
+    int64_t all = ceil_div(k->in.c, family_ic_lanes(k, t));
+    if (k->groups <= 1)
+        return all;
+    int64_t most = 0, tiles = family_oc_tiles(k, t);
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t lo, hi;
+        ic_range(k, t, i, &lo, &hi);
+        if (hi - lo > most)
+            most = hi - lo;
+    }
+    return most;
+}
+
+int64_t family_ic_first(const Kernel *k, const Target *t, int64_t tile)
+{
+    if (k->groups <= 1)
+        return 0;
+    int64_t lo, hi;
+    ic_range(k, t, tile, &lo, &hi);
+    /* Every tile has as many blocks as the one with most; the window is moved inside the map. */
+    int64_t limit = ceil_div(k->in.c, family_ic_lanes(k, t)) - family_ic_blocks(k, t);
+    return lo < limit ? lo : limit;
+}
+
+bool family_in_place(const Kernel *k)
+{
+    return k->tile.kc == 0;
+}
+
+int64_t family_units(const Kernel *k, const Target *t)
+{
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT:
+        return k->tile.split_oc ? family_oc_tiles(k, t) : family_row_blocks(k);
+    case FAM_DENSE:
+        return family_oc_tiles(k, t);
+    case FAM_LN:
+    case FAM_SOFTMAX:
+    case FAM_LRN:
+        return family_row_blocks(k);
+    case FAM_DEPTHWISE:
+    case FAM_POOL:
+    case FAM_ELEM:
+        return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
+    case FAM_GAP:
+        return map_blocks(k->out, t->vl);
+    case FAM_COPY:
+        if (k->copy == COPY_CHANNELS)
+            return ceil_div(k->count_c, t->vl);
+        if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR)
+            return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
+        return map_blocks(k->out, t->vl);
+    case FAM_COUNT:
+        break;
+    }
+    return 1;
+}
+
+int64_t family_scratch(const Kernel *k, const Target *t)
+{
+    if (k->family == FAM_CONV && k->gate_arg >= 0) /* the gated input of one unit's pixels */
+        return mul(mul(map_blocks(k->in, t->vl), t->vl),
+                   k->tile.split_oc ? family_rows(k) : k->tile.rb);
+    if (k->family == FAM_LRN) /* squares of one position's channels, zeros at both ends */
+        return mul(map_blocks(k->in, t->vl) + 2 * ceil_div(k->lrn_size, t->vl), t->vl);
+    return 0;
+}
+
+int64_t family_weight_floats(const Kernel *k, const Target *t)
+{
+    int64_t taps = mul(k->kh, k->kw), oc = mul(map_blocks(k->out, t->vl), t->vl);
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT:
+        return mul(mul(oc, taps), mul(family_ic_blocks(k, t), family_ic_lanes(k, t)));
+    case FAM_DEPTHWISE:
+        return mul(oc, taps);
+    case FAM_DENSE:
+        return mul(oc, map_floats(k->in, t->vl));
+    default:
+        return 0;
+    }
+}
+
+int64_t family_bias_floats(const Kernel *k, const Target *t)
+{
+    return k->has_bias ? mul(map_blocks(k->out, t->vl), t->vl) : 0;
+}
+
+int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile)
+{
+    return tile * k->tile.ocv * t->vl * family_ic_blocks(k, t) * family_ic_lanes(k, t) * k->kh *
+           k->kw;
+}
+
+int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
+                            int64_t x)
+{
+    int64_t vl = t->vl, block = o / vl, lane = o % vl;
+    if (k->family == FAM_DEPTHWISE)
+        return ((block * k->kh + y) * k->kw + x) * vl + lane;
+    if (k->family == FAM_DENSE) {
+        int64_t plane = k->in.h * k->in.w, at = y * k->in.w + x;
+        int64_t input = k->in.layout == LAYOUT_PLANAR ? i * plane + at
+                                                      : (i / vl * plane + at) * vl + i % vl;
+        return (block * map_floats(k->in, t->vl) + input) * vl + lane;
+    }
+    int64_t lanes = family_ic_lanes(k, t), tile = block / k->tile.ocv;
+    int64_t row = i / lanes - family_ic_first(k, t, tile);
+    int64_t step = ((row * k->kh + y) * k->kw + x) * lanes + i % lanes;
+    int64_t width = family_oc_tile_width(k, t, tile);
+    return family_tile_weights(k, t, tile) + (step * width + block - tile * k->tile.ocv) * vl +
+           lane;
+}
+
+static void key_map(Buf *out, const char *name, MapDesc m)
+{
+    buf_printf(out, " %s=%c%lldx%lldx%lld", name, m.layout == LAYOUT_BLOCKED ? 'B' : 'P',
+               (long long)m.c, (long long)m.h, (long long)m.w);
+}
+
+static void key_copy(const Kernel *k, Buf *out)
+{
+    static const char *const name[] = {
+        [COPY_LAYOUT] = "layout",     [COPY_CHANNELS] = "channels", [COPY_BORDER] = "border",
+        [COPY_NEAREST] = "nearest",   [COPY_BILINEAR] = "bilinear",
+        [COPY_SPACE_TO_DEPTH] = "space_to_depth", [COPY_SHUFFLE] = "shuffle"};
+    buf_printf(out, " %s", name[k->copy]);
+    if (k->copy == COPY_CHANNELS)
+        buf_printf(out, " c=%lld:%lld+%lld", (long long)k->src_c, (long long)k->dst_c,
+                   (long long)k->count_c);
+    if (k->copy == COPY_BORDER)
+        buf_printf(out, " at=%lld,%lld", (long long)k->pt, (long long)k->pl);
+    if (k->by_h != 0 || k->by_w != 0)
+        buf_printf(out, " by=%lldx%lld", (long long)k->by_h, (long long)k->by_w);
+    if (k->copy == COPY_SHUFFLE)
+        buf_printf(out, " g=%lld", (long long)k->groups);
+}
+
+static void key_window(const Kernel *k, Buf *out)
+{
+    static const char *const pool[] = {[POOL_MAX] = "max", [POOL_AVG] = "avg",
+                                       [POOL_AVG_INCLUDE_PAD] = "avg_pad",
+                                       [POOL_ADAPTIVE_AVG] = "adaptive"};
+    if (k->family == FAM_POOL)
+        buf_printf(out, " %s", pool[k->pool]);
+    if (k->kh != 0 || k->kw != 0)
+        buf_printf(out, " k=%lldx%lld s=%lldx%lld d=%lldx%lld p=%lld,%lld", (long long)k->kh,
+                   (long long)k->kw, (long long)k->sh, (long long)k->sw, (long long)k->dh,
+                   (long long)k->dw, (long long)k->pt, (long long)k->pl);
+    if (k->family == FAM_POOL && k->pool == POOL_AVG_INCLUDE_PAD)
+        buf_printf(out, ",%lld,%lld", (long long)k->pb, (long long)k->pr);
+    if (k->groups > 1)
+        buf_printf(out, " g=%lld", (long long)k->groups);
+}
+
+void family_key(const Kernel *k, const Target *t, Buf *out)
+{
+    static const char arg_letter[] = {[KARG_MAP] = 'm', [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g'};
+    buf_printf(out, "%s vl=%d", family_name[k->family], t->vl);
+    key_map(out, "in", k->in);
+    key_map(out, "out", k->out);
+    if (k->family == FAM_COPY)
+        key_copy(k, out);
+    else
+        key_window(k, out);
+    if (k->family == FAM_LN)
+        buf_printf(out, " eps=%.17g", k->eps);
+    if (k->family == FAM_LRN)
+        buf_printf(out, " n=%lld alpha=%.17g beta=%.17g k=%.17g", (long long)k->lrn_size, k->alpha,
+                   k->beta, k->bias_k);
+    buf_printf(out, " tile=%dx%d rb=%d kc=%d%s%s%s", k->tile.ocv, k->tile.px, k->tile.rb,
+               k->tile.kc, k->tile.flat ? " flat" : "", k->tile.split_oc ? " oc" : "",
+               k->tile.prefetch ? " pf" : "");
+    if (k->has_bias)
+        buf_add(out, " bias");
+    if (k->gate_arg >= 0)
+        buf_printf(out, " gate=%d", k->gate_arg);
+    if (k->extra_count > 0) {
+        buf_add(out, " extra=");
+        for (int i = 0; i < k->extra_count; i++)
+            buf_addc(out, arg_letter[k->extra[i]]);
+    }
+    if (k->root.v != 0) {
+        buf_add(out, " expr=");
+        expr_print(k->pool_expr, k->root, out);
+    }
+}

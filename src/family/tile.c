@@ -1,0 +1,249 @@
+/* Choice of tiles: the rules of docs/kernels.md. A small cost model picks the register tile of
+ * convolutions; everything else follows from sizes. Costs are cycles of a core with two multiply-add
+ * and two load pipes, per step of the reduction. */
+#include "family/family.h"
+
+enum {
+    LATENCY = 4,         /* of a multiply-add: so many times two accumulators keep the pipes busy */
+    UNITS_WANTED = 14,   /* per kernel: 2 to 8 threads divide it well */
+    UNITS_FEW = 6,
+    PX_MAX = 28,
+    PANEL_STEPS = 64,    /* fewest reduction steps worth a chunk of their own */
+};
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* One reduction step of a w vectors x p pixels register tile. */
+static double step_cost(int w, int64_t p)
+{
+    double fma = (double)w * (double)p / 2, load = ((double)w + (double)p) / 2;
+    double busy = fma > load ? fma : load;
+    if (busy < LATENCY)
+        busy = LATENCY;
+    /* Weights come from the second-level cache about half the time: dearer than broadcasts. */
+    return busy + 0.08 * w + 0.03 * (double)p;
+}
+
+/* A row of n pixels in ceil(n / px) tiles of nearly equal width. */
+static double row_cost(int w, int64_t n, int px)
+{
+    int64_t tiles = ceil_div(n, px), wide = n % tiles, width = n / tiles;
+    return (double)wide * step_cost(w, width + 1) + (double)(tiles - wide) * step_cost(w, width);
+}
+
+static bool fits_registers(const Target *t, int ocv, int px)
+{
+    int held = ocv < px ? ocv : px;
+    return ocv * px + held + 1 <= t->regs;
+}
+
+/* Register tile for `blocks` output vectors over rows of n pixels; a multiple of `whole` vectors is
+ * never straddled. */
+static void choose_registers(Kernel *k, const Target *t, int64_t blocks, int64_t whole, int64_t n)
+{
+    double best = 0;
+    for (int ocv = 1; ocv <= 4 && ocv <= blocks; ocv++) {
+        if (whole % ocv != 0)
+            continue;
+        for (int px = 1; px <= PX_MAX && px <= n && fits_registers(t, ocv, px); px++) {
+            double cost = (double)(blocks / ocv) * row_cost(ocv, n, px);
+            if (blocks % ocv != 0) /* a narrower last tile is code of its own */
+                cost = cost * 1.01 + row_cost((int)(blocks % ocv), n, px);
+            if (best == 0 || cost < best * 0.9999) {
+                best = cost;
+                k->tile.ocv = ocv;
+                k->tile.px = px;
+            }
+        }
+    }
+}
+
+/* Rows (or pixels) per block so that about `wanted` nearly equal blocks result, at least `least`
+ * rows each. */
+static int block_rows(int64_t rows, int64_t wanted, int64_t least)
+{
+    int64_t blocks = max64(1, min64(wanted, rows / max64(least, 1)));
+    return (int)min64(ceil_div(rows, blocks), INT32_MAX);
+}
+
+typedef struct ConvSizes {
+    double weights, input, panel; /* bytes; panel: the weights of one oc tile */
+    int64_t oc_tiles;
+} ConvSizes;
+
+static ConvSizes conv_sizes(const Kernel *k, const Target *t)
+{
+    double w = 4.0 * (double)family_weight_floats(k, t);
+    int64_t tiles = family_oc_tiles(k, t);
+    return (ConvSizes){.weights = w, .input = 4.0 * (double)map_floats(k->in, t->vl),
+                       .panel = w / (double)tiles, .oc_tiles = tiles};
+}
+
+/* Flat blocks are whole register tiles, so that only the last one needs other widths. */
+static int flat_block(const Kernel *k, int64_t wanted)
+{
+    int64_t n = family_rows(k), tiles = ceil_div(n, k->tile.px);
+    int64_t width = ceil_div(n, tiles);
+    return (int)min64(width * block_rows(tiles, wanted, 1), INT32_MAX);
+}
+
+/* Bytes that cross the second-level cache when every unit reads `per_unit`. */
+static double traffic(const Target *t, double per_unit, double units)
+{
+    return per_unit * units * (per_unit > 0.6 * (double)t->l2 ? 4 : 1);
+}
+
+static void conv_units(Kernel *k, const Target *t)
+{
+    ConvSizes s = conv_sizes(k, t);
+    int64_t rows = family_rows(k);
+    int64_t row_units = k->tile.flat ? min64(ceil_div(rows, k->tile.px), UNITS_WANTED)
+                                     : min64(rows, UNITS_WANTED);
+    bool gated = k->gate_arg >= 0;
+    double by_row = traffic(t, s.weights, (double)row_units);
+    double by_oc = traffic(t, s.input, (double)s.oc_tiles);
+    bool oc = by_oc < by_row;
+    if (oc && s.oc_tiles < UNITS_FEW && row_units > s.oc_tiles)
+        oc = false;
+    if (!oc && row_units < UNITS_FEW && s.oc_tiles > row_units)
+        oc = true;
+    /* A gated input is scaled once per unit; a few wide units keep that cheap. */
+    if (gated && oc && row_units >= 4)
+        oc = false;
+    k->tile.split_oc = oc;
+    if (oc)
+        k->tile.rb = (int)min64(rows, INT32_MAX);
+    else if (k->tile.flat)
+        k->tile.rb = flat_block(k, UNITS_WANTED);
+    else
+        k->tile.rb = block_rows(rows, UNITS_WANTED, rows >= 2 * UNITS_WANTED ? 2 : 1);
+}
+
+/* Large reductions over small maps: chunks whose weights stay in the first-level cache. */
+static void conv_chunks(Kernel *k, const Target *t)
+{
+    k->tile.kc = 0;
+    k->tile.prefetch = false;
+    if (!k->tile.split_oc || k->groups > 1 || k->family != FAM_CONV)
+        return;
+    int64_t blocks = family_ic_blocks(k, t);
+    int64_t steps = (int64_t)family_ic_lanes(k, t) * k->kh * k->kw;
+    int64_t bytes = steps * k->tile.ocv * t->vl * 4;
+    int64_t tiles = family_rows(k) * (k->tile.flat ? 1 : k->out.w) / max64(k->tile.px, 1);
+    if (bytes * blocks <= t->l1 / 2 || tiles < 2)
+        return;
+    int64_t kc = max64(t->l1 / 2 / bytes, ceil_div(PANEL_STEPS, steps));
+    kc = max64(kc, 1);
+    if (kc >= blocks)
+        return;
+    kc = ceil_div(blocks, ceil_div(blocks, kc));
+    k->tile.kc = (int)kc;
+    k->tile.prefetch = true;
+}
+
+static void tile_conv(Kernel *k, const Target *t)
+{
+    int64_t blocks = map_blocks(k->out, t->vl), whole = blocks;
+    if (k->groups > 1) {
+        int64_t per_out = k->out.c / k->groups, per_in = k->in.c / k->groups;
+        if (per_out % t->vl == 0 && per_in % t->vl == 0)
+            whole = per_out / t->vl;
+        else
+            whole = 1; /* each vector reads its own few input blocks */
+    } else {
+        whole = 12; /* no constraint: 1, 2, 3 and 4 divide it */
+    }
+    k->tile.flat = k->family == FAM_CONV && k->kh == 1 && k->kw == 1 && k->sh == 1 && k->sw == 1 &&
+                   k->pt == 0 && k->pl == 0 && k->in.h == k->out.h && k->in.w == k->out.w;
+    int64_t n = k->tile.flat ? k->out.h * k->out.w : k->out.w;
+    if (k->family == FAM_CONVT)
+        n = ceil_div(n, max64(k->sw, 1)); /* pixels of one phase share their taps */
+    choose_registers(k, t, blocks, whole, n);
+    conv_units(k, t);
+    conv_chunks(k, t);
+}
+
+static void tile_dense(Kernel *k, const Target *t)
+{
+    int64_t blocks = map_blocks(k->out, t->vl);
+    int ocv = 4;
+    while (ocv > 1 && ceil_div(blocks, ocv) < 8)
+        ocv /= 2;
+    k->tile.ocv = ocv;
+    k->tile.px = (t->regs >= 32 ? 16 : 8) / ocv;
+}
+
+/* Width of nearly equal tiles of a row of n pixels, at most `most` each. */
+static int even_width(int64_t n, int64_t most)
+{
+    return (int)ceil_div(n, ceil_div(n, max64(most, 1)));
+}
+
+static void tile_windowed(Kernel *k, const Target *t)
+{
+    int64_t blocks = map_blocks(k->out, t->vl), room = t->regs - 1;
+    if (k->family == FAM_DEPTHWISE)
+        room -= min64(k->kw, t->regs / 2);
+    k->tile.px = even_width(k->out.w, min64(room, t->regs / 2));
+    k->tile.rb = block_rows(k->out.h, max64(1, ceil_div(UNITS_WANTED, blocks)), 2);
+}
+
+static void tile_positions(Kernel *k)
+{
+    int64_t n = k->out.h * k->out.w;
+    k->tile.px = (int)min64(n, 4);
+    k->tile.rb = block_rows(n, UNITS_WANTED, k->tile.px);
+}
+
+static void tile_elem(Kernel *k, const Target *t)
+{
+    enum { LEAST = 64 };
+    int64_t blocks = map_blocks(k->out, t->vl), n = k->out.h * k->out.w;
+    k->tile.px = (int)min64(n, 4);
+    k->tile.rb = block_rows(n, max64(1, ceil_div(UNITS_WANTED, blocks)), LEAST);
+}
+
+void family_choose_tile(Kernel *k, const Target *t)
+{
+    k->tile = (Tile){.ocv = 1, .px = 1};
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT:
+        tile_conv(k, t);
+        break;
+    case FAM_DENSE:
+        tile_dense(k, t);
+        break;
+    case FAM_DEPTHWISE:
+    case FAM_POOL:
+        tile_windowed(k, t);
+        break;
+    case FAM_ELEM:
+        tile_elem(k, t);
+        break;
+    case FAM_LN:
+    case FAM_SOFTMAX:
+    case FAM_LRN:
+        tile_positions(k);
+        break;
+    case FAM_COPY:
+        k->tile.rb = block_rows(k->out.h, max64(1, UNITS_WANTED / map_blocks(k->out, t->vl)), 1);
+        break;
+    case FAM_GAP:
+    case FAM_COUNT:
+        break;
+    }
+}

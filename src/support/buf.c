@@ -1,0 +1,120 @@
+#include "support/buf.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool reserve(Buf *b, size_t more)
+{
+    if (b->failed || more > SIZE_MAX / 2 - b->len - 1) {
+        b->failed = true;
+        return false;
+    }
+    size_t need = b->len + more + 1;
+    if (need <= b->cap)
+        return true;
+    size_t cap = b->cap < 128 ? 128 : b->cap;
+    while (cap < need)
+        cap *= 2;
+    char *p = realloc(b->at, cap);
+    if (p == NULL) {
+        b->failed = true;
+        return false;
+    }
+    b->at = p;
+    b->cap = cap;
+    return true;
+}
+
+void buf_addn(Buf *b, const char *s, size_t n)
+{
+    if (!reserve(b, n))
+        return;
+    memcpy(b->at + b->len, s, n);
+    b->len += n;
+    b->at[b->len] = '\0';
+}
+
+void buf_add(Buf *b, const char *s)
+{
+    buf_addn(b, s, strlen(s));
+}
+
+void buf_addc(Buf *b, char c)
+{
+    buf_addn(b, &c, 1);
+}
+
+void buf_pad(Buf *b, char c, int n)
+{
+    for (int i = 0; i < n; i++)
+        buf_addc(b, c);
+}
+
+void buf_vprintf(Buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    if (n < 0)
+        b->failed = true;
+    else if (reserve(b, (size_t)n)) {
+        vsnprintf(b->at + b->len, (size_t)n + 1, fmt, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+void buf_printf(Buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(b, fmt, ap);
+    va_end(ap);
+}
+
+/* Bytes of the UTF-8 sequence at s, 0 when it is not one. */
+static int utf8_len(const unsigned char *s)
+{
+    int n = s[0] < 0x80 ? 1 : (s[0] >> 5) == 6 ? 2 : (s[0] >> 4) == 14 ? 3 : (s[0] >> 3) == 30 ? 4
+                                                                                               : 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((n == 2 && s[0] < 0xC2) || (n == 3 && s[0] == 0xE0 && s[1] < 0xA0) ||
+        (n == 3 && s[0] == 0xED && s[1] > 0x9F) || (n == 4 && s[0] == 0xF0 && s[1] < 0x90) ||
+        (n == 4 && (s[0] > 0xF4 || (s[0] == 0xF4 && s[1] > 0x8F))))
+        return 0;
+    return n;
+}
+
+void buf_json_string(Buf *b, const char *s)
+{
+    buf_addc(b, '"');
+    for (const unsigned char *p = (const unsigned char *)s; *p != '\0';) {
+        int n = utf8_len(p);
+        if (n == 0) {
+            buf_add(b, "\xEF\xBF\xBD");
+            p++;
+        } else if (*p == '"' || *p == '\\') {
+            buf_printf(b, "\\%c", *p++);
+        } else if (*p < 0x20) {
+            buf_printf(b, "\\u%04x", *p++);
+        } else {
+            buf_addn(b, (const char *)p, (size_t)n);
+            p += n;
+        }
+    }
+    buf_addc(b, '"');
+}
+
+bool buf_ok(const Buf *b)
+{
+    return !b->failed;
+}
+
+void buf_free(Buf *b)
+{
+    free(b->at);
+    *b = (Buf){0};
+}

@@ -1,0 +1,267 @@
+#define _GNU_SOURCE
+#include "support/fs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static _Thread_local char message[128];
+
+static const char *errno_text(void)
+{
+    snprintf(message, sizeof message, "%s", strerror(errno));
+    return message;
+}
+
+/* Opens a regular file; a FIFO or device would block or never end. */
+static int open_regular(const char *path, struct stat *st, const char **err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        *err = errno_text();
+        return -1;
+    }
+    *err = NULL;
+    if (fstat(fd, st) != 0)
+        *err = errno_text();
+    else if (S_ISDIR(st->st_mode))
+        *err = "is a directory";
+    else if (!S_ISREG(st->st_mode))
+        *err = "is not a regular file";
+    if (*err == NULL)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static char *read_stream(int fd, size_t hint, size_t limit, size_t *len, const char **err)
+{
+    size_t cap = hint < 4096 ? 4096 : hint + 1, used = 0;
+    char *data = malloc(cap + 1);
+    while (data != NULL) {
+        ssize_t got = read(fd, data + used, cap - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            *err = errno_text();
+            free(data);
+            return NULL;
+        }
+        if (got == 0) {
+            data[used] = '\0';
+            *len = used;
+            return data;
+        }
+        used += (size_t)got;
+        if (used > limit) {
+            snprintf(message, sizeof message, "is larger than %zu bytes", limit);
+            *err = message;
+            free(data);
+            return NULL;
+        }
+        if (used == cap) {
+            char *grown = cap > SIZE_MAX / 2 - 1 ? NULL : realloc(data, cap * 2 + 1);
+            if (grown == NULL)
+                break;
+            data = grown;
+            cap *= 2;
+        }
+    }
+    free(data);
+    *err = "out of memory";
+    return NULL;
+}
+
+char *fs_read(const char *path, size_t limit, size_t *len, const char **err)
+{
+    struct stat st;
+    if (strcmp(path, "-") == 0)
+        return read_stream(STDIN_FILENO, 0, limit, len, err);
+    int fd = open_regular(path, &st, err);
+    if (fd < 0)
+        return NULL;
+    if ((uintmax_t)st.st_size > limit) {
+        snprintf(message, sizeof message, "is larger than %zu bytes", limit);
+        *err = message;
+        close(fd);
+        return NULL;
+    }
+    char *data = read_stream(fd, (size_t)st.st_size, limit, len, err);
+    close(fd);
+    return data;
+}
+
+FsMap fs_map(const char *path, const char **err)
+{
+    /* An empty file cannot be mapped; it is this one byte with length 0. */
+    static const unsigned char empty[1];
+    FsMap m = {0};
+    struct stat st;
+    int fd = open_regular(path, &st, err);
+    if (fd < 0)
+        return m;
+    if (st.st_size == 0) {
+        m.data = empty;
+    } else {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            *err = errno_text();
+        else
+            m = (FsMap){p, (size_t)st.st_size};
+    }
+    close(fd);
+    return m;
+}
+
+void fs_unmap(FsMap *m)
+{
+    if (m->data != NULL && m->len > 0)
+        munmap((void *)(uintptr_t)m->data, m->len);
+    *m = (FsMap){0};
+}
+
+/* Permissions a new file would get. umask can only be read by setting it. */
+static mode_t default_mode(void)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+static bool open_in_place(FsOut *o, const char *path, const char **err)
+{
+    o->f = fopen(path, "wb");
+    if (o->f == NULL)
+        *err = errno_text();
+    return o->f != NULL;
+}
+
+bool fs_open_out(FsOut *o, const char *path, const char **err)
+{
+    struct stat st;
+    *o = (FsOut){0};
+    if (strcmp(path, "-") == 0) {
+        o->f = stdout;
+        return true;
+    }
+    bool exists = stat(path, &st) == 0;
+    if (exists && S_ISDIR(st.st_mode)) {
+        *err = "is a directory";
+        return false;
+    }
+    if (exists && !S_ISREG(st.st_mode))
+        return open_in_place(o, path, err);
+    /* the file a link points to is replaced, not the link */
+    char *real = exists ? realpath(path, NULL) : NULL;
+    o->path = real != NULL ? real : strdup(path);
+    if (o->path == NULL || asprintf(&o->tmp, "%s.XXXXXX", o->path) < 0) {
+        o->tmp = NULL;
+        *err = "out of memory";
+        fs_abandon(o);
+        return false;
+    }
+    int fd = mkostemp(o->tmp, O_CLOEXEC);
+    if (fd < 0) {
+        *err = errno_text();
+        free(o->tmp);
+        o->tmp = NULL;
+        fs_abandon(o);
+        return false;
+    }
+    if (fchmod(fd, exists ? st.st_mode & 07777 : default_mode()) != 0 ||
+        (o->f = fdopen(fd, "wb")) == NULL) {
+        *err = errno_text();
+        close(fd);
+        fs_abandon(o);
+        return false;
+    }
+    return true;
+}
+
+bool fs_commit(FsOut *o, const char **err)
+{
+    bool ok = fflush(o->f) == 0 && ferror(o->f) == 0;
+    if (!ok)
+        *err = errno_text();
+    if (o->f != stdout) {
+        if (ok && o->tmp != NULL && fsync(fileno(o->f)) != 0 && errno != EINVAL) {
+            ok = false;
+            *err = errno_text();
+        }
+        if (fclose(o->f) != 0 && ok) {
+            ok = false;
+            *err = errno_text();
+        }
+    }
+    o->f = NULL;
+    if (ok && o->tmp != NULL && rename(o->tmp, o->path) != 0) {
+        ok = false;
+        *err = errno_text();
+    }
+    if (ok) {
+        free(o->tmp);
+        o->tmp = NULL;
+    }
+    fs_abandon(o);
+    return ok;
+}
+
+void fs_abandon(FsOut *o)
+{
+    if (o->f != NULL && o->f != stdout)
+        fclose(o->f);
+    if (o->tmp != NULL)
+        unlink(o->tmp);
+    free(o->tmp);
+    free(o->path);
+    *o = (FsOut){0};
+}
+
+bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err)
+{
+    FsOut o;
+    if (!fs_open_out(&o, path, err))
+        return false;
+    if (len > 0 && fwrite(data, 1, len, o.f) != len) {
+        *err = errno_text();
+        fs_abandon(&o);
+        return false;
+    }
+    if (exec && o.tmp != NULL && fchmod(fileno(o.f), default_mode() | (default_mode() & 0444) >> 2)) {
+        *err = errno_text();
+        fs_abandon(&o);
+        return false;
+    }
+    return fs_commit(&o, err);
+}
+
+int fs_spawn(const char *const *argv, const char **err)
+{
+    pid_t pid;
+    int status;
+    int e = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ);
+    *err = NULL;
+    if (e != 0) {
+        errno = e;
+        *err = errno_text();
+        return -1;
+    }
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR) {
+            *err = errno_text();
+            return -1;
+        }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    *err = "killed by a signal";
+    return -1;
+}

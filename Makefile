@@ -1,0 +1,140 @@
+# cnnc: `make demo` does the main job, `make check` runs all tests; both install what is missing.
+# Everything is built below $(BUILD); `make help` lists the targets.
+
+BUILD    ?= build
+CC       ?= gcc
+CFLAGS   ?= -O2 -g
+PREFIX   ?= /usr/local
+SAN      ?=
+LLVM     := $(firstword $(shell command -v llvm-config-19 2>/dev/null) \
+              $(shell command -v llvm-config 2>/dev/null))
+WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Werror
+BASE     := -std=gnu17 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
+            $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+COMPILE  = $(CC) $(BASE) $(WARN) $(CFLAGS)
+LDSAN    := $(if $(SAN),-fsanitize=$(SAN))
+
+GEN      := $(BUILD)/gen
+OBJ      := $(BUILD)/obj
+LIB      := $(BUILD)/lib
+STDLIB   := $(sort $(wildcard stdlib/*.cnn))
+
+FRONT    := $(filter-out src/codegen/% src/driver/%,$(wildcard src/*/*.c))
+DRIVER   := $(wildcard src/driver/*.c)
+CODEGEN  := $(wildcard src/codegen/*.c src/codegen/*/*.c)
+SHARED   := $(wildcard src/support/*.c src/expr/*.c src/family/*.c src/ops/*.c)
+RUNTIME  := $(wildcard runtime/cnnrt/*.c)
+GENERATED := cnn_lex cnn_parse stdlib_data
+
+front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
+driver_o  := $(DRIVER:%.c=$(OBJ)/%.o)
+codegen_o := $(CODEGEN:%.c=$(OBJ)/hidden/%.o) $(SHARED:%.c=$(OBJ)/hidden/%.o)
+runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
+UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
+
+.PHONY: all demo check check-full deps test-unit lint format bench config clean help install uninstall
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a ## build the compiler and its runtime
+
+deps: ## install what is missing (Debian), or say what to install
+	@sh tests/tools/deps.sh
+
+demo: deps ## the main job: a refusal with its repair, then a network built and run on a photograph
+	@$(MAKE) --no-print-directory -s all
+	@CNNC=$(BUILD)/bin/cnnc BUILD=$(BUILD) sh examples/demo.sh
+
+check: deps ## all tests; closes with counts
+	@$(MAKE) --no-print-directory -s all unit-programs
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh
+
+check-full: ## all tests, the long ones too
+	@CHECK_FULL=1 $(MAKE) --no-print-directory check
+
+unit-programs: $(UNIT)
+test-unit: all $(UNIT) ## unit tests alone
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh unit
+
+$(BUILD)/bin/cnnc: $(driver_o) $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+	@mkdir -p $(@D)
+	$(CC) $(LDSAN) -o $@ $(driver_o) $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+
+$(LIB)/libcnnc.a: $(front_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(LIB)/libcnnrt.a: $(runtime_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+# The one object that links LLVM; everything but its entry is hidden.
+$(LIB)/libcnnc_codegen.so: $(codegen_o)
+	@mkdir -p $(@D)
+	$(CC) $(LDSAN) -shared -Wl,-z,defs -o $@ $(codegen_o) $(shell $(LLVM) --ldflags) -lLLVM-19 \
+	    -lm -lpthread $(if $(SAN),,-Wl,--as-needed)
+
+$(OBJ)/%.o: %.c $(GEN)/cnn_parse.h
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+$(OBJ)/hidden/src/codegen/%.o: src/codegen/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -fvisibility=hidden -I$(shell $(LLVM) --includedir) -c -o $@ $<
+
+$(OBJ)/hidden/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -fvisibility=hidden -c -o $@ $<
+
+$(OBJ)/gen/%.o: $(GEN)/%.c $(GEN)/cnn_parse.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -w -Isrc/sema -c -o $@ $<
+
+$(GEN)/cnn_parse.h: $(GEN)/cnn_parse.c ;
+$(GEN)/cnn_parse.c: grammar/cnn.y
+	@mkdir -p $(@D)
+	bison -Werror -o $(GEN)/cnn_parse.c --header=$(GEN)/cnn_parse.h $<
+
+$(GEN)/cnn_lex.c: grammar/cnn.l $(GEN)/cnn_parse.h
+	flex -o $(GEN)/cnn_lex.c --header-file=$(GEN)/cnn_lex.h $<
+
+$(GEN)/stdlib_data.c: tests/tools/embed.sh $(STDLIB)
+	@mkdir -p $(@D)
+	sh tests/tools/embed.sh $(STDLIB) > $@
+
+$(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnnrt.a -lcmocka $(LIBS)
+
+lint: ## layers, lengths, prefixes, README lists, shell scripts
+	@BUILD=$(BUILD) sh tests/tools/lint.sh
+
+format: ## clang-format over all C
+	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h)
+
+config: ## what was found on this machine
+	@echo "LLVM      $(LLVM) $(if $(LLVM),$(shell $(LLVM) --version))"
+	@echo "CUDA      $(or $(shell command -v nvcc 2>/dev/null),not found (optional))"
+	@echo "MPI       $(or $(shell command -v mpicc 2>/dev/null),not found (optional))"
+	@echo "graphviz  $(or $(shell command -v dot 2>/dev/null),not found (optional))"
+
+install: all ## into DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(BUILD)/bin/cnnc $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 include/cnnrt.h $(DESTDIR)$(PREFIX)/include/
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/cnnc $(DESTDIR)$(PREFIX)/lib/libcnnc_codegen.so \
+	    $(DESTDIR)$(PREFIX)/lib/libcnnrt.a $(DESTDIR)$(PREFIX)/include/cnnrt.h
+
+clean: ## remove the build folder
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(UNIT:=.d)

@@ -8,13 +8,19 @@
 
 typedef enum OperandKind { OPERAND_MAP, OPERAND_GATE, OPERAND_CHANNEL } OperandKind;
 /* What a CHANNEL operand holds; computed when weights are packed. */
-typedef enum ChannelFill { FILL_BN_SCALE, FILL_BN_SHIFT, FILL_LN_WEIGHT, FILL_LN_BIAS, FILL_GAMMA } ChannelFill;
+typedef enum ChannelFill { FILL_BN_SCALE, FILL_BN_SHIFT, FILL_LN_WEIGHT, FILL_LN_BIAS,
+                           FILL_GAMMA } ChannelFill;
+enum { FUSE_MAX_OPERANDS = 7 }; /* of one group, its gate not counted */
 typedef struct FuseOperand {
     OperandKind kind;
     NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: the node whose params fill it */
     ChannelFill fill;
 } FuseOperand;
 
+/* Elementwise nodes of a chain, each with one reader, join the group of what they read. A sum is
+ * taken by the later of its producers. A flatten that moves nothing (1x1) is an alias; any other is
+ * a view: it has no group, and readers name it as their input. A sum or product of very many
+ * operands is several groups with the same result, of which all but the first read that result. */
 typedef struct FuseGroup {
     NodeId anchor;     /* node whose family computes arg 0; NODE_NONE for a pure ELEM group */
     NodeId result;     /* node whose value is stored */
@@ -35,6 +41,8 @@ typedef struct Fusion {
 } Fusion;
 
 void fuse_run(Fusion *f, Arena *a, const Analysis *an);
+/* NULL, or what is wrong: something read that no earlier group stores, an expression over operands
+ * that are not there, a head without its value. */
 const char *fuse_verify(const Fusion *f);
 void fuse_print(const Fusion *f, Buf *out);
 #endif

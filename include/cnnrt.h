@@ -32,6 +32,7 @@ typedef struct CnnrtOperand {
     int32_t index;   /* of the input or output */
     int64_t offset;  /* floats: WEIGHTS from the blob's start; ARENA times the batch */
     int64_t stride;  /* floats from one image to the next */
+    int64_t inner;   /* ARENA: floats from the start of an image, when only a part is meant */
 } CnnrtOperand;
 
 typedef struct CnnrtStep {

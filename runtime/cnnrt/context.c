@@ -151,7 +151,7 @@ static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t imag
     case CNNRT_OUTPUT:
         return c->out[o->index] + image * o->stride + o->offset;
     case CNNRT_ARENA:
-        return c->workspace + o->offset * c->batch + image * o->stride;
+        return c->workspace + o->offset * c->batch + image * o->stride + o->inner;
     case CNNRT_WEIGHTS:
         return (float *)(uintptr_t)(c->weights + o->offset);
     case CNNRT_SCRATCH:

@@ -21,7 +21,8 @@ typedef struct PlanTensor {
 typedef struct PlanOperand {
     Space space;
     uint32_t tensor; /* index + 1 in Plan.tensors; 0 for WEIGHTS and NONE */
-    int64_t offset;  /* WEIGHTS: floats from the start of the blob */
+    int64_t offset;  /* WEIGHTS: floats from the start of the blob; else floats from the start of
+                        the tensor's image (a part of a concatenation; CnnrtOperand.inner) */
 } PlanOperand;
 
 typedef struct PlanStep {

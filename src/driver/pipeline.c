@@ -217,6 +217,18 @@ static int dispatch(Run *r)
     return EXIT_USAGE;
 }
 
+/* Errors about the command line's own words outrank the general 1. */
+static int exit_code(const Diags *d)
+{
+    for (uint32_t i = 0; i < d->all.len; i++) {
+        if (d->all.at[i].level == SEV_ERROR && d->all.at[i].code == E_FILE)
+            return EXIT_FILE;
+        if (d->all.at[i].level == SEV_ERROR && d->all.at[i].code == E_NO_SUCH_NET)
+            return EXIT_USAGE;
+    }
+    return EXIT_REFUSED;
+}
+
 int command_execute(const Cli *cli)
 {
     /* static: values written after setjmp must survive the jump */
@@ -231,8 +243,8 @@ int command_execute(const Cli *cli)
     code = front_start(&run, cli);
     if (code == EXIT_FINE) {
         code = dispatch(&run);
-        if (code == EXIT_FINE && diag_failed(&run.session.diags))
-            code = EXIT_REFUSED;
+        if (code <= EXIT_REFUSED && diag_failed(&run.session.diags))
+            code = exit_code(&run.session.diags);
         front_report(&run);
     }
     arena_free(&run.net_arena);

@@ -1,0 +1,343 @@
+"""Command line tests. Each function named test_* is one test; a failed assertion is a failure."""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+
+CNNC = os.environ["CNNC"]
+SRC = os.environ["SRC"]
+CAT = os.path.join(SRC, "examples", "photo", "cat.jpg")
+
+TINY = """import std.blocks
+net tiny(res: int = 16) {
+  input image[3, res, res]
+  stage s1(stride=2) { conv_bn_act(8, stride=2) }
+  stage s2(stride=1) { conv_bn_act(16) }
+  head logits = gap -> flatten -> dense(10)
+}
+"""
+
+
+def run(*args, **kw):
+    env = {**os.environ, **kw.pop("env", {})}
+    return subprocess.run([CNNC] + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=kw.pop("timeout", 120), env=env, **kw)
+
+
+def expect(code, *args, **kw):
+    done = run(*args, **kw)
+    assert done.returncode == code, "exit %d, expected %d\n%s" % (
+        done.returncode, code, done.stderr.decode("utf-8", "replace")[-600:])
+    return done
+
+
+def write(name, data):
+    with open(name, "wb") as f:
+        f.write(data if isinstance(data, bytes) else data.encode())
+    return name
+
+
+def npy(name, dims, values=None, descr="<f4", extra=b""):
+    count = 1
+    for d in dims:
+        count *= d
+    shape = "(%s)" % "".join("%d, " % d for d in dims)
+    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)).encode()
+    head += b" " * ((64 - (len(head) + 11) % 64) % 64) + b"\n"
+    values = values or [((i * 37) % 101) / 50.0 - 1 for i in range(count)]
+    return write(name, b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head +
+                 struct.pack("<%df" % count, *values) + extra)
+
+
+def read_npy(name):
+    data = open(name, "rb").read()
+    (n,) = struct.unpack("<H", data[8:10])
+    shape = tuple(int(x) for x in re.findall(rb"\d+", data[10:10 + n].split(b"shape")[1]))
+    body = data[10 + n:]
+    return shape, struct.unpack("<%df" % (len(body) // 4), body)
+
+
+def safetensors(name, tensors, header=None):
+    at, entries, blob = 0, {}, b""
+    for key, (dims, values) in tensors.items():
+        data = struct.pack("<%df" % len(values), *values)
+        entries[key] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+        blob += data
+    text = (header or json.dumps(entries)).encode()
+    return write(name, struct.pack("<Q", len(text)) + text + blob)
+
+
+def tiny_weights(drop=None, resize=None):
+    shapes = {"s1.0.conv.weight": [8, 3, 3, 3], "s2.0.conv.weight": [16, 8, 3, 3],
+              "logits.dense.weight": [10, 16], "logits.dense.bias": [10]}
+    for stage, c in (("s1", 8), ("s2", 16)):
+        for p in ("weight", "bias", "running_mean", "running_var"):
+            shapes["%s.0.bn.%s" % (stage, p)] = [c]
+    out = {}
+    for name, dims in shapes.items():
+        if name == drop:
+            continue
+        if name == resize:
+            dims = [d + 1 for d in dims]
+        n = 1
+        for d in dims:
+            n *= d
+        out[name] = (dims, [0.5 + ((i * 13) % 17) / 40.0 for i in range(n)])
+    return out
+
+
+def test_usage_errors_exit_2():
+    for args in ([], ["frobnicate"], ["check"], ["check", "--frob", "x"], ["run", "resnet18"],
+                 ["summary", "resnet18", "--format=xml"], ["check", "resnet18", "--sweep=1:2:3"],
+                 ["summary", "resnet18", "--sweep=9:1:1"], ["check", "--allow=nonsense", "resnet18"],
+                 ["build", "resnet18", "--emit=jar"], ["check", "no_such_net"],
+                 ["run", "resnet18", "--init=1", "--input", CAT, "--threads=-1"],
+                 ["run", "resnet18", "--init=x", "--input", CAT]):
+        done = expect(2, *args)
+        assert done.stderr.strip() and not done.stdout, args
+
+
+def test_help_and_version():
+    assert b"commands:" in expect(0, "--help").stdout
+    assert b"--sweep" in expect(0, "summary", "--help").stdout
+    assert re.match(rb"cnnc \d+\.\d+\.\d+", expect(0, "--version").stdout)
+
+
+def test_check_is_silent_when_clean():
+    done = expect(0, "check", "resnet18")
+    assert done.stdout == b"" and done.stderr == b""
+
+
+def test_refusal_names_layer_path_and_repair():
+    done = expect(1, "check", "mobilenet_v3_small")
+    text = done.stderr.decode()
+    assert done.stdout == b""
+    for part in ("E0503", "r_min along the smallest path", "n = 303", "2 layers are unproductive",
+                 "help:", "n = 175", "304x304"):
+        assert part in text, "%r is not in:\n%s" % (part, text)
+
+
+def test_allow_lets_a_network_through():
+    expect(0, "check", "mobilenet_v3_small", "--allow=underutilized,unproductive")
+    expect(0, "check", "mobilenet_v3_small", "-W", "underutilized,unproductive")
+    expect(1, "check", "convnext_tiny", "-A", "underutilized,unproductive", "-D", "saturated")
+
+
+def test_larger_input_repairs():
+    expect(0, "check", "mobilenet_v3_small", "--input", "3x304x304")
+    expect(1, "check", "mobilenet_v3_small", "--input", "3x303x303")
+
+
+def test_missing_and_odd_files_exit_3():
+    os.makedirs("folder.cnn", exist_ok=True)
+    expect(3, "check", "missing.cnn")
+    expect(3, "check", "folder.cnn")
+    os.mkfifo("pipe.cnn")
+    expect(3, "check", "pipe.cnn", timeout=10)
+    write("tiny.cnn", TINY)
+    expect(3, "run", "tiny.cnn", "--init=1", "--input", "missing.npy")
+    expect(3, "run", "tiny.cnn", "--weights", "missing.safetensors", "--input", "x.npy")
+
+
+def test_summary_json_has_the_documented_keys():
+    doc = json.loads(expect(0, "summary", "resnet18", "--format=json").stdout)
+    assert doc["schema"] == 1 and doc["net"] == "resnet18" and doc["input"] == [3, 224, 224]
+    assert doc["n"] == [139, 139] and doc["params"] == 11689512
+    assert doc["flops"] == 2 * doc["macs"]
+    for key in ("name", "op", "out", "kernel", "stride", "dilation", "groups", "r_in_min", "r_min",
+                "r_max", "global", "verdict", "params", "macs", "source"):
+        assert key in doc["layers"][0], key
+    assert sum(layer["macs"] for layer in doc["layers"]) == doc["macs"]
+
+
+def test_summary_formats_and_sweep():
+    rows = expect(0, "summary", "resnet18", "--format=csv").stdout.decode().splitlines()
+    assert len({line.count(",") for line in rows}) == 1 and len(rows) > 20
+    assert b"feasible interval" in expect(0, "summary", "resnet18").stdout
+    doc = json.loads(expect(0, "summary", "resnet18", "--format=json",
+                            "--sweep=96:160:32").stdout)
+    assert [r["resolution"] for r in doc["sweep"]] == [96, 128, 160]
+    assert doc["sweep"][0]["unproductive"] > 0 and doc["sweep"][2]["unproductive"] == 0
+
+
+def test_summary_of_a_refused_net_exits_0():
+    doc = json.loads(expect(0, "summary", "mobilenet_v1", "--format=json").stdout)
+    assert doc["verdicts"]["unproductive"] == 3
+
+
+def test_no_escape_bytes_when_colour_is_off():
+    write("bad.cnn", "net x { stage }")
+    for env in ({"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, {"TERM": "dumb"}, {}):
+        assert b"\x1b" not in expect(1, "check", "bad.cnn", env=env).stderr
+    assert b"\x1b" in expect(1, "check", "bad.cnn", "--color=always").stderr
+
+
+def test_message_formats():
+    write("bad.cnn", "net x { stage }")
+    got = json.loads(expect(1, "check", "bad.cnn", "--message-format=json").stderr)
+    assert got and got[0]["code"].startswith("E01") and got[0]["line"] == 1
+    assert re.match(rb"bad\.cnn:1:\d+: error\[E01", expect(
+        1, "check", "bad.cnn", "--message-format=short").stderr)
+
+
+def test_run_writes_npy_and_batches_agree():
+    write("tiny.cnn", TINY)
+    safetensors("w.safetensors", tiny_weights())
+    npy("x1.npy", [1, 3, 16, 16])
+    values = [((i * 37) % 101) / 50.0 - 1 for i in range(3 * 16 * 16)]
+    npy("x2.npy", [2, 3, 16, 16], values * 2)
+    for x, y in (("x1.npy", "y1.npy"), ("x2.npy", "y2.npy")):
+        expect(0, "run", "tiny.cnn", "--weights", "w.safetensors", "--input", x, "--output", y)
+    (s1, v1), (s2, v2) = read_npy("y1.npy"), read_npy("y2.npy")
+    assert s1 == (1, 10) and s2 == (2, 10)
+    assert v2[:10] == v1 and v2[10:] == v1
+
+
+def test_misfitting_weights_are_refused_with_a_table():
+    write("tiny.cnn", TINY)
+    npy("x.npy", [1, 3, 16, 16])
+    base = ["run", "tiny.cnn", "--input", "x.npy", "--output", "y.npy", "--weights"]
+    for kw, word in (({"drop": "s2.0.bn.bias"}, "missing"), ({"resize": "s2.0.bn.bias"}, "17")):
+        safetensors("w.safetensors", tiny_weights(**kw))
+        text = expect(1, *base, "w.safetensors").stderr.decode()
+        assert "s2.0.bn.bias" in text and word in text and "does not fit" in text
+    extra = tiny_weights()
+    extra["stranger"] = ([2], [1.0, 2.0])
+    safetensors("w.safetensors", extra)
+    assert b"stranger" in expect(1, *base, "w.safetensors").stderr
+    assert not os.path.exists("y.npy")
+
+
+def test_malformed_weights_exit_3():
+    write("tiny.cnn", TINY)
+    npy("x.npy", [1, 3, 16, 16])
+    good = safetensors("w.safetensors", tiny_weights())
+    data = open(good, "rb").read()
+    cases = {"empty": b"", "short": data[:100], "cut": data[:-1], "long": data + b"x",
+             "header": struct.pack("<Q", 1 << 63) + b"{}", "json": struct.pack("<Q", 4) + b"{{{{",
+             "pickle": b"\x80\x02}q\x00."}
+    for name, bytes_ in cases.items():
+        write("bad.safetensors", bytes_)
+        done = expect(3, "run", "tiny.cnn", "--weights", "bad.safetensors", "--input", "x.npy")
+        assert b"bad.safetensors" in done.stderr, name
+
+
+def test_malformed_inputs():
+    write("tiny.cnn", TINY)
+    base = ["run", "tiny.cnn", "--init=1", "--input"]
+    npy("wrong.npy", [1, 3, 16, 15])
+    assert b"1x3x16x15" in expect(1, *base, "wrong.npy").stderr
+    npy("long.npy", [1, 3, 16, 16], extra=b"1234")
+    expect(3, *base, "long.npy")
+    write("empty.npy", b"")
+    expect(3, *base, "empty.npy")
+    photo = open(CAT, "rb").read()
+    write("cut.jpg", photo[:500])
+    write("text.png", b"hello")
+    for bad in ("cut.jpg", "text.png"):
+        assert bad.encode() in expect(3, *base, bad).stderr
+
+
+def test_run_on_a_photograph_lists_classes():
+    write("tiny.cnn", TINY)
+    write("names.txt", "".join("name%d\n" % i for i in range(10)))
+    out = expect(0, "run", "tiny.cnn", "--init=1", "--input", CAT, "--top=3",
+                 "--classes=names.txt").stdout.decode().splitlines()
+    assert len(out) == 4 and re.search(r"name\d$", out[1])
+
+
+def test_unwritable_outputs_leave_nothing():
+    write("tiny.cnn", TINY)
+    npy("x.npy", [1, 3, 16, 16])
+    base = ["run", "tiny.cnn", "--init=1", "--input", "x.npy", "--output"]
+    expect(3, *base, "no/such/folder/y.npy")
+    expect(3, *base, "/dev/full")
+    expect(3, "build", "tiny.cnn", "-o", "no/such/folder/tiny")
+    expect(3, "summary", "resnet18", "--output", "/dev/full")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CNNC, "summary", "resnet18"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 3 and done.stderr
+    assert [f for f in os.listdir(".") if "." in f and len(f.rsplit(".", 1)[1]) == 6
+            and f.endswith(("tiny", "y.npy"))] == []
+
+
+def test_built_program_agrees_with_run():
+    write("tiny.cnn", TINY)
+    safetensors("w.safetensors", tiny_weights())
+    npy("x.npy", [3, 3, 16, 16])
+    expect(0, "run", "tiny.cnn", "--weights=w.safetensors", "--input=x.npy", "--output=y1.npy")
+    expect(0, "build", "tiny.cnn", "--weights=w.safetensors", "-o", "tiny")
+    subprocess.run(["./tiny", "--output", "y2.npy", "x.npy"], check=True, timeout=60)
+    assert read_npy("y1.npy") == read_npy("y2.npy")
+    done = subprocess.run(["./tiny", "y1.npy"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 3 and b"shape" in done.stderr
+    assert subprocess.run(["./tiny"], stderr=subprocess.DEVNULL).returncode == 2
+
+
+def test_builds_are_reproducible():
+    write("tiny.cnn", TINY)
+    os.makedirs("elsewhere", exist_ok=True)
+    shutil.copy("tiny.cnn", "elsewhere")
+    expect(0, "build", "tiny.cnn", "--init=3", "--emit=so,header,llvm-ir", "-o", "a")
+    expect(0, "build", "tiny.cnn", "--init=3", "--emit=so,header,llvm-ir", "-o", "a",
+           cwd="elsewhere")
+    for suffix in (".so", ".h", ".ll"):
+        same = open("a" + suffix, "rb").read() == open("elsewhere/a" + suffix, "rb").read()
+        assert same, "a%s differs" % suffix
+
+
+def test_seeds_differ_and_repeat():
+    write("tiny.cnn", TINY)
+    npy("x.npy", [1, 3, 16, 16])
+    out = []
+    for seed in ("1", "1", "2"):
+        expect(0, "run", "tiny.cnn", "--init", seed, "--input=x.npy", "--output=y.npy")
+        out.append(read_npy("y.npy"))
+    assert out[0] == out[1] and out[0] != out[2]
+
+
+def test_verify_agrees_for_each_vector_width():
+    write("tiny.cnn", TINY)
+    for cpu in ("x86-64", "x86-64-v3"):
+        expect(0, "verify", "tiny.cnn", "--batch=2", "--target-cpu", cpu)
+    expect(0, "verify", "tiny.cnn", "--threads=3", "--batch=3")
+
+
+def test_nets_lists_the_library():
+    names = expect(0, "nets").stdout.decode().split()
+    for net in ("resnet50", "vgg19", "efficientnet_b7", "convnext_xlarge", "mnasnet1_3"):
+        assert net in names
+    write("tiny.cnn", TINY)
+    assert expect(0, "nets", "tiny.cnn").stdout == b"tiny\n"
+
+
+def main():
+    failed = False
+    for name, test in sorted(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        home = os.getcwd()
+        folder = tempfile.mkdtemp(prefix="cnnc-cli-")
+        os.chdir(folder)
+        try:
+            test()
+            print("PASS cli." + name[5:])
+        except (AssertionError, OSError, ValueError, KeyError, IndexError, struct.error,
+                subprocess.SubprocessError) as e:
+            failed = True
+            where = traceback.extract_tb(e.__traceback__)[-1].lineno
+            print("FAIL cli.%s: line %s: %s" % (name[5:], where, " ".join(str(e).split())[:500]))
+        finally:
+            os.chdir(home)
+            shutil.rmtree(folder, ignore_errors=True)
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+sys.exit(main())

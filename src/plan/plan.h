@@ -6,21 +6,23 @@
 #include "analysis/param_source.h"
 #include "transform/fuse.h"
 
-typedef enum Space { SPACE_NONE, SPACE_INPUT, SPACE_OUTPUT, SPACE_ARENA, SPACE_WEIGHTS } Space;
+/* The order of CNNRT_NONE ... CNNRT_SCRATCH in cnnrt.h. */
+typedef enum Space { SPACE_NONE, SPACE_INPUT, SPACE_OUTPUT, SPACE_ARENA, SPACE_WEIGHTS,
+                     SPACE_SCRATCH } Space;
 
 typedef struct PlanTensor {
     NodeId node;
     MapDesc map;
     Space space;
     uint32_t index;  /* which graph input or output */
-    int64_t floats;  /* of one image */
-    int64_t offset;  /* ARENA: floats from the start, per image of the batch (see plan_arena) */
-    uint32_t first_step, last_step;
+    int64_t floats;  /* of one image: the step from image to image; ARENA: whole cache lines */
+    int64_t offset;  /* ARENA: floats from the start of the arena, times the batch */
+    uint32_t first_step, last_step; /* written first, used last */
 } PlanTensor;
 
 typedef struct PlanOperand {
     Space space;
-    uint32_t tensor; /* index + 1 in Plan.tensors; 0 for WEIGHTS and NONE */
+    uint32_t tensor; /* index + 1 in Plan.tensors; 0 for WEIGHTS, SCRATCH and NONE */
     int64_t offset;  /* WEIGHTS: floats from the start of the blob; else floats from the start of
                         the tensor's image (a part of a concatenation; CnnrtOperand.inner) */
 } PlanOperand;
@@ -30,7 +32,7 @@ typedef struct PlanStep {
     PlanOperand args[KERNEL_ARGS];
     int64_t units;
     uint32_t group;   /* index in Fusion.groups, UINT32_MAX for inserted copies */
-    const char *name; /* instance path of its result, for profiles */
+    const char *name; /* instance path of its anchor (of its result when it has none) */
     int64_t macs;
 } PlanStep;
 

@@ -1,0 +1,128 @@
+#include "codegen/cpu/conv.h"
+#include <stdlib.h>
+
+static void set_channels(Conv *c)
+{
+    const Kernel *k = &c->k;
+    const Target *t = c->e->t;
+    int64_t vl = c->vl, tiles = family_oc_tiles(k, t);
+    bool planar_out = k->out.layout == LAYOUT_PLANAR;
+    int last = family_oc_tile_width(k, t, tiles - 1);
+    bool odd = last != c->ocv || (planar_out && k->out.c % vl != 0);
+    c->whole_tiles = tiles - odd;
+    c->last_ocv = odd ? last : 0;
+    c->lanes = family_ic_lanes(k, t);
+    c->icb = family_ic_blocks(k, t);
+    c->kc = k->tile.kc > 0 && k->tile.kc < c->icb ? k->tile.kc : c->icb;
+    if (planar_out) /* partial sums wait in the output as vectors */
+        c->kc = c->icb;
+    c->chunks = (c->icb + c->kc - 1) / c->kc;
+    int tail = k->groups > 1 ? 0 : (int)(k->in.c % c->lanes);
+    if (c->chunks == 1 && tail && (c->icb == 1 || (vl - tail) * 20 > c->icb * vl))
+        c->tail = tail;
+}
+
+LLVMValueRef conv_first_blocks(Emit *e, const Kernel *k)
+{
+    int64_t n = family_oc_tiles(k, e->t);
+    LLVMValueRef *at = malloc((size_t)n * sizeof *at);
+    if (!at) {
+        emit_fail(e, "out of memory");
+        return NULL;
+    }
+    for (int64_t i = 0; i < n; i++)
+        at[i] = emit_int(e, family_ic_first(k, e->t, i));
+    LLVMValueRef table = LLVMAddGlobal(e->mod, LLVMArrayType2(e->i64, (uint64_t)n), "first_block");
+    LLVMSetInitializer(table, LLVMConstArray2(e->i64, at, (uint64_t)n));
+    LLVMSetLinkage(table, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(table, 1);
+    free(at);
+    return table;
+}
+
+LLVMValueRef conv_first_block(Emit *e, LLVMValueRef table, LLVMValueRef tile)
+{
+    LLVMValueRef slot = LLVMBuildGEP2(e->b, e->i64, table, &tile, 1, "");
+    return LLVMBuildLoad2(e->b, e->i64, slot, "");
+}
+
+static void set_geometry(Conv *c)
+{
+    Kernel *k = &c->k;
+    c->out_pixels = k->out.h * k->out.w;
+    c->all = family_rows(k);
+    c->rb = k->tile.split_oc || k->tile.rb <= 0 || k->tile.rb > c->all ? c->all : k->tile.rb;
+    c->flat = k->tile.flat;
+    c->blk = c->lanes;
+    c->row = k->in.w * c->blk;
+    c->plane = k->in.h * c->row;
+}
+
+/* Copies pixels [b->begin, b->end) times their channel's gate to the scratch and makes the block
+ * read from there. */
+static void apply_gate(Conv *c, ConvBlock *b)
+{
+    Emit *e = c->e;
+    LLVMValueRef gates = c->kn->extra[c->k.gate_arg];
+    int64_t from_plane = c->out_pixels * c->vl;
+    Loop lb, lp;
+    loop_count(e, &lb, c->icb);
+    LLVMValueRef gate = emit_load(e, e->vec, emit_at(e, gates, emit_mul(e, lb.iv, c->vl)));
+    LLVMValueRef from = emit_at(e, c->kn->in, emit_mul(e, lb.iv, from_plane));
+    LLVMValueRef to = emit_at(e, c->kn->scratch, emit_mul(e, lb.iv, c->plane));
+    loop_begin(e, &lp, b->begin, b->end, 1, true, 0, NULL);
+    LLVMValueRef v = emit_load(e, e->vec, emit_at(e, from, emit_mul(e, lp.iv, c->vl)));
+    LLVMValueRef at = emit_mul(e, emit_sub(e, lp.iv, b->begin), c->vl);
+    emit_store(e, emit_fmul(e, v, gate), emit_at(e, to, at));
+    loop_end(e, &lp, NULL);
+    loop_end(e, &lb, NULL);
+    b->in = c->kn->scratch;
+    b->origin = b->begin;
+}
+
+static void walk_units(Conv *c)
+{
+    Emit *e = c->e;
+    bool gated = c->k.gate_arg >= 0;
+    ConvBlock b = {.in = c->kn->in, .origin = emit_int(e, 0)};
+    if (gated)
+        c->plane = c->rb * c->vl;
+    if (c->k.tile.split_oc) {
+        b.begin = emit_int(e, 0);
+        b.end = emit_int(e, c->all);
+        if (gated)
+            apply_gate(c, &b);
+        conv_channel_tiles(c, c->kn->begin, c->kn->end, &b);
+        return;
+    }
+    LLVMValueRef tiles = emit_int(e, c->whole_tiles + (c->last_ocv > 0));
+    Loop l;
+    loop_begin(e, &l, c->kn->begin, c->kn->end, 1, false, 0, NULL);
+    b.begin = emit_mul(e, l.iv, c->rb);
+    b.end = emit_imin(e, emit_add(e, b.begin, emit_int(e, c->rb)), emit_int(e, c->all));
+    if (gated)
+        apply_gate(c, &b);
+    conv_channel_tiles(c, emit_int(e, 0), tiles, &b);
+    loop_end(e, &l, NULL);
+}
+
+bool cpu_conv(Kern *kn)
+{
+    Emit *e = kn->e;
+    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
+    c.ocv = c.k.tile.ocv;
+    c.px = c.k.tile.px;
+    if (c.ocv < 1 || c.px < 1 || c.ocv * c.px > 32)
+        return emit_fail(e, "convolution tile of %d x %d", c.ocv, c.px);
+    bool gated = c.k.gate_arg >= 0;
+    set_channels(&c);
+    set_geometry(&c);
+    if (c.k.groups > 1 && !(c.first_blocks = conv_first_blocks(e, &c.k)))
+        return false;
+    if (gated && (!c.flat || c.lanes == 1 || c.k.gate_arg >= c.k.extra_count))
+        return emit_fail(e, "only pointwise convolutions of blocked maps take a gate");
+    c.zeros = c.k.has_bias ? NULL : emit_zero_memory(e);
+    conv_init_stack(&c);
+    walk_units(&c);
+    return true;
+}

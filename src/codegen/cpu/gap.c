@@ -1,0 +1,80 @@
+/* The mean of each channel over the map. */
+#include "codegen/cpu/kern.h"
+
+enum { GAP_SUMS = 8 };
+
+/* Sums of n consecutive vectors at p, in a fixed tree of GAP_SUMS chains. */
+static LLVMValueRef sum_vectors(Emit *e, LLVMValueRef p, int64_t n)
+{
+    LLVMValueRef v[GAP_SUMS];
+    int64_t whole = n / GAP_SUMS * GAP_SUMS;
+    for (int i = 0; i < GAP_SUMS; i++)
+        v[i] = emit_real(e->vec, 0);
+    if (whole) {
+        Loop l;
+        loop_begin(e, &l, emit_int(e, 0), emit_int(e, whole), GAP_SUMS, false, GAP_SUMS, v);
+        LLVMValueRef at = emit_at(e, p, emit_mul(e, l.iv, e->vl));
+        for (int i = 0; i < GAP_SUMS; i++)
+            v[i] = emit_fadd(e, v[i], emit_load(e, e->vec, emit_at_const(e, at, i * e->vl)));
+        loop_end(e, &l, v);
+    }
+    for (int64_t i = whole; i < n; i++) {
+        LLVMValueRef x = emit_load(e, e->vec, emit_at_const(e, p, i * e->vl));
+        v[i - whole] = emit_fadd(e, v[i - whole], x);
+    }
+    for (int n_left = GAP_SUMS / 2; n_left > 0; n_left /= 2)
+        for (int i = 0; i < n_left; i++)
+            v[i] = emit_fadd(e, v[i], v[i + n_left]);
+    return v[0];
+}
+
+static void channel_block(Kern *kn, LLVMValueRef block, int lanes)
+{
+    Emit *e = kn->e;
+    int64_t pixels = kn->k->in.h * kn->k->in.w;
+    LLVMValueRef p = emit_at(e, kn->in, emit_mul(e, block, pixels * e->vl));
+    LLVMValueRef mean = emit_fmul(e, sum_vectors(e, p, pixels), emit_real(e->vec, 1.0 / pixels));
+    LLVMValueRef args[EXPR_MAX_ARGS], chan = emit_mul(e, block, e->vl);
+    kern_channel_args(kn, chan, args);
+    kern_store(kn, args, mean, chan, lanes);
+}
+
+/* A channel of a planar map: whole vectors, then single floats. */
+static void planar_channel(Kern *kn, LLVMValueRef chan)
+{
+    Emit *e = kn->e;
+    int64_t pixels = kn->k->in.h * kn->k->in.w, vectors = pixels / e->vl;
+    LLVMValueRef p = emit_at(e, kn->in, emit_mul(e, chan, pixels));
+    LLVMValueRef sum = emit_reduce_add(e, sum_vectors(e, p, vectors));
+    for (int64_t i = vectors * e->vl; i < pixels; i++)
+        sum = emit_fadd(e, sum, emit_load(e, e->f32, emit_at_const(e, p, i)));
+    kern_store_one(kn, emit_fmul(e, sum, emit_real(e->f32, 1.0 / pixels)), chan, chan);
+}
+
+bool cpu_gap(Kern *kn)
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    LLVMValueRef lo, hi;
+    Loop l;
+    if (k->in.layout == LAYOUT_PLANAR) {
+        kern_items(kn, k->in.c, &lo, &hi);
+        loop_begin(e, &l, lo, hi, 1, false, 0, NULL);
+        planar_channel(kn, l.iv);
+        loop_end(e, &l, NULL);
+        return true;
+    }
+    int64_t all = map_blocks(k->in, e->vl);
+    int part = k->out.layout == LAYOUT_PLANAR ? (int)(k->out.c % e->vl) : 0;
+    int64_t whole = all - (part > 0);
+    kern_items(kn, all, &lo, &hi);
+    loop_begin(e, &l, lo, emit_imin(e, hi, emit_int(e, whole)), 1, false, 0, NULL);
+    channel_block(kn, l.iv, e->vl);
+    loop_end(e, &l, NULL);
+    if (part) {
+        loop_begin(e, &l, emit_imax(e, lo, emit_int(e, whole)), hi, 1, false, 0, NULL);
+        channel_block(kn, emit_int(e, whole), part);
+        loop_end(e, &l, NULL);
+    }
+    return true;
+}

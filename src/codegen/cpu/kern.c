@@ -1,0 +1,123 @@
+#include "codegen/cpu/kern.h"
+
+typedef bool FamilyEmitter(Kern *kn);
+
+static FamilyEmitter *const emitters[FAM_COUNT] = {
+    [FAM_CONV] = cpu_conv,       [FAM_DEPTHWISE] = cpu_depthwise, [FAM_DENSE] = cpu_dense,
+    [FAM_POOL] = cpu_pool,       [FAM_GAP] = cpu_gap,             [FAM_ELEM] = cpu_elem,
+    [FAM_LN] = cpu_ln,           [FAM_SOFTMAX] = cpu_softmax,     [FAM_LRN] = cpu_lrn,
+    [FAM_COPY] = cpu_copy,       [FAM_CONVT] = cpu_convt,
+};
+
+static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)
+{
+    LLVMValueRef index = emit_int(e, i);
+    LLVMValueRef slot = LLVMBuildGEP2(e->b, e->ptr, args, &index, 1, "");
+    return LLVMBuildLoad2(e->b, e->ptr, slot, "");
+}
+
+/* Families without windows leave those fields zero. */
+static Kernel normal(const Kernel *k)
+{
+    Kernel n = *k;
+    int64_t *const at_least_one[] = {&n.sh, &n.sw, &n.dh, &n.dw, &n.groups, &n.kh, &n.kw};
+    for (size_t i = 0; i < sizeof at_least_one / sizeof *at_least_one; i++)
+        if (*at_least_one[i] < 1)
+            *at_least_one[i] = 1;
+    return n;
+}
+
+bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
+{
+    Kernel copy = normal(kernel);
+    const Kernel *k = &copy;
+    if ((unsigned)k->family >= FAM_COUNT || k->extra_count > KERNEL_MAX_EXTRA)
+        return emit_fail(e, "malformed kernel");
+    LLVMTypeRef params[3] = {e->ptr, e->i64, e->i64};
+    LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(e->none, params, 3, 0));
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    LLVMValueRef args = LLVMGetParam(fn, 0);
+    Kern kn = {.e = e, .k = k, .begin = LLVMGetParam(fn, 1), .end = LLVMGetParam(fn, 2)};
+    kn.out = load_operand(e, args, KERNEL_ARG_OUT);
+    kn.in = load_operand(e, args, KERNEL_ARG_IN);
+    kn.w = load_operand(e, args, KERNEL_ARG_W);
+    kn.bias = load_operand(e, args, KERNEL_ARG_BIAS);
+    kn.scratch = load_operand(e, args, KERNEL_ARG_SCRATCH);
+    for (int i = 0; i < k->extra_count; i++)
+        kn.extra[i] = load_operand(e, args, KERNEL_ARG_EXTRA + i);
+    if (!expr_code(e, k->pool_expr, k->root, &kn.code))
+        return false;
+    for (int i = 1; i < EXPR_MAX_ARGS; i++)
+        if (kn.code.uses[i] && i > k->extra_count)
+            return emit_fail(e, "a kernel's expression names an operand it does not have");
+    if (!emitters[k->family](&kn) || e->err[0])
+        return emit_fail(e, "family %s cannot make this kernel", family_name[k->family]);
+    LLVMBuildRetVoid(e->b);
+    return true;
+}
+
+void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi)
+{
+    Emit *e = kn->e;
+    int64_t units = family_units(kn->k, e->t);
+    *lo = kn->begin;
+    *hi = kn->end;
+    if (units == n)
+        return;
+    *lo = emit_div(e, emit_mul(e, kn->begin, n), units);
+    *hi = emit_div(e, emit_mul(e, kn->end, n), units);
+}
+
+void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi)
+{
+    Emit *e = kn->e;
+    int64_t n = kn->k->out.h * kn->k->out.w, rb = kn->k->tile.rb > 0 ? kn->k->tile.rb : n;
+    *lo = emit_mul(e, kn->begin, rb);
+    *hi = emit_imin(e, emit_mul(e, kn->end, rb), emit_int(e, n));
+}
+
+bool kern_vectors_out(const Kernel *k)
+{
+    return k->out.layout == LAYOUT_BLOCKED || k->out.h * k->out.w == 1;
+}
+
+void kern_channel_args(Kern *kn, LLVMValueRef chan, LLVMValueRef args[EXPR_MAX_ARGS])
+{
+    for (int i = 0; i < kn->k->extra_count; i++)
+        if (kn->code.uses[i + 1] && kn->k->extra[i] != KARG_MAP)
+            args[i + 1] = emit_load(kn->e, kn->e->vec, emit_at(kn->e, kn->extra[i], chan));
+}
+
+void kern_store(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
+                int lanes)
+{
+    Emit *e = kn->e;
+    args[0] = v;
+    for (int i = 0; i < kn->k->extra_count; i++)
+        if (kn->code.uses[i + 1] && kn->k->extra[i] == KARG_MAP)
+            args[i + 1] = emit_load_part(e, emit_at(e, kn->extra[i], at), lanes);
+    v = expr_emit(e, &kn->code, e->vec, args);
+    emit_store_part(e, v, emit_at(e, kn->out, at), lanes);
+}
+
+void kern_store_one(Kern *kn, LLVMValueRef v, LLVMValueRef at, LLVMValueRef chan)
+{
+    Emit *e = kn->e;
+    LLVMValueRef args[EXPR_MAX_ARGS] = {v};
+    for (int i = 0; i < kn->k->extra_count; i++) {
+        if (!kn->code.uses[i + 1])
+            continue;
+        LLVMValueRef place = kn->k->extra[i] == KARG_MAP ? at : chan;
+        args[i + 1] = emit_load(e, e->f32, emit_at(e, kn->extra[i], place));
+    }
+    emit_store(e, expr_emit(e, &kn->code, e->f32, args), emit_at(e, kn->out, at));
+}
+
+LLVMValueRef kern_place(Emit *e, MapDesc m, LLVMValueRef c, LLVMValueRef pixel)
+{
+    if (m.layout == LAYOUT_PLANAR)
+        return emit_add(e, emit_mul(e, c, m.h * m.w), pixel);
+    LLVMValueRef block = emit_div(e, c, e->vl), lane = emit_rem(e, c, e->vl);
+    LLVMValueRef p = emit_add(e, emit_mul(e, block, m.h * m.w), pixel);
+    return emit_add(e, emit_mul(e, p, e->vl), lane);
+}

@@ -1,0 +1,57 @@
+/* One kernel function under construction: its operands and its epilogue. */
+#ifndef CNNC_KERN_H
+#define CNNC_KERN_H
+#include "codegen/llvm/emit.h"
+#include "codegen/llvm/expr_emit.h"
+#include "codegen/llvm/loop.h"
+
+typedef struct Kern {
+    Emit *e;
+    const Kernel *k; /* strides, dilations and groups at least 1 */
+    LLVMValueRef out, in, w, bias, scratch; /* base pointers; absent ones are never used */
+    LLVMValueRef extra[KERNEL_MAX_EXTRA];
+    LLVMValueRef begin, end;                /* units */
+    ExprCode code;
+} Kern;
+
+/* Adds the function `name` for k to the module. False with e->err set when the description cannot
+ * be compiled. */
+bool kern_emit(Emit *e, const Kernel *k, const char *name);
+
+/* The epilogue's arguments that depend on the channel alone (channel operands and gates), for the
+ * vector of channels starting at float `chan`: filled into args. */
+void kern_channel_args(Kern *kn, LLVMValueRef chan, LLVMValueRef args[EXPR_MAX_ARGS]);
+/* Applies the epilogue to v, which belongs at float `at` of the output, and stores `lanes` of it.
+ * args come from kern_channel_args. */
+void kern_store(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
+                int lanes);
+/* The same for one float of channel `chan`. */
+void kern_store_one(Kern *kn, LLVMValueRef v, LLVMValueRef at, LLVMValueRef chan);
+
+/* Whether the vectors of a channel block lie together in the output: a blocked map, or a planar one
+ * of 1 x 1, whose last vector may then be partial. */
+bool kern_vectors_out(const Kernel *k);
+
+/* The float at which channel c of pixel p lies, for any layout. */
+LLVMValueRef kern_place(Emit *e, MapDesc m, LLVMValueRef c, LLVMValueRef pixel);
+
+/* The items [lo, hi) out of n that units [begin, end) stand for, when family_units cuts the n items
+ * in nearly equal parts. */
+void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi);
+
+/* The positions [lo, hi) of the units of a kernel whose units are blocks of positions. */
+void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi);
+
+/* One per family. */
+bool cpu_conv(Kern *kn);
+bool cpu_depthwise(Kern *kn);
+bool cpu_dense(Kern *kn);
+bool cpu_pool(Kern *kn);
+bool cpu_gap(Kern *kn);
+bool cpu_elem(Kern *kn);
+bool cpu_ln(Kern *kn);
+bool cpu_softmax(Kern *kn);
+bool cpu_lrn(Kern *kn);
+bool cpu_copy(Kern *kn);
+bool cpu_convt(Kern *kn);
+#endif

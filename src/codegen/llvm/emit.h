@@ -1,0 +1,88 @@
+/* The emitter: one LLVM module under construction in a context of its own, and the few instructions
+ * kernels are made of. Values are SSA; nothing here relies on IR passes, so what is emitted is what
+ * is selected, in this order. */
+#ifndef CNNC_EMIT_H
+#define CNNC_EMIT_H
+#include "family/family.h"
+#include <llvm-c/Core.h>
+
+typedef struct Emit {
+    LLVMContextRef ctx;
+    LLVMModuleRef mod;
+    LLVMBuilderRef b;
+    LLVMValueRef fn; /* the function under construction */
+    const Target *t;
+    int vl;
+    bool fma; /* the target multiplies and adds in one rounding */
+    LLVMTypeRef f32, vec, i1, i32, i64, ptr, none;
+    char err[160]; /* set by emit_fail */
+} Emit;
+
+/* Opens a context and an empty module; layout is the target machine's data layout string. */
+void emit_open(Emit *e, const Target *t, const char *module, const char *layout);
+void emit_close(Emit *e);
+/* Records the first message; always returns false. */
+bool emit_fail(Emit *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Starts a function with the target's attributes and positions the builder in its entry block. */
+LLVMValueRef emit_function(Emit *e, const char *name, LLVMTypeRef type);
+LLVMBasicBlockRef emit_block(Emit *e, const char *name);
+/* Room for n vectors in the frame (call while the entry block is being filled). */
+LLVMValueRef emit_stack(Emit *e, int n);
+
+/* Constants. emit_real and emit_bits are scalar or splat, after the type. */
+LLVMValueRef emit_int(Emit *e, int64_t v);
+LLVMValueRef emit_real(LLVMTypeRef type, double v);
+LLVMTypeRef emit_int_type(Emit *e, LLVMTypeRef type); /* i32 of as many lanes as type */
+LLVMValueRef emit_bits(LLVMTypeRef int_type, int64_t v);
+/* A constant vector of zeros in memory: what an absent bias points to. */
+LLVMValueRef emit_zero_memory(Emit *e);
+
+/* 64-bit integers; constants are folded by the builder. */
+LLVMValueRef emit_add(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_sub(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_mul(Emit *e, LLVMValueRef a, int64_t by);
+LLVMValueRef emit_div(Emit *e, LLVMValueRef a, int64_t by); /* a >= 0 */
+LLVMValueRef emit_rem(Emit *e, LLVMValueRef a, int64_t by); /* a >= 0 */
+LLVMValueRef emit_imin(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_imax(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_less(Emit *e, LLVMValueRef a, LLVMValueRef b); /* signed a < b, an i1 */
+LLVMValueRef emit_select(Emit *e, LLVMValueRef c, LLVMValueRef a, LLVMValueRef b);
+/* The value of a constant integer; false when v is not one. */
+bool emit_known(LLVMValueRef v, int64_t *out);
+
+/* Float addresses: p + off floats. */
+LLVMValueRef emit_at(Emit *e, LLVMValueRef p, LLVMValueRef off);
+LLVMValueRef emit_at_const(Emit *e, LLVMValueRef p, int64_t off);
+/* The address again, but opaque to common-subexpression elimination: without this, overlapping
+ * window loads of successive taps are kept in registers and spilled. Costs no instruction. */
+LLVMValueRef emit_launder(Emit *e, LLVMValueRef p);
+void emit_prefetch(Emit *e, LLVMValueRef p);
+
+/* Memory. Nothing is assumed about alignment beyond that of a float. */
+LLVMValueRef emit_load(Emit *e, LLVMTypeRef type, LLVMValueRef p);
+void emit_store(Emit *e, LLVMValueRef v, LLVMValueRef p);
+LLVMValueRef emit_splat(Emit *e, LLVMValueRef scalar);
+LLVMValueRef emit_load_splat(Emit *e, LLVMValueRef p);
+/* The first `lanes` floats at p, zero in the other lanes; touches no memory beyond them. */
+LLVMValueRef emit_load_part(Emit *e, LLVMValueRef p, int lanes);
+void emit_store_part(Emit *e, LLVMValueRef v, LLVMValueRef p, int lanes);
+/* Lanes [0, lanes) of v, `other` elsewhere. */
+LLVMValueRef emit_keep(Emit *e, LLVMValueRef v, int lanes, double other);
+LLVMValueRef emit_lane(Emit *e, LLVMValueRef v, int lane);
+LLVMValueRef emit_set_lane(Emit *e, LLVMValueRef v, LLVMValueRef scalar, int lane);
+
+/* Floats, scalar or vector. */
+LLVMValueRef emit_fma(Emit *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); /* a * b + c */
+LLVMValueRef emit_fadd(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_fsub(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_fmul(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_fdiv(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_fmax(Emit *e, LLVMValueRef a, LLVMValueRef b); /* b when unordered */
+LLVMValueRef emit_fmin(Emit *e, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a);
+LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i); /* i64 to f32 */
+/* All lanes combined pairwise (a fixed order), as a scalar. */
+LLVMValueRef emit_reduce_add(Emit *e, LLVMValueRef v);
+LLVMValueRef emit_reduce_max(Emit *e, LLVMValueRef v);
+#endif

@@ -1,0 +1,104 @@
+#include "codegen/llvm/machine.h"
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Support.h>
+#include <llvm-c/Target.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_once_t initialised = PTHREAD_ONCE_INIT;
+
+/* The order instructions are emitted in is the order they shall run in: the pre-allocation
+ * scheduler hoists loads until the accumulators spill, and loop-strength reduction spends most of
+ * the compile time rewriting addresses that are already folded. Neither is reachable through the
+ * C API in any other way. */
+static void init_once(void)
+{
+    static const char *const options[] = {"cnnc", "-enable-misched=false", "-disable-lsr"};
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeAArch64AsmParser();
+    LLVMParseCommandLineOptions(sizeof options / sizeof options[0], options, "");
+}
+
+void machine_init(void)
+{
+    pthread_once(&initialised, init_once);
+}
+
+LLVMTargetMachineRef machine_open(const Target *t, char *err, size_t err_len)
+{
+    machine_init();
+    LLVMTargetRef target;
+    char *msg = NULL;
+    if (LLVMGetTargetFromTriple(t->triple, &target, &msg)) {
+        snprintf(err, err_len, "%s", msg ? msg : "unknown target");
+        LLVMDisposeMessage(msg);
+        return NULL;
+    }
+    LLVMTargetMachineRef m =
+        LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features,
+                                LLVMCodeGenLevelAggressive, LLVMRelocPIC, LLVMCodeModelDefault);
+    if (!m)
+        snprintf(err, err_len, "LLVM has no machine for %s", t->triple);
+    return m;
+}
+
+void machine_layout(LLVMTargetMachineRef m, char *out, size_t len)
+{
+    LLVMTargetDataRef data = LLVMCreateTargetDataLayout(m);
+    char *text = LLVMCopyStringRepOfTargetData(data);
+    snprintf(out, len, "%s", text);
+    LLVMDisposeMessage(text);
+    LLVMDisposeTargetData(data);
+}
+
+static bool copy_piece(EmitPiece *out, const char *data, size_t len, char *err, size_t err_len)
+{
+    out->data = malloc(len + 1);
+    if (!out->data) {
+        snprintf(err, err_len, "out of memory");
+        return false;
+    }
+    memcpy(out->data, data, len);
+    out->data[len] = 0;
+    out->len = len;
+    return true;
+}
+
+bool machine_write(LLVMTargetMachineRef m, LLVMModuleRef mod, EmitKind kind, EmitPiece *out,
+                   char *err, size_t err_len)
+{
+    char *msg = NULL;
+    if (LLVMVerifyModule(mod, LLVMReturnStatusAction, &msg)) {
+        snprintf(err, err_len, "generated code is malformed: %s", msg);
+        LLVMDisposeMessage(msg);
+        return false;
+    }
+    LLVMDisposeMessage(msg);
+    if (kind == EMIT_LLVM_IR) {
+        char *text = LLVMPrintModuleToString(mod);
+        bool ok = copy_piece(out, text, strlen(text), err, err_len);
+        LLVMDisposeMessage(text);
+        return ok;
+    }
+    LLVMMemoryBufferRef buf = NULL;
+    LLVMCodeGenFileType type = kind == EMIT_ASM ? LLVMAssemblyFile : LLVMObjectFile;
+    msg = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(m, mod, type, &msg, &buf)) {
+        snprintf(err, err_len, "%s", msg ? msg : "LLVM failed");
+        LLVMDisposeMessage(msg);
+        return false;
+    }
+    bool ok = copy_piece(out, LLVMGetBufferStart(buf), LLVMGetBufferSize(buf), err, err_len);
+    LLVMDisposeMemoryBuffer(buf);
+    return ok;
+}

@@ -1,0 +1,104 @@
+#include "codegen/llvm/math.h"
+
+/* Horner's rule, highest power first. */
+static LLVMValueRef polynomial(Emit *e, LLVMValueRef x, const double *c, int n)
+{
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef y = emit_real(type, c[0]);
+    for (int i = 1; i < n; i++)
+        y = emit_fma(e, y, x, emit_real(type, c[i]));
+    return y;
+}
+
+static LLVMValueRef as_type(Emit *e, LLVMValueRef v, LLVMTypeRef type)
+{
+    return LLVMBuildBitCast(e->b, v, type, "");
+}
+
+static LLVMValueRef magnitude(Emit *e, LLVMValueRef x)
+{
+    LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
+    LLVMValueRef b = as_type(e, x, bits);
+    return as_type(e, LLVMBuildAnd(e->b, b, emit_bits(bits, 0x7FFFFFFF), ""), type);
+}
+
+/* |a| with the sign of s. */
+static LLVMValueRef with_sign(Emit *e, LLVMValueRef a, LLVMValueRef s)
+{
+    LLVMTypeRef type = LLVMTypeOf(a), bits = emit_int_type(e, type);
+    LLVMValueRef sign = LLVMBuildAnd(e->b, as_type(e, s, bits), emit_bits(bits, 0x80000000), "");
+    return as_type(e, LLVMBuildOr(e->b, as_type(e, a, bits), sign, ""), type);
+}
+
+/* x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, the first exact in every product with n. The
+ * polynomial is the near-minimax one of (e^r - 1 - r) / r^2. */
+LLVMValueRef math_exp(Emit *e, LLVMValueRef x)
+{
+    static const double c[] = {0.00139262508315, 0.00836323288368, 0.041666554213, 0.166665766661,
+                               0.5};
+    LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
+    x = emit_fmax(e, x, emit_real(type, -87.3));
+    x = emit_fmin(e, x, emit_real(type, 88.3));
+    /* Adding 1.5 * 2^23 rounds to an integer, whose low bits are then those of the sum. */
+    LLVMValueRef magic = emit_real(type, 12582912.0);
+    LLVMValueRef sum = emit_fma(e, x, emit_real(type, 1.44269504088896341), magic);
+    LLVMValueRef n = emit_fsub(e, sum, magic);
+    LLVMValueRef r = emit_fma(e, n, emit_real(type, -0.693359375), x);
+    r = emit_fma(e, n, emit_real(type, 2.12194440054690583e-4), r);
+    LLVMValueRef y = polynomial(e, r, c, 5);
+    y = emit_fma(e, emit_fmul(e, r, r), y, emit_fadd(e, r, emit_real(type, 1.0)));
+    LLVMValueRef power = LLVMBuildShl(e->b, as_type(e, sum, bits), emit_bits(bits, 23), "");
+    return as_type(e, LLVMBuildAdd(e->b, as_type(e, y, bits), power, ""), type);
+}
+
+/* x = 2^n m with m in [sqrt(1/2), sqrt(2)), then a polynomial of m - 1. */
+LLVMValueRef math_log(Emit *e, LLVMValueRef x)
+{
+    static const double c[] = {-0.0790274377239, 0.126223198492,  -0.129981837637, 0.142144959239,
+                               -0.166412814631,  0.200010450942,  -0.250003064226, 0.333333307282};
+    LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
+    LLVMValueRef i = as_type(e, x, bits);
+    LLVMValueRef n = LLVMBuildSub(e->b, i, emit_bits(bits, 0x3F3504F3), "");
+    n = LLVMBuildAShr(e->b, n, emit_bits(bits, 23), "");
+    LLVMValueRef m = LLVMBuildSub(e->b, i, LLVMBuildShl(e->b, n, emit_bits(bits, 23), ""), "");
+    LLVMValueRef f = emit_fsub(e, as_type(e, m, type), emit_real(type, 1.0));
+    LLVMValueRef z = emit_fmul(e, f, f);
+    LLVMValueRef y = emit_fmul(e, emit_fmul(e, f, z), polynomial(e, f, c, 8));
+    y = emit_fma(e, z, emit_real(type, -0.5), y);
+    LLVMValueRef count = LLVMBuildSIToFP(e->b, n, type, "");
+    y = emit_fma(e, count, emit_real(type, -2.12194440054690583e-4), y);
+    return emit_fma(e, count, emit_real(type, 0.693359375), emit_fadd(e, f, y));
+}
+
+LLVMValueRef math_tanh(Emit *e, LLVMValueRef x)
+{
+    static const double c[] = {-0.00609671416591, 0.0209971789991, -0.0538509095785, 0.13332769737,
+                               -0.333333289441};
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef a = magnitude(e, x), one = emit_real(type, 1.0), two = emit_real(type, 2.0);
+    LLVMValueRef z = emit_fmul(e, x, x);
+    LLVMValueRef small = emit_fma(e, emit_fmul(e, x, z), polynomial(e, z, c, 5), x);
+    LLVMValueRef power = math_exp(e, emit_fmul(e, a, two));
+    LLVMValueRef large = emit_fsub(e, one, emit_fdiv(e, two, emit_fadd(e, power, one)));
+    LLVMValueRef is_small = LLVMBuildFCmp(e->b, LLVMRealOLT, a, emit_real(type, 0.625), "");
+    return emit_select(e, is_small, small, with_sign(e, large, x));
+}
+
+/* Below 1 an odd polynomial; above, 1 - e^(-x^2) times a polynomial of 1 / (1 + x / 2). From 4 on
+ * the result is 1 in single precision. */
+LLVMValueRef math_erf(Emit *e, LLVMValueRef x)
+{
+    static const double near[] = {-0.00056480598655, 0.00492176202788, -0.0267150542323,
+                                  0.112803166525,    -0.376123437753,  1.12837912618};
+    static const double far[] = {-0.217734211627, 0.601722612777, -0.0273634562813,
+                                 0.377287191203,  0.264787960764, 0.0012968200563};
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef one = emit_real(type, 1.0);
+    LLVMValueRef a = emit_fmin(e, magnitude(e, x), emit_real(type, 4.0));
+    LLVMValueRef small = emit_fmul(e, x, polynomial(e, emit_fmul(e, x, x), near, 6));
+    LLVMValueRef t = emit_fdiv(e, one, emit_fma(e, a, emit_real(type, 0.5), one));
+    LLVMValueRef power = math_exp(e, LLVMBuildFNeg(e->b, emit_fmul(e, a, a), ""));
+    LLVMValueRef large = emit_fsub(e, one, emit_fmul(e, power, polynomial(e, t, far, 6)));
+    LLVMValueRef is_small = LLVMBuildFCmp(e->b, LLVMRealOLT, a, one, "");
+    return emit_select(e, is_small, small, with_sign(e, large, x));
+}

@@ -1,0 +1,16 @@
+/* Elementary functions on floats, scalar or vector, as straight-line code: no calls, no tables, the
+ * same bits on every lane and every machine with the same multiply-add. */
+#ifndef CNNC_CODEGEN_MATH_H
+#define CNNC_CODEGEN_MATH_H
+#include "codegen/llvm/emit.h"
+
+/* e^x within 2 ulp for -87.3 <= x <= 88.3; outside, the value at the nearer end (about 1e-38 and
+ * 2.3e38) rather than zero and infinity. */
+LLVMValueRef math_exp(Emit *e, LLVMValueRef x);
+/* Natural logarithm of positive normal numbers, absolute error below 2e-7 plus 1 ulp. */
+LLVMValueRef math_log(Emit *e, LLVMValueRef x);
+/* Relative error below 5e-7 everywhere. */
+LLVMValueRef math_tanh(Emit *e, LLVMValueRef x);
+/* Absolute error below 3e-7, relative error below 5e-7. */
+LLVMValueRef math_erf(Emit *e, LLVMValueRef x);
+#endif

@@ -1,0 +1,301 @@
+#include "codegen/model.h"
+#include "cnnrt.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes as many operands as kernels take");
+
+/* The types of cnnrt.h, field by field. */
+typedef struct Types {
+    LLVMTypeRef operand, step, tensor, model;
+} Types;
+
+typedef struct Builder {
+    Emit *e;
+    const Plan *p;
+    const EmitOptions *o;
+    Types t;
+} Builder;
+
+static LLVMTypeRef structure(Emit *e, const LLVMTypeRef *fields, unsigned n)
+{
+    return LLVMStructTypeInContext(e->ctx, (LLVMTypeRef *)fields, n, 0);
+}
+
+static Types make_types(Emit *e)
+{
+    Types t;
+    LLVMTypeRef i32 = e->i32, i64 = e->i64, ptr = e->ptr, four = LLVMArrayType2(e->f32, 4);
+    t.operand = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, i64}, 5);
+    LLVMTypeRef args = LLVMArrayType2(t.operand, CNNRT_KERNEL_ARGS);
+    t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args}, 5);
+    t.tensor = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
+    t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64,
+                                           i64, ptr, ptr}, 14);
+    return t;
+}
+
+static LLVMValueRef constant32(Emit *e, int64_t v)
+{
+    return LLVMConstInt(e->i32, (unsigned long long)v, 1);
+}
+
+static LLVMValueRef record(Builder *b, LLVMTypeRef type, LLVMValueRef *fields)
+{
+    (void)type;
+    return LLVMConstStructInContext(b->e->ctx, fields, LLVMCountStructElementTypes(type), 0);
+}
+
+static LLVMValueRef constant_global(Emit *e, LLVMValueRef value, const char *name)
+{
+    LLVMValueRef g = LLVMAddGlobal(e->mod, LLVMTypeOf(value), name);
+    LLVMSetInitializer(g, value);
+    LLVMSetGlobalConstant(g, 1);
+    LLVMSetLinkage(g, LLVMPrivateLinkage);
+    return g;
+}
+
+static LLVMValueRef text(Emit *e, const char *s)
+{
+    LLVMValueRef v = LLVMConstStringInContext2(e->ctx, s, strlen(s), 0);
+    LLVMValueRef g = constant_global(e, v, "text");
+    LLVMSetUnnamedAddress(g, LLVMGlobalUnnamedAddr);
+    return g;
+}
+
+static bool symbol(Builder *b, char *out, size_t len, const char *suffix)
+{
+    if ((size_t)snprintf(out, len, "%s_%s", b->o->prefix, suffix) >= len)
+        return emit_fail(b->e, "the prefix is too long");
+    return true;
+}
+
+static LLVMValueRef kernel_symbol(Builder *b, uint32_t index)
+{
+    Emit *e = b->e;
+    char suffix[16], name[300];
+    snprintf(suffix, sizeof suffix, "k%u", index);
+    if (!symbol(b, name, sizeof name, suffix))
+        return LLVMConstNull(e->ptr);
+    LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
+    if (!fn) {
+        LLVMTypeRef params[3] = {e->ptr, e->i64, e->i64};
+        fn = LLVMAddFunction(e->mod, name, LLVMFunctionType(e->none, params, 3, 0));
+        LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    }
+    return fn;
+}
+
+static LLVMValueRef operand(Builder *b, CnnrtOperand o)
+{
+    Emit *e = b->e;
+    LLVMValueRef fields[5] = {constant32(e, o.space), constant32(e, o.index),
+                              emit_int(e, o.offset), emit_int(e, o.stride), emit_int(e, o.inner)};
+    return record(b, b->t.operand, fields);
+}
+
+static CnnrtOperand resolve(const Plan *p, const PlanOperand *o)
+{
+    static const int32_t space[] = {[SPACE_NONE] = CNNRT_NONE,       [SPACE_INPUT] = CNNRT_INPUT,
+                                    [SPACE_OUTPUT] = CNNRT_OUTPUT,   [SPACE_ARENA] = CNNRT_ARENA,
+                                    [SPACE_WEIGHTS] = CNNRT_WEIGHTS};
+    CnnrtOperand r = {.space = space[o->space], .offset = o->offset};
+    if (!o->tensor)
+        return r;
+    const PlanTensor *t = &p->tensors.at[o->tensor - 1];
+    r.index = (int32_t)t->index;
+    r.stride = t->floats;
+    if (o->space == SPACE_ARENA) {
+        r.offset = t->offset;
+        r.inner = o->offset;
+    }
+    return r;
+}
+
+static LLVMValueRef step(Builder *b, const PlanStep *s)
+{
+    Emit *e = b->e;
+    LLVMValueRef args[CNNRT_KERNEL_ARGS];
+    const Kernel *k = &b->p->kernels.at[s->kernel].k;
+    for (int i = 0; i < CNNRT_KERNEL_ARGS; i++) {
+        CnnrtOperand o = resolve(b->p, &s->args[i]);
+        if (i == KERNEL_ARG_SCRATCH && family_scratch(k, &b->p->target) > 0)
+            o = (CnnrtOperand){.space = CNNRT_SCRATCH};
+        args[i] = operand(b, o);
+    }
+    LLVMValueRef fields[5] = {kernel_symbol(b, s->kernel), text(e, s->name ? s->name : ""),
+                              emit_int(e, s->units), emit_int(e, s->macs),
+                              LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS)};
+    return record(b, b->t.step, fields);
+}
+
+static LLVMValueRef four_floats(Emit *e, const double *v)
+{
+    LLVMValueRef lane[4];
+    for (int i = 0; i < 4; i++)
+        lane[i] = LLVMConstReal(e->f32, v ? v[i] : 0);
+    return LLVMConstArray2(e->f32, lane, 4);
+}
+
+static LLVMValueRef tensor(Builder *b, const char *name, NodeId node, const GraphInput *in)
+{
+    Emit *e = b->e;
+    Shape s = b->p->an->shape[node.v];
+    bool norm = in && in->has_norm;
+    LLVMValueRef fields[10] = {
+        text(e, name), emit_int(e, s.c), emit_int(e, s.h), emit_int(e, s.w),
+        constant32(e, s.flat), constant32(e, norm), four_floats(e, norm ? in->mean : NULL),
+        four_floats(e, norm ? in->std : NULL), emit_int(e, in ? in->resize : 0),
+        emit_int(e, in ? in->crop : 0)};
+    return record(b, b->t.tensor, fields);
+}
+
+typedef LLVMValueRef Element(Builder *b, uint32_t i);
+
+static LLVMValueRef step_at(Builder *b, uint32_t i)
+{
+    return step(b, &b->p->steps.at[i]);
+}
+
+static LLVMValueRef input_at(Builder *b, uint32_t i)
+{
+    const GraphInput *in = &b->p->an->g->ins.at[i];
+    return tensor(b, in->name, in->node, in);
+}
+
+static LLVMValueRef output_at(Builder *b, uint32_t i)
+{
+    const GraphOutput *out = &b->p->an->g->outs.at[i];
+    return tensor(b, out->name, out->node, NULL);
+}
+
+static LLVMValueRef table(Builder *b, LLVMTypeRef type, uint32_t n, Element *element,
+                          const char *name)
+{
+    LLVMValueRef *at = calloc(n ? n : 1, sizeof *at);
+    if (!at) {
+        emit_fail(b->e, "out of memory");
+        return LLVMConstNull(b->e->ptr);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        at[i] = element(b, i);
+    LLVMValueRef g = constant_global(b->e, LLVMConstArray2(type, at, n), name);
+    free(at);
+    return g;
+}
+
+/* The assembler copies the file into the object. */
+static LLVMValueRef embedded_weights(Builder *b)
+{
+    Emit *e = b->e;
+    char name[300], text_of[9000], path[8192];
+    size_t n = 0;
+    if (!b->o->weights_file)
+        return LLVMConstNull(e->ptr);
+    for (const char *c = b->o->weights_file; *c; c++) {
+        if (n + 3 > sizeof path || (unsigned char)*c < ' ') {
+            emit_fail(e, "the path of the weights file cannot be used");
+            return LLVMConstNull(e->ptr);
+        }
+        if (*c == '"' || *c == '\\')
+            path[n++] = '\\';
+        path[n++] = *c;
+    }
+    path[n] = 0;
+    if (!symbol(b, name, sizeof name, "weights"))
+        return LLVMConstNull(e->ptr);
+    int len = snprintf(text_of, sizeof text_of,
+                       ".pushsection .rodata,\"a\",@progbits\n.balign 64\n.globl %s\n.hidden %s\n"
+                       "%s:\n.incbin \"%s\"\n.size %s, .-%s\n.popsection\n",
+                       name, name, name, path, name, name);
+    LLVMAppendModuleInlineAsm(e->mod, text_of, (size_t)len);
+    LLVMValueRef g = LLVMAddGlobal(e->mod, e->f32, name);
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+    LLVMSetGlobalConstant(g, 1);
+    return g;
+}
+
+static LLVMValueRef model_constant(Builder *b)
+{
+    Emit *e = b->e;
+    const Plan *p = b->p;
+    const Graph *g = p->an->g;
+    LLVMValueRef fields[14] = {
+        constant32(e, CNNRT_ABI_VERSION),
+        constant32(e, b->o->max_batch),
+        text(e, b->o->net_name),
+        table(b, b->t.step, p->steps.len, step_at, "steps"),
+        table(b, b->t.tensor, g->ins.len, input_at, "inputs"),
+        table(b, b->t.tensor, g->outs.len, output_at, "outputs"),
+        emit_int(e, p->steps.len),
+        emit_int(e, g->ins.len),
+        emit_int(e, g->outs.len),
+        emit_int(e, p->arena_floats),
+        emit_int(e, p->scratch_floats),
+        emit_int(e, p->weight_floats),
+        embedded_weights(b),
+        text(e, p->target.cpu),
+    };
+    return constant_global(e, record(b, b->t.model, fields), "model");
+}
+
+/* An exported function <prefix>_<suffix> that returns what cnnrt_<suffix> returns. Where `model` is
+ * not NULL it is passed as argument number `at`, between those of the caller. */
+static void wrapper(Builder *b, const char *suffix, LLVMTypeRef result, LLVMTypeRef *params, int n,
+                    LLVMValueRef model, int at)
+{
+    Emit *e = b->e;
+    char name[300], target[64];
+    if (!symbol(b, name, sizeof name, suffix))
+        return;
+    snprintf(target, sizeof target, "cnnrt_%s", suffix);
+    LLVMTypeRef types[8];
+    LLVMValueRef args[8];
+    LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(result, params, (unsigned)n, 0));
+    int out = 0;
+    for (int i = 0; i <= n; i++) {
+        if (model && i == at) {
+            types[out] = e->ptr;
+            args[out++] = model;
+        }
+        if (i < n) {
+            types[out] = params[i];
+            args[out++] = LLVMGetParam(fn, (unsigned)i);
+        }
+    }
+    LLVMTypeRef type = LLVMFunctionType(result, types, (unsigned)out, 0);
+    LLVMValueRef callee = LLVMAddFunction(e->mod, target, type);
+    LLVMValueRef r = LLVMBuildCall2(e->b, type, callee, args, (unsigned)out, "");
+    LLVMSetTailCall(r, 1);
+    if (result == e->none)
+        LLVMBuildRetVoid(e->b);
+    else
+        LLVMBuildRet(e->b, r);
+}
+
+static void wrappers_of(Builder *b, LLVMValueRef model)
+{
+    Emit *e = b->e;
+    LLVMTypeRef i32 = e->i32, ptr = e->ptr;
+    wrapper(b, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, model, 0);
+    wrapper(b, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, model, 1);
+    wrapper(b, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, NULL, 0);
+    wrapper(b, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
+    wrapper(b, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
+}
+
+bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers)
+{
+    Builder b = {.e = e, .p = p, .o = o, .t = make_types(e)};
+    char name[300];
+    LLVMValueRef model = model_constant(&b);
+    if (e->err[0] || !symbol(&b, name, sizeof name, "model"))
+        return false;
+    emit_function(e, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
+    LLVMBuildRet(e->b, model);
+    if (wrappers)
+        wrappers_of(&b, model);
+    return !e->err[0];
+}

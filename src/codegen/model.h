@@ -1,0 +1,17 @@
+/* The constant CnnrtModel of a plan (include/cnnrt.h) and the functions around it. */
+#ifndef CNNC_CODEGEN_MODEL_H
+#define CNNC_CODEGEN_MODEL_H
+#include "codegen/codegen.h"
+#include "codegen/llvm/emit.h"
+
+/* Adds to the module: the model and `const CnnrtModel *<prefix>_model(void)`; with `wrappers`, the
+ * functions of a built model too, each calling its counterpart of the runtime:
+ *   size_t <prefix>_workspace_size(int batch, int threads)
+ *   int <prefix>_create(CnnrtContext **out, const float *weights, int threads, void *workspace,
+ *                       size_t workspace_len)
+ *   int <prefix>_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)
+ *   void <prefix>_destroy(CnnrtContext *c)
+ *   const char *<prefix>_strerror(int status)
+ * Kernels are declared as <prefix>_k<index> unless the module defines them already. */
+bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers);
+#endif

@@ -1,0 +1,129 @@
+#include "codegen/target.h"
+#include "codegen/llvm/machine.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct CpuRow {
+    const char *name, *llvm;
+} CpuRow;
+
+static const CpuRow x86[] = {
+    {"x86-64", "x86-64"},          {"x86-64-v2", "x86-64-v2"},
+    {"x86-64-v3", "x86-64-v3"},    {"x86-64-v4", "x86-64-v4"},
+    {"nehalem", "x86-64-v2"},      {"westmere", "x86-64-v2"},
+    {"sandybridge", "x86-64-v2"},  {"ivybridge", "x86-64-v2"},
+    {"haswell", "x86-64-v3"},      {"broadwell", "x86-64-v3"},
+    {"skylake", "x86-64-v3"},      {"alderlake", "x86-64-v3"},
+    {"znver1", "x86-64-v3"},       {"znver2", "x86-64-v3"},
+    {"znver3", "x86-64-v3"},       {"skylake-avx512", "x86-64-v4"},
+    {"cascadelake", "x86-64-v4"},  {"cooperlake", "x86-64-v4"},
+    {"icelake-client", "x86-64-v4"}, {"icelake-server", "x86-64-v4"},
+    {"sapphirerapids", "x86-64-v4"}, {"znver4", "x86-64-v4"},
+    {"znver5", "x86-64-v4"},
+};
+static const CpuRow arm[] = {
+    {"generic", "generic"},         {"neoverse-n1", "neoverse-n1"},
+    {"neoverse-n2", "neoverse-n2"}, {"neoverse-v1", "neoverse-v1"},
+    {"neoverse-v2", "neoverse-v2"}, {"cortex-a53", "cortex-a53"},
+    {"cortex-a72", "cortex-a72"},   {"cortex-a76", "cortex-a76"},
+    {"apple-m1", "apple-m1"},
+};
+
+static const CpuRow *find(const CpuRow *rows, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+/* LLVM's feature list is "+a,-b,+c". */
+static bool has_feature(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list; p && *p; p = strchr(p, ',')) {
+        if (*p == ',')
+            p++;
+        if (*p == '+' && strncmp(p + 1, name, n) == 0 && (p[n + 1] == ',' || !p[n + 1]))
+            return true;
+    }
+    return false;
+}
+
+static bool has_all(const char *list, const char *const *names)
+{
+    while (*names)
+        if (!has_feature(list, *names++))
+            return false;
+    return true;
+}
+
+static const char *native_level(void)
+{
+    static const char *const v2[] = {"cx16", "sahf", "popcnt", "sse4.2", "ssse3", NULL};
+    static const char *const v3[] = {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe", NULL};
+    static const char *const v4[] = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+                                     NULL};
+    char *features = LLVMGetHostCPUFeatures();
+    const char *level = "x86-64";
+    if (has_all(features, v2))
+        level = "x86-64-v2";
+    if (has_all(features, v2) && has_all(features, v3))
+        level = has_all(features, v4) ? "x86-64-v4" : "x86-64-v3";
+    LLVMDisposeMessage(features);
+    return level;
+}
+
+static int64_t cache_size(int name, int64_t otherwise)
+{
+    long n = sysconf(name);
+    return n > 0 ? n : otherwise;
+}
+
+static void set_vectors(Target *t, bool is_x86)
+{
+    int level = is_x86 && strlen(t->cpu) > 8 ? t->cpu[8] - '0' : 1;
+    t->vl = level >= 4 ? 16 : level == 3 ? 8 : 4;
+    t->regs = level >= 4 || !is_x86 ? 32 : 16;
+}
+
+static bool unknown_cpu(const CpuRow *rows, size_t n, const char *cpu, char *err, size_t err_len)
+{
+    int at = snprintf(err, err_len, "unknown processor '%s'; known are native", cpu);
+    for (size_t i = 0; i < n && at > 0 && (size_t)at < err_len; i++)
+        at += snprintf(err + at, err_len - (size_t)at, ", %s", rows[i].name);
+    return false;
+}
+
+bool target_describe(const char *cpu, Target *out, char *err, size_t err_len)
+{
+    machine_init();
+    memset(out, 0, sizeof *out);
+    char *triple = LLVMGetDefaultTargetTriple();
+    snprintf(out->triple, sizeof out->triple, "%s", triple);
+    LLVMDisposeMessage(triple);
+    bool is_x86 = strncmp(out->triple, "x86_64", 6) == 0;
+    if (!is_x86 && strncmp(out->triple, "aarch64", 7) != 0) {
+        snprintf(err, err_len, "no code generator for %s", out->triple);
+        return false;
+    }
+    bool native = !cpu || strcmp(cpu, "native") == 0;
+    if (native)
+        cpu = is_x86 ? native_level() : "generic";
+    const CpuRow *rows = is_x86 ? x86 : arm;
+    size_t n = is_x86 ? sizeof x86 / sizeof *x86 : sizeof arm / sizeof *arm;
+    const CpuRow *row = find(rows, n, cpu);
+    if (!row)
+        return unknown_cpu(rows, n, cpu, err, err_len);
+    snprintf(out->cpu, sizeof out->cpu, "%s", row->llvm);
+    set_vectors(out, is_x86);
+    out->l1 = 32 << 10;
+    out->l2 = 512 << 10;
+    if (native) {
+        out->l1 = cache_size(_SC_LEVEL1_DCACHE_SIZE, out->l1);
+        out->l2 = cache_size(_SC_LEVEL2_CACHE_SIZE, out->l2);
+    }
+    return true;
+}

@@ -1,0 +1,56 @@
+/* What the parts of the planner share. */
+#ifndef CNNC_LOWER_H
+#define CNNC_LOWER_H
+#include "plan/plan.h"
+
+enum { PLAN_LINE = 16 }; /* floats of a cache line: every region starts on one */
+
+/* Where a value lies: a tensor or, of a concatenation or slice, a range of channels of one. */
+typedef struct Value {
+    uint32_t tensor; /* index + 1; 0 = not placed yet */
+    int64_t offset;  /* floats inside an image */
+    MapDesc map;
+} Value;
+
+typedef struct Planner {
+    Plan *p;
+    const Graph *g;
+    const Analysis *an;
+    const Fusion *f;
+    Value *value;      /* by node; network inputs are PLANAR, all else BLOCKED */
+    Value *blocked;    /* by node: BLOCKED copy of an input or of a flattened map */
+    uint32_t *readers; /* by node: groups that read it */
+    uint32_t *heads;   /* by node: outputs it is */
+    const char *failed;
+} Planner;
+
+/* A step under construction. */
+typedef struct Draft {
+    Kernel k;
+    PlanOperand args[KERNEL_ARGS];
+    const FuseGroup *group; /* NULL for inserted copies */
+    NodeId node;            /* names the step */
+    Value in, out;
+} Draft;
+
+int64_t plan_round(int64_t floats); /* up to whole lines; saturates */
+Value plan_new_value(Planner *s, NodeId n, MapDesc map, Space space, uint32_t index);
+/* The node's value in BLOCKED layout; inserts copies for inputs and flattened maps. */
+Value plan_blocked_value(Planner *s, NodeId n);
+/* The value a group writes, placed on first need. */
+Value plan_result_value(Planner *s, const FuseGroup *g, bool may_be_output);
+MapDesc plan_blocked_map(const Planner *s, NodeId n);
+void plan_set_out(Draft *d, Value out);
+void plan_set_in(Draft *d, Value in);
+/* Chooses the tile, finds or adds the kernel, lays out weights, appends the step. */
+void plan_finish_step(Planner *s, Draft *d);
+void plan_copy_layout(Planner *s, NodeId n, Value from, Value to);
+/* Lowers one group; lower.c */
+void plan_lower_group(Planner *s, const FuseGroup *g);
+/* Offsets of arena tensors; memory.c */
+void plan_memory(Plan *p);
+/* Steps at which each tensor is first and last used, inclusive. */
+void plan_liveness(const Plan *p, uint32_t *first, uint32_t *last);
+/* Whether step i may write its output over its argument `arg` (same place, element by element). */
+bool plan_may_overwrite(const Plan *p, const PlanStep *step, int arg);
+#endif

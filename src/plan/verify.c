@@ -1,0 +1,173 @@
+/* Invariants of a plan, checked without trusting how it was built. */
+#include "plan/lower.h"
+
+typedef struct Check {
+    const Plan *p;
+    bool *written; /* by tensor */
+} Check;
+
+/* Floats a kernel touches of argument `arg`; 0 when it must be absent. */
+static int64_t extent(const Kernel *k, const Target *t, int arg)
+{
+    if (arg == KERNEL_ARG_OUT)
+        return map_floats(k->out, t->vl);
+    if (arg == KERNEL_ARG_IN)
+        return map_floats(k->in, t->vl);
+    if (arg == KERNEL_ARG_W)
+        return family_weight_floats(k, t);
+    if (arg == KERNEL_ARG_BIAS)
+        return family_bias_floats(k, t);
+    if (arg == KERNEL_ARG_SCRATCH)
+        return family_scratch(k, t);
+    int i = arg - KERNEL_ARG_EXTRA;
+    if (i >= k->extra_count)
+        return 0;
+    if (k->extra[i] == KARG_MAP)
+        return map_floats(k->out, t->vl);
+    /* A gate of the input has the input's channels. */
+    return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
+}
+
+static const char *check_tensor_operand(const Check *c, const PlanOperand *o, int64_t need, bool out)
+{
+    if (o->tensor == 0 || o->tensor > c->p->tensors.len)
+        return "names no tensor";
+    const PlanTensor *t = &c->p->tensors.at[o->tensor - 1];
+    if (t->space != o->space || (o->space == SPACE_INPUT && out) ||
+        (o->space == SPACE_OUTPUT && !out))
+        return "is in the wrong space";
+    if (o->offset < 0 || o->offset > t->floats - need)
+        return "passes the end of its tensor";
+    if (!out && t->space == SPACE_ARENA && !c->written[o->tensor - 1])
+        return "is read before it is written";
+    return NULL;
+}
+
+static const char *check_pack(const Plan *p, const PlanOperand *o, int64_t need)
+{
+    uint32_t lo = 0, hi = p->packs.len; /* regions are in the order of their offsets */
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (p->packs.at[mid].offset < o->offset)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == p->packs.len || p->packs.at[lo].offset != o->offset || p->packs.at[lo].floats != need)
+        return "has weights that nothing fills";
+    return NULL;
+}
+
+static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
+{
+    const PlanOperand *o = &s->args[arg];
+    int64_t need = extent(k, &c->p->target, arg);
+    bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
+                   (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
+                    k->extra[arg - KERNEL_ARG_EXTRA] == KARG_CHANNEL);
+    if (need == 0)
+        return o->space == SPACE_NONE ? NULL : "is given but not taken";
+    if (o->space == SPACE_NONE)
+        return "is missing";
+    if (arg == KERNEL_ARG_SCRATCH)
+        return o->space == SPACE_SCRATCH && need <= c->p->scratch_floats ? NULL
+                                                                         : "exceeds the scratch";
+    if (weights != (o->space == SPACE_WEIGHTS))
+        return "is in the wrong space";
+    return weights ? check_pack(c->p, o, need)
+                   : check_tensor_operand(c, o, need, arg == KERNEL_ARG_OUT);
+}
+
+static const char *check_steps(Check *c)
+{
+    const Plan *p = c->p;
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        const PlanStep *s = &p->steps.at[i];
+        if (s->kernel >= p->kernels.len)
+            return arena_printf(p->arena, "step %u names no kernel", (unsigned)i);
+        const Kernel *k = &p->kernels.at[s->kernel].k;
+        if (s->units != family_units(k, &p->target) || s->units < 1)
+            return arena_printf(p->arena, "step %u has a wrong number of units", (unsigned)i);
+        for (int arg = 0; arg < KERNEL_ARGS; arg++) {
+            const char *why = check_operand(c, k, s, arg);
+            if (why != NULL)
+                return arena_printf(p->arena, "step %u (%s): argument %d %s", (unsigned)i, s->name,
+                                    arg, why);
+        }
+        c->written[s->args[KERNEL_ARG_OUT].tensor - 1] = true;
+    }
+    for (uint32_t i = 0; i < p->tensors.len; i++)
+        if (p->tensors.at[i].space == SPACE_OUTPUT && !c->written[i])
+            return arena_printf(p->arena, "output %u is never written",
+                                (unsigned)p->tensors.at[i].index);
+    return NULL;
+}
+
+/* Whether the step in which a dies and b is born may write b over a. */
+static bool handed_over(const Plan *p, uint32_t a, uint32_t b, uint32_t step)
+{
+    const PlanStep *s = &p->steps.at[step];
+    if (s->args[KERNEL_ARG_OUT].tensor != b + 1 || p->tensors.at[a].offset != p->tensors.at[b].offset)
+        return false;
+    bool found = false;
+    for (int arg = KERNEL_ARG_IN; arg < KERNEL_ARG_SCRATCH; arg++)
+        if (s->args[arg].tensor == a + 1) {
+            if (!plan_may_overwrite(p, s, arg))
+                return false;
+            found = true;
+        }
+    return found;
+}
+
+static const char *check_pair(const Plan *p, const uint32_t *first, const uint32_t *last, uint32_t a,
+                              uint32_t b)
+{
+    const PlanTensor *x = &p->tensors.at[a], *y = &p->tensors.at[b];
+    if (x->offset + x->floats <= y->offset || y->offset + y->floats <= x->offset)
+        return NULL;
+    if (last[a] < first[b] || last[b] < first[a])
+        return NULL;
+    if ((last[a] == first[b] && handed_over(p, a, b, last[a])) ||
+        (last[b] == first[a] && handed_over(p, b, a, last[b])))
+        return NULL;
+    return arena_printf(p->arena, "tensors %u and %u share memory while both are alive",
+                        (unsigned)a + 1, (unsigned)b + 1);
+}
+
+static const char *check_memory(const Plan *p)
+{
+    uint32_t n = p->tensors.len;
+    uint32_t *first = arena_new_n(p->arena, uint32_t, n), *last = arena_new_n(p->arena, uint32_t, n);
+    plan_liveness(p, first, last);
+    for (uint32_t i = 0; i < n; i++) {
+        const PlanTensor *t = &p->tensors.at[i];
+        if (t->floats < map_floats(t->map, p->target.vl))
+            return arena_printf(p->arena, "tensor %u is too small", (unsigned)i + 1);
+        if (t->space != SPACE_ARENA)
+            continue;
+        if (t->offset % PLAN_LINE != 0 || t->floats % PLAN_LINE != 0 || t->offset < 0 ||
+            t->offset + t->floats > p->arena_floats)
+            return arena_printf(p->arena, "tensor %u is misplaced", (unsigned)i + 1);
+        for (uint32_t k = 0; k < i; k++)
+            if (p->tensors.at[k].space == SPACE_ARENA) {
+                const char *why = check_pair(p, first, last, k, i);
+                if (why != NULL)
+                    return why;
+            }
+    }
+    int64_t end = 0;
+    for (uint32_t i = 0; i < p->packs.len; i++) {
+        const PackJob *j = &p->packs.at[i];
+        if (j->offset < end || j->offset % PLAN_LINE != 0 || j->offset + j->floats > p->weight_floats)
+            return arena_printf(p->arena, "weight region %u is misplaced", (unsigned)i);
+        end = j->offset + j->floats;
+    }
+    return NULL;
+}
+
+const char *plan_verify(const Plan *p)
+{
+    Check c = {p, arena_new_n(p->arena, bool, (size_t)p->tensors.len + 1)};
+    const char *why = check_steps(&c);
+    return why != NULL ? why : check_memory(p);
+}

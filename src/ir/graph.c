@@ -36,10 +36,11 @@ Window graph_window(const Graph *g, NodeId n)
         w.k = graph_attr(g, n, k)->size;
     if (stride >= 0)
         w.stride = graph_attr(g, n, stride)->size;
-    if (w.stride.h == 0)
-        w.stride.h = w.k.h;
-    if (w.stride.w == 0)
-        w.stride.w = w.k.w;
+    /* Where the default is 0, 0 means the kernel's size. */
+    if (stride >= 0 && op_info[op].attrs[stride].def.size.h == 0) {
+        w.stride.h = w.stride.h == 0 ? w.k.h : w.stride.h;
+        w.stride.w = w.stride.w == 0 ? w.k.w : w.stride.w;
+    }
     if (dilation >= 0)
         w.dilation = graph_attr(g, n, dilation)->size;
     if (pad >= 0)

@@ -63,7 +63,8 @@ static inline const AttrVal *graph_attr(const Graph *g, NodeId n, int attr)
 {
     return &g->attrs.at[g->nodes.at[n.v].attr_first + (uint32_t)attr];
 }
-/* The attributes all windowed operators share, read by name; stride 0 means "the kernel's". */
+/* The attributes all windowed operators share, read by name; a pooling's stride 0 means "the
+ * kernel's" and is resolved here. */
 typedef struct Window {
     Size2 k, stride, dilation;
     Pad pad;

@@ -62,7 +62,7 @@ top: decls                              { p->ast->root = parse_node(p, AST_FILE,
 decls: %empty                           { $$ = (NodeList){0}; }
      | decls annots bare_decl           { $$ = $1;
                                           parse_push(p, &$$, parse_annotate(p, $3, $2, @2)); }
-     | decls annots error               { $$ = $1; };
+     | decls error                      { $$ = $1; };
 bare_decl: import | let_decl | block_decl | net_decl;
 import: IMPORT path                     { $$ = parse_named(p, AST_IMPORT, @$, $2, 0); }
      | IMPORT path AS IDENT             { $$ = parse_named(p, AST_IMPORT, @$, $2, 0);
@@ -121,7 +121,7 @@ net_decl: NET IDENT opt_params '{' items '}'
 items: %empty                           { $$ = (NodeList){0}; }
      | items annots item                { $$ = $1;
                                           parse_push(p, &$$, parse_annotate(p, $3, $2, @2)); }
-     | items annots error               { $$ = $1; };
+     | items error                      { $$ = $1; };
 item: INPUT IDENT '[' list ']' opt_args
         { $$ = parse_named(p, AST_INPUT, @$, $2, 3, AST_NIL, parse_list(p, @4, $4),
                            parse_list(p, @6, $6)); }

@@ -17,15 +17,18 @@ typedef struct RefRun {
     RefParam param;
     void *param_ctx;
     int64_t batch;
-    /* called after every node, for progress and comparison; may be NULL; return false stops */
+    /* called after every node run, for progress and comparison; may be NULL; false stops */
     bool (*after)(void *ctx, NodeId n, const RefTensor *value);
     void *after_ctx;
 } RefRun;
 
 /* Runs the graph on inputs (one array per graph input, [n][c][h][w] float) and writes one malloc'ed
- * double array per graph output. Frees intermediates as soon as they are dead. false with *err. */
+ * double array per graph output. Frees intermediates as soon as they are dead; nodes that no output
+ * depends on are left out. On failure false, outputs all NULL, and *err valid until this thread's
+ * next call. */
 bool ref_run(const RefRun *r, const float *const *inputs, double **outputs, const char **err);
-/* One operator on given inputs; params in params_of order. out is allocated by the callee. */
+/* One operator on given inputs; params in params_of order; an input node takes its value as ins[0].
+ * out->data is malloc'ed; false, with NULL there, when memory runs out. */
 bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
             const float *const *params, int64_t batch, RefTensor *out);
 #endif

@@ -82,6 +82,19 @@ static void conv_plane(void *ctx, int64_t unit)
     }
 }
 
+/* The same where kernel and map are 1x1: one sum. */
+static void conv_value(void *ctx, int64_t unit)
+{
+    const Conv *v = ctx;
+    int64_t n = unit / v->out.c, o = unit % v->out.c;
+    int64_t per_group = v->in.c / v->groups, first = o / (v->out.c / v->groups) * per_group;
+    const double *in = ref_plane(v->c->in, n, first);
+    double sum = v->bias ? v->bias[o] : 0;
+    for (int64_t i = 0; i < per_group; i++)
+        sum += v->weight[o * per_group + i] * in[i];
+    v->c->out->data[unit] = sum;
+}
+
 static Conv conv_of(const RefCall *c, int64_t groups, bool bias)
 {
     Conv v = {.c = c, .in = c->in[0].shape, .out = c->out->shape, .w = graph_window(c->g, c->n),
@@ -105,7 +118,8 @@ static void conv_run(Conv *v)
         v->in.h = v->out.h = 1;
     }
     double work = conv_work(c, v->out, v) * (double)(v->in.c / v->groups);
-    ref_parallel(c->batch * v->out.c, work, conv_plane, v);
+    bool value = point && v->in.w == 1;
+    ref_parallel(c->batch * v->out.c, work, value ? conv_value : conv_plane, v);
 }
 
 void ref_CONV(const RefCall *c)

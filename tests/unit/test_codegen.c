@@ -1,0 +1,457 @@
+/* Kernels of every family on every vector width this machine has, against plain loops. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "kernel_suite.h"
+
+static const CodegenApi *api;
+
+typedef void Fill(Suite *s);
+
+/* Runs a set of kernels on each target; skips when the machine runs none of them. */
+static void on_every_target(Fill *fill)
+{
+    static const char *const cpus[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "native"};
+    static int ran, failures;
+    ran = failures = 0;
+    assert_non_null(api);
+    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
+        Target t;
+        char err[1024];
+        if (!suite_runs_here(cpus[i]))
+            continue;
+        if (ran > 0 && strcmp(cpus[i], "native") == 0)
+            continue;
+        assert_true(api->target(cpus[i], &t, err, sizeof err));
+        static Suite s;
+        if (setjmp(s.oom.env))
+            fail_msg("out of memory");
+        suite_open(&s, &t);
+        fill(&s);
+        suite_check(&s, api);
+        failures += s.failures;
+        suite_close(&s);
+        ran++;
+    }
+    assert_int_equal(failures, 0);
+    if (!ran)
+        skip();
+}
+
+static MapDesc blocked(int64_t c, int64_t h, int64_t w)
+{
+    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
+}
+
+static MapDesc planar(int64_t c, int64_t h, int64_t w)
+{
+    return (MapDesc){LAYOUT_PLANAR, c, h, w};
+}
+
+static Kernel kernel(Family f, MapDesc in, MapDesc out)
+{
+    return (Kernel){.family = f, .in = in, .out = out, .groups = 1, .gate_arg = -1};
+}
+
+typedef struct Conv {
+    int64_t ic, oc, h, w, k, stride, dilation, pad, groups;
+} Conv;
+
+static int64_t window_count(int64_t n, int64_t k, int64_t stride, int64_t dilation, int64_t pad)
+{
+    return (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
+}
+
+static Kernel windowed(Family f, Conv c)
+{
+    int64_t oh = window_count(c.h, c.k, c.stride, c.dilation, c.pad);
+    int64_t ow = window_count(c.w, c.k, c.stride, c.dilation, c.pad);
+    Kernel k = kernel(f, blocked(c.ic, c.h, c.w), blocked(c.oc, oh, ow));
+    k.kh = k.kw = c.k;
+    k.sh = k.sw = c.stride;
+    k.dh = k.dw = c.dilation;
+    k.pt = k.pl = c.pad;
+    k.groups = c.groups;
+    return k;
+}
+
+static Kernel biased(Kernel k)
+{
+    k.has_bias = true;
+    return k;
+}
+
+static Kernel tiled(Kernel k, Tile tile)
+{
+    k.tile = tile;
+    return k;
+}
+
+static void conv_shapes(Suite *s)
+{
+    static const Conv shapes[] = {
+        {16, 16, 8, 8, 3, 1, 1, 1, 1},  {3, 5, 7, 9, 3, 1, 1, 1, 1},
+        {17, 33, 9, 5, 3, 1, 1, 1, 1},  {8, 24, 11, 13, 5, 2, 1, 2, 1},
+        {19, 7, 12, 12, 3, 2, 1, 1, 1}, {32, 48, 14, 14, 3, 1, 1, 1, 1},
+        {5, 64, 15, 15, 7, 2, 1, 3, 1}, {13, 20, 10, 17, 3, 1, 2, 2, 1},
+        {16, 16, 3, 3, 3, 1, 1, 2, 1},  {9, 9, 1, 1, 3, 1, 1, 1, 1},
+        {16, 16, 5, 4, 2, 2, 1, 0, 1},  {40, 3, 6, 30, 3, 1, 3, 3, 1},
+        {4, 18, 4, 4, 4, 1, 1, 0, 1},   {12, 12, 2, 2, 5, 1, 1, 2, 1},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        Kernel k = windowed(FAM_CONV, shapes[i]);
+        suite_add(s, k);
+        suite_add(s, with(s, biased(k), (Epilogue)(i % (GATED_RESIDUAL + 1))));
+        k.in.layout = LAYOUT_PLANAR;
+        suite_add(s, with(s, biased(k), RELU));
+    }
+    Kernel k = windowed(FAM_CONV, (Conv){6, 10, 9, 11, 3, 1, 1, 0, 1});
+    k.kh = 1; /* windows and paddings that differ by axis */
+    k.kw = 5;
+    k.pl = 2;
+    k.sw = 2;
+    k.out = blocked(10, 9, 6);
+    suite_add(s, biased(k));
+    k.pt = 2; /* a first row that meets nothing but padding */
+    k.out.h = 13;
+    suite_add(s, biased(k));
+}
+
+static void conv_pointwise(Suite *s)
+{
+    static const Conv shapes[] = {
+        {16, 16, 4, 4, 1, 1, 1, 0, 1},  {3, 40, 9, 9, 1, 1, 1, 0, 1},
+        {64, 48, 14, 14, 1, 1, 1, 0, 1}, {30, 33, 7, 7, 1, 1, 1, 0, 1},
+        {128, 96, 1, 1, 1, 1, 1, 0, 1}, {48, 17, 8, 8, 1, 2, 1, 0, 1},
+        {20, 130, 3, 2, 1, 1, 1, 0, 1}, {16, 32, 23, 31, 1, 1, 1, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        Kernel k = windowed(FAM_CONV, shapes[i]);
+        suite_add(s, k);
+        for (int e = RELU; e <= GATED_RESIDUAL; e++)
+            if (e % 3 == (int)(i % 3))
+                suite_add(s, with(s, biased(k), (Epilogue)e));
+        if (shapes[i].stride != 1)
+            continue;
+        Kernel g = k;
+        g.gate_arg = 0;
+        g.extra_count = 1;
+        g.extra[0] = KARG_GATE;
+        suite_add(s, with(s, biased(g), i % 2 ? RESIDUAL : PLAIN));
+        family_choose_tile(&g, &s->plan.target);
+        g.tile.split_oc = true;
+        g.tile.rb = (int)family_rows(&g);
+        suite_add(s, with(s, g, RELU));
+    }
+}
+
+/* Every register tile that fits, units of both kinds. */
+static void conv_tiles(Suite *s)
+{
+    int vl = s->plan.target.vl, regs = s->plan.target.regs;
+    for (int ocv = 1; ocv <= 4; ocv++)
+        for (int px = 1; px <= 28; px++) {
+            int held = ocv < px ? ocv : px;
+            if (ocv * px + held + 1 > regs || (px > 7 && px % 3 != ocv % 3))
+                continue;
+            int64_t oc = (int64_t)vl * (ocv + 1) + 3;
+            Kernel k = windowed(FAM_CONV, (Conv){vl + 2, oc, 3, 2 * px + 5, 3, 1, 1, 1, 1});
+            Tile tile = {.ocv = ocv, .px = px, .rb = 2};
+            suite_add(s, with(s, biased(tiled(k, tile)), px % 2 ? RELU : RESIDUAL));
+            k = windowed(FAM_CONV, (Conv){vl + 2, oc, 5, px + 3, 1, 1, 1, 0, 1});
+            tile.flat = true;
+            tile.rb = 3 * px;
+            suite_add(s, with(s, tiled(k, tile), px % 2 ? AFFINE : PLAIN));
+            tile.split_oc = true;
+            tile.rb = (int)(k.out.h * k.out.w);
+            suite_add(s, with(s, biased(tiled(k, tile)), px % 2 ? GELU : RELU));
+        }
+}
+
+/* Reductions cut in chunks: partial sums pass through the output. */
+static void conv_chunks(Suite *s)
+{
+    int vl = s->plan.target.vl;
+    for (int kc = 1; kc <= 3; kc++)
+        for (int kind = 0; kind < 4; kind++) {
+            int64_t window = kind & 1 ? 3 : 1;
+            Conv c = {5 * vl - 3, 2 * vl + 1, 5, 6, window, 1, 1, window / 2, 1};
+            Kernel k = windowed(FAM_CONV, c);
+            Tile tile = {.ocv = 1 + kc % 2, .px = 4, .kc = kc, .split_oc = true};
+            tile.flat = window == 1;
+            tile.rb = tile.flat ? 30 : 5;
+            tile.prefetch = kind & 2;
+            suite_add(s, with(s, biased(tiled(k, tile)), kind & 2 ? RESIDUAL : RELU));
+            suite_add(s, with(s, tiled(k, tile), kind & 2 ? SILU : PLAIN));
+        }
+}
+
+static void conv_groups(Suite *s)
+{
+    static const Conv shapes[] = {
+        {32, 32, 7, 7, 3, 1, 1, 1, 2},  {12, 18, 9, 8, 3, 1, 1, 1, 3},
+        {64, 64, 5, 5, 3, 2, 1, 1, 4},  {32, 64, 6, 6, 1, 1, 1, 0, 2},
+        {20, 40, 6, 6, 3, 1, 1, 1, 20}, {48, 48, 7, 7, 3, 1, 1, 1, 12},
+        {30, 10, 8, 8, 1, 1, 1, 0, 5},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        Kernel k = windowed(FAM_CONV, shapes[i]);
+        suite_add(s, k);
+        suite_add(s, with(s, biased(k), RESIDUAL));
+    }
+}
+
+static void depthwise(Suite *s)
+{
+    static const Conv shapes[] = {
+        {16, 16, 8, 8, 3, 1, 1, 1, 16},   {7, 7, 9, 13, 3, 2, 1, 1, 7},
+        {33, 33, 14, 14, 5, 1, 1, 2, 33}, {24, 24, 7, 7, 7, 1, 1, 3, 24},
+        {5, 5, 12, 20, 3, 1, 2, 2, 5},    {40, 40, 1, 1, 3, 1, 1, 1, 40},
+        {18, 18, 6, 35, 5, 2, 1, 2, 18},  {20, 20, 4, 4, 2, 2, 1, 0, 20},
+        {9, 9, 3, 3, 3, 1, 1, 0, 9},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        Kernel k = windowed(FAM_DEPTHWISE, shapes[i]);
+        suite_add(s, k);
+        suite_add(s, with(s, biased(k), (Epilogue)(1 + i % GATED_RESIDUAL)));
+    }
+}
+
+static void dense(Suite *s)
+{
+    static const int64_t in[][3] = {{16, 1, 1}, {37, 1, 1}, {5, 3, 3}, {128, 2, 2}, {1, 1, 1}};
+    static const int64_t out[] = {10, 16, 100, 33, 1, 256};
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++)
+        for (size_t o = 0; o < sizeof out / sizeof *out; o++) {
+            MapDesc from = blocked(in[i][0], in[i][1], in[i][2]), to = blocked(out[o], 1, 1);
+            if ((i + o) % 2)
+                from.layout = LAYOUT_PLANAR;
+            if ((i + o / 2) % 2)
+                to.layout = LAYOUT_PLANAR;
+            Kernel k = kernel(FAM_DENSE, from, to);
+            k.kh = k.kw = 1;
+            suite_add(s, with(s, biased(k), (Epilogue)((i + o) % (GATED_RESIDUAL + 1))));
+            suite_add(s, k);
+        }
+}
+
+static void pooling(Suite *s)
+{
+    static const Conv shapes[] = {
+        {16, 16, 8, 8, 2, 2, 1, 0, 1},  {19, 19, 13, 11, 3, 2, 1, 1, 1},
+        {5, 5, 7, 7, 3, 1, 1, 1, 1},    {33, 33, 4, 40, 3, 1, 1, 1, 1},
+        {8, 8, 9, 9, 5, 1, 1, 2, 1},    {7, 7, 3, 3, 3, 1, 1, 0, 1},
+        {20, 20, 10, 10, 3, 1, 2, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int kind = POOL_MAX; kind <= POOL_AVG_INCLUDE_PAD; kind++) {
+            Kernel k = windowed(FAM_POOL, shapes[i]);
+            k.pool = (PoolKind)kind;
+            k.pb = k.pt;
+            k.pr = k.pl;
+            if (k.out.h * k.out.w == 1)
+                k.out.layout = LAYOUT_PLANAR;
+            suite_add(s, with(s, k, i % 3 == 1 ? AFFINE : PLAIN));
+        }
+    for (int kind = POOL_MAX; kind <= POOL_AVG_INCLUDE_PAD; kind++) {
+        Kernel k = windowed(FAM_POOL, (Conv){17, 17, 6, 8, 3, 2, 1, 0, 1});
+        k.pool = (PoolKind)kind; /* rounded up: the last windows pass the end of the map */
+        k.out = blocked(17, 3, 4);
+        suite_add(s, k);
+    }
+    static const int64_t grid[][2] = {{1, 1}, {2, 3}, {7, 7}, {6, 5}};
+    for (size_t i = 0; i < sizeof grid / sizeof *grid; i++) {
+        Kernel k = kernel(FAM_POOL, blocked(21, 11, 8), blocked(21, grid[i][0], grid[i][1]));
+        k.pool = POOL_ADAPTIVE_AVG;
+        if (i == 0)
+            k.out.layout = LAYOUT_PLANAR;
+        suite_add(s, with(s, k, i % 2 ? RELU : PLAIN));
+    }
+}
+
+static void global_mean(Suite *s)
+{
+    static const int64_t shape[][3] = {{16, 7, 7}, {5, 3, 4}, {33, 1, 1}, {40, 14, 15}, {64, 2, 4}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
+        MapDesc in = blocked(shape[i][0], shape[i][1], shape[i][2]);
+        suite_add(s, kernel(FAM_GAP, in, blocked(in.c, 1, 1)));
+        suite_add(s, with(s, kernel(FAM_GAP, in, planar(in.c, 1, 1)), AFFINE));
+    }
+}
+
+static void elementwise(Suite *s)
+{
+    static const int64_t shape[][3] = {{16, 4, 4}, {5, 7, 3}, {33, 1, 1}, {50, 12, 13}, {3, 40, 1}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int e = RELU; e <= GATED_RESIDUAL; e++) {
+            MapDesc m = blocked(shape[i][0], shape[i][1], shape[i][2]);
+            suite_add(s, with(s, kernel(FAM_ELEM, m, m), (Epilogue)e));
+            if (m.h * m.w != 1)
+                continue;
+            m.layout = LAYOUT_PLANAR;
+            suite_add(s, with(s, kernel(FAM_ELEM, m, m), (Epilogue)e));
+            Kernel k = with(s, kernel(FAM_ELEM, m, m), (Epilogue)e);
+            k.in.layout = LAYOUT_BLOCKED;
+            suite_add(s, k);
+        }
+}
+
+static void over_channels(Suite *s)
+{
+    static const int64_t shape[][3] = {{16, 4, 4}, {5, 7, 3}, {33, 1, 1}, {50, 6, 5}, {1, 2, 2}};
+    static const Family family[] = {FAM_LN, FAM_SOFTMAX, FAM_LRN};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t f = 0; f < 3; f++) {
+            MapDesc m = blocked(shape[i][0], shape[i][1], shape[i][2]);
+            Kernel k = kernel(family[f], m, m);
+            k.eps = 1e-5;
+            if (family[f] == FAM_LRN) {
+                k.lrn_size = 5 - (int64_t)i % 3;
+                k.alpha = 0.3;
+                k.beta = 0.75;
+                k.bias_k = 2;
+            }
+            suite_add(s, with(s, k, family[f] == FAM_LN ? AFFINE : PLAIN));
+            if (m.h * m.w == 1 && family[f] != FAM_LRN) {
+                k.out.layout = LAYOUT_PLANAR;
+                suite_add(s, k);
+            }
+        }
+}
+
+static void add_layouts(Suite *s)
+{
+    static const int64_t shape[][3] = {{3, 9, 7}, {16, 4, 4}, {37, 5, 6}, {8, 1, 1}};
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (int way = 0; way < 4; way++) {
+            MapDesc a = blocked(shape[i][0], shape[i][1], shape[i][2]), b = a;
+            a.layout = (Layout)(way & 1);
+            b.layout = (Layout)(way >> 1);
+            Kernel k = kernel(FAM_COPY, a, b);
+            k.copy = COPY_LAYOUT;
+            suite_add(s, with(s, k, i == 0 ? RELU : PLAIN));
+        }
+}
+
+static void add_channel_ranges(Suite *s)
+{
+    static const int64_t range[][5] = {
+        /* channels in and out, from, to, how many */
+        {16, 32, 0, 16, 16}, {5, 12, 0, 7, 5}, {40, 24, 16, 0, 24}, {20, 33, 0, 13, 20},
+        {64, 10, 32, 0, 10}, {64, 10, 33, 0, 10}, {7, 20, 0, 0, 7}, {1, 3, 0, 2, 1},
+        {24, 72, 0, 32, 24},
+    };
+    for (size_t i = 0; i < sizeof range / sizeof *range; i++) {
+        Kernel k = kernel(FAM_COPY, blocked(range[i][0], 3, 5), blocked(range[i][1], 3, 5));
+        k.copy = COPY_CHANNELS;
+        k.src_c = range[i][2];
+        k.dst_c = range[i][3];
+        k.count_c = range[i][4];
+        suite_add(s, with(s, k, i % 3 == 2 ? AFFINE : PLAIN));
+    }
+}
+
+static void copies(Suite *s)
+{
+    add_layouts(s);
+    add_channel_ranges(s);
+    for (int64_t c = 6; c < 50; c += 14) {
+        Kernel k = kernel(FAM_COPY, blocked(c, 5, 6), blocked(c, 9, 8));
+        k.copy = COPY_BORDER;
+        k.pt = 1;
+        k.pl = 2;
+        suite_add(s, with(s, k, RELU));
+        k.out = blocked(c, 3, 2);
+        k.pt = -1;
+        k.pl = -3;
+        suite_add(s, k);
+        for (int64_t by = 2; by <= 3; by++) {
+            k = kernel(FAM_COPY, blocked(c, 5, 6), blocked(c, 5 * by, 6 * (by - 1)));
+            k.by_h = by;
+            k.by_w = by - 1;
+            k.copy = COPY_NEAREST;
+            suite_add(s, with(s, k, RESIDUAL));
+            k = kernel(FAM_COPY, k.in, k.out);
+            k.by_h = by;
+            k.by_w = by - 1;
+            k.copy = COPY_BILINEAR;
+            suite_add(s, k);
+            k = kernel(FAM_COPY, blocked(c, 3 * by, 4 * by), blocked(c * by * by, 3, 4));
+            k.by_h = k.by_w = by;
+            k.copy = COPY_SPACE_TO_DEPTH;
+            suite_add(s, k);
+            k = kernel(FAM_COPY, blocked(c * by, 3, 4), blocked(c * by, 3, 4));
+            k.groups = by;
+            k.copy = COPY_SHUFFLE;
+            suite_add(s, k);
+        }
+    }
+}
+
+static void transposed(Suite *s)
+{
+    static const struct {
+        Conv c;
+        int64_t extra; /* rows and columns added at the end */
+    } shapes[] = {
+        {{16, 16, 4, 4, 2, 2, 1, 0, 1}, 0}, {{5, 9, 5, 6, 3, 2, 1, 1, 1}, 1},
+        {{33, 20, 3, 7, 4, 2, 1, 1, 1}, 0}, {{8, 24, 6, 5, 3, 1, 1, 1, 1}, 0},
+        {{12, 18, 4, 4, 3, 2, 1, 1, 3}, 0}, {{32, 32, 3, 3, 2, 2, 1, 0, 2}, 0},
+        {{7, 7, 4, 5, 3, 3, 2, 1, 1}, 0},   {{16, 40, 1, 1, 4, 4, 1, 0, 1}, 2},
+        {{6, 6, 9, 21, 2, 3, 1, 0, 1}, 0},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        Conv c = shapes[i].c;
+        Kernel k = windowed(FAM_CONVT, (Conv){c.ic, c.oc, c.h, c.w, 1, 1, 1, 0, c.groups});
+        k.kh = k.kw = c.k;
+        k.sh = k.sw = c.stride;
+        k.dh = k.dw = c.dilation;
+        k.pt = k.pl = c.pad;
+        int64_t reach = c.dilation * (c.k - 1) + 1 - 2 * c.pad + shapes[i].extra;
+        k.out = blocked(c.oc, (c.h - 1) * c.stride + reach, (c.w - 1) * c.stride + reach);
+        suite_add(s, k);
+        suite_add(s, with(s, biased(k), i % 2 ? RESIDUAL : AFFINE));
+        family_choose_tile(&k, &s->plan.target);
+        k.tile.split_oc = !k.tile.split_oc;
+        k.tile.rb = k.tile.split_oc ? (int)k.out.h : 2;
+        suite_add(s, k);
+    }
+}
+
+#define TEST(NAME)                                                                                 \
+    static void test_##NAME(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        on_every_target(NAME);                                                                     \
+    }
+TEST(conv_shapes)
+TEST(conv_pointwise)
+TEST(conv_tiles)
+TEST(conv_chunks)
+TEST(conv_groups)
+TEST(depthwise)
+TEST(dense)
+TEST(pooling)
+TEST(global_mean)
+TEST(elementwise)
+TEST(over_channels)
+TEST(copies)
+TEST(transposed)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conv_shapes),   cmocka_unit_test(test_conv_pointwise),
+        cmocka_unit_test(test_conv_tiles),    cmocka_unit_test(test_conv_chunks),
+        cmocka_unit_test(test_conv_groups),   cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_dense),         cmocka_unit_test(test_pooling),
+        cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_transposed),
+    };
+    api = suite_api();
+    return cmocka_run_group_tests_name("codegen", tests, NULL, NULL);
+}

@@ -188,10 +188,17 @@ static inline bool operands_intact(const Case *c)
     return ok;
 }
 
-static inline void fill_output(float *p, size_t n, float v)
+/* Floats of the output's padding lanes, and the i-th of them, counted from the output's end. */
+static inline int64_t padding_count(const Case *c)
 {
-    for (size_t i = 0; i < n; i++)
-        p[i] = v;
+    MapDesc m = c->k->out;
+    return map_floats(m, c->t->vl) - m.c * m.h * m.w;
+}
+
+static inline int64_t padding_float(const Case *c, int64_t i)
+{
+    int64_t vl = c->t->vl, lanes = vl - c->k->out.c % vl;
+    return i / lanes * vl + i % lanes;
 }
 
 /* One order of units on fresh output memory: right, and the same bits as `first`, which the first
@@ -201,7 +208,10 @@ static inline bool case_order(Case *c, Order order, Side side, Guarded *first)
     Guarded out = guarded_new((size_t)map_floats(c->k->out, c->t->vl), side);
     bool copies = c->k->family == FAM_COPY && c->k->copy == COPY_CHANNELS;
     float before = copies ? 777.0f : (float)NAN;
-    fill_output(out.at, out.floats, before);
+    for (size_t i = 0; i < out.floats; i++)
+        out.at[i] = before;
+    for (int64_t i = 0; !is_foreign(c->k, c->k->out.c - 1) && i < padding_count(c); i++)
+        out.at[out.floats - 1 - (size_t)padding_float(c, i)] = (float)NAN;
     case_run(c, out.at, order);
     bool ok = case_compare(c, out.at, before);
     if (ok && (!guarded_intact(&out) || !operands_intact(c))) {

@@ -108,6 +108,12 @@ static void conv_shapes(Suite *s)
         k.in.layout = LAYOUT_PLANAR;
         suite_add(s, with(s, biased(k), RELU));
     }
+    for (int64_t n = 1; n < 6; n += 4) { /* results that are heads */
+        Kernel head = windowed(FAM_CONV, (Conv){20, 37, n, n, 1, 1, 1, 0, 1});
+        head.out.layout = LAYOUT_PLANAR;
+        suite_add(s, with(s, biased(head), n == 1 ? AFFINE : RESIDUAL));
+        suite_add(s, head);
+    }
     Kernel k = windowed(FAM_CONV, (Conv){6, 10, 9, 11, 3, 1, 1, 0, 1});
     k.kh = 1; /* windows and paddings that differ by axis */
     k.kw = 5;
@@ -299,6 +305,26 @@ static void elementwise(Suite *s)
         }
 }
 
+/* The elementary functions over the ranges where they matter. */
+static void functions(Suite *s)
+{
+    static const struct {
+        ExprOp op;
+        double scale, shift;
+    } rows[] = {{EX_EXP, 87, 0},  {EX_EXP, 1, 0},    {EX_TANH, 12, 0}, {EX_TANH, 0.7, 0},
+                {EX_ERF, 5, 0},   {EX_ERF, 1.1, 0},  {EX_SQRT, 1, 1},  {EX_TANH, 200, 0},
+                {EX_ERF, 1e4, 0}, {EX_SQRT, 1e6, 2e6}};
+    ExprPool *p = &s->pool;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        Kernel k = kernel(FAM_ELEM, blocked(48, 9, 9), blocked(48, 9, 9));
+        ExprId x = expr_binary(p, EX_MUL, expr_arg(p, 0), expr_const(p, rows[i].scale));
+        x = expr_binary(p, EX_ADD, x, expr_const(p, rows[i].shift));
+        k.pool_expr = p;
+        k.root = expr_unary(p, rows[i].op, x);
+        suite_add(s, k);
+    }
+}
+
 static void over_channels(Suite *s)
 {
     static const int64_t shape[][3] = {{16, 4, 4}, {5, 7, 3}, {33, 1, 1}, {50, 6, 5}, {1, 2, 2}};
@@ -437,6 +463,7 @@ TEST(dense)
 TEST(pooling)
 TEST(global_mean)
 TEST(elementwise)
+TEST(functions)
 TEST(over_channels)
 TEST(copies)
 TEST(transposed)
@@ -450,7 +477,7 @@ int main(void)
         cmocka_unit_test(test_dense),         cmocka_unit_test(test_pooling),
         cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_transposed),
+        cmocka_unit_test(test_transposed),   cmocka_unit_test(test_functions),
     };
     api = suite_api();
     return cmocka_run_group_tests_name("codegen", tests, NULL, NULL);

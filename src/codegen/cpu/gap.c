@@ -39,31 +39,14 @@ static void channel_block(Kern *kn, LLVMValueRef block, int lanes)
     kern_store(kn, args, mean, chan, lanes);
 }
 
-/* A channel of a planar map: whole vectors, then single floats. */
-static void planar_channel(Kern *kn, LLVMValueRef chan)
-{
-    Emit *e = kn->e;
-    int64_t pixels = kn->k->in.h * kn->k->in.w, vectors = pixels / e->vl;
-    LLVMValueRef p = emit_at(e, kn->in, emit_mul(e, chan, pixels));
-    LLVMValueRef sum = emit_reduce_add(e, sum_vectors(e, p, vectors));
-    for (int64_t i = vectors * e->vl; i < pixels; i++)
-        sum = emit_fadd(e, sum, emit_load(e, e->f32, emit_at_const(e, p, i)));
-    kern_store_one(kn, emit_fmul(e, sum, emit_real(e->f32, 1.0 / pixels)), chan, chan);
-}
-
 bool cpu_gap(Kern *kn)
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
     LLVMValueRef lo, hi;
     Loop l;
-    if (k->in.layout == LAYOUT_PLANAR) {
-        kern_items(kn, k->in.c, &lo, &hi);
-        loop_begin(e, &l, lo, hi, 1, false, 0, NULL);
-        planar_channel(kn, l.iv);
-        loop_end(e, &l, NULL);
-        return true;
-    }
+    if (k->in.layout != LAYOUT_BLOCKED || !kern_vectors_out(k))
+        return emit_fail(e, "global means work on blocked maps");
     int64_t all = map_blocks(k->in, e->vl);
     int part = k->out.layout == LAYOUT_PLANAR ? (int)(k->out.c % e->vl) : 0;
     int64_t whole = all - (part > 0);

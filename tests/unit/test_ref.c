@@ -82,6 +82,8 @@ static const Case cases[] = {
     /* the last window has a value, a padding and an overhang, which is not counted */
     {OP_AVGPOOL, IN(1, 1, 4) "%2 = avgpool(%1) k=1x3 stride=1x2 pad=0,0,1,1 ceil_mode=true " N, 1,
      1, V(1, 2, 3, 4), V(0), 3, V(1, 3, 2)},
+    {OP_AVGPOOL, IN(1, 1, 4) "%2 = avgpool(%1) k=1x3 stride=1x3 pad=0,0,1,0 ceil_mode=true " N, 1,
+     1, V(1, 2, 3, 4), V(0), 2, V(1, 3.5)},
     {OP_GAP, IN(2, 2, 2) "%2 = gap(%1) " N, 1, 1, V(1, 2, 3, 4, 5, 6, 7, 12), V(0), 2, V(2.5, 7.5)},
     {OP_ADAPTIVE_AVGPOOL, IN(1, 1, 5) "%2 = adaptive_avgpool(%1) k=1x2 " N, 1, 1, V(1, 2, 3, 4, 5),
      V(0), 2, V(2, 4)},
@@ -412,13 +414,13 @@ static void test_convt_is_the_transpose(void **state)
 static void test_avgpool_is_a_convolution(void **state)
 {
     (void)state;
-    static const ConvCase k = {2, 3, 8, 7, 3, 3, 4, 2, 1, 1, 1, 1, 0, 2, 1, 3};
+    static const ConvCase k = {2, 3, 8, 7, 3, 3, 4, 2, 1, 1, 1, 0, 1, 2, 1, 3};
     Net conv, pool[2];
     conv_net(&conv, &k);
     for (int i = 0; i < 2; i++)
         net_open(&pool[i],
-                 i ? IN(3, 8, 7) "%2 = avgpool(%1) k=3x4 stride=2x1 pad=1,0,2,1 " N
-                   : IN(3, 8, 7) "%2 = avgpool(%1) k=3x4 stride=2x1 pad=1,0,2,1 "
+                 i ? IN(3, 8, 7) "%2 = avgpool(%1) k=3x4 stride=2x1 pad=0,1,2,1 " N
+                   : IN(3, 8, 7) "%2 = avgpool(%1) k=3x4 stride=2x1 pad=0,1,2,1 "
                                  "count_include_pad=false " N,
                  1);
     float param[3 * 12 + 3] = {0};

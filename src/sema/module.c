@@ -1,0 +1,211 @@
+/* Modules: files and the embedded library, loaded once, with what they import. */
+#include "sema/sema.h"
+#include "sema/stdlib_data.h"
+#include "support/fs.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SOURCE_BYTES = 16 << 20, MODULE_LIMIT = 1000 };
+
+static void load_imports(Session *s, Module *m);
+
+static Module *find_module(const Session *s, const char *path)
+{
+    for (uint32_t i = 0; i < s->modules.len; i++)
+        if (strcmp(s->modules.at[i]->path, path) == 0)
+            return s->modules.at[i];
+    return NULL;
+}
+
+static void declare(Session *s, Module *m, AstId node)
+{
+    const AstNode *n = node_at(m, node);
+    const Decl *old = module_decl(m, n->sym);
+    if (old != NULL) {
+        uint32_t d = diag(&s->diags, E_REDEFINED, n->name_span, n->sym);
+        diag_note(&s->diags, d, old->span, "the other '%s' is here", n->sym);
+        return;
+    }
+    vec_push(&s->arena, &m->decls, ((Decl){n->sym, node, n->name_span}));
+}
+
+static void collect(Session *s, Module *m)
+{
+    for (uint32_t i = 0; i < kid_count(m, m->ast->root); i++) {
+        AstId kid = kid_at(m, m->ast->root, i);
+        switch (node_at(m, kid)->kind) {
+        case AST_LET:
+        case AST_FN:
+        case AST_BLOCK:
+        case AST_NET:
+        case AST_NETALIAS:
+            declare(s, m, kid);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static Module *add_module(Session *s, const char *path, const char *shown, const char *text,
+                          size_t len, bool std)
+{
+    Module *m = arena_new(&s->arena, Module);
+    uint32_t errors = s->diags.errors;
+    m->path = arena_strdup(&s->arena, path);
+    m->std = std;
+    m->index = s->modules.len;
+    m->loading = true;
+    vec_push(&s->arena, &s->modules, m);
+    m->ast = parse_file(&s->arena, s->intern, &s->diags, &s->sources,
+                        source_add(&s->sources, shown, text, len));
+    collect(s, m);
+    load_imports(s, m);
+    m->loading = false;
+    /* What a syntax error hid would only be reported as undefined. */
+    if (s->diags.errors == errors)
+        module_check(s, m);
+    m->broken = s->diags.errors != errors;
+    return m;
+}
+
+static Module *cycle(Session *s, Module *m, Span at)
+{
+    if (!m->loading)
+        return m;
+    diag(&s->diags, E_IMPORT_CYCLE, at, m->path);
+    return NULL;
+}
+
+static void missing(Session *s, Span at, const char *what, const char *why)
+{
+    if (at.src == 0)
+        diag(&s->diags, E_FILE, at, what, why);
+    else
+        diag(&s->diags, E_IMPORT_MISSING, at, what, why);
+}
+
+Module *module_load_file(Session *s, const char *path, Span at)
+{
+    const char *err, *name = path;
+    size_t len;
+    char *real = strcmp(path, "-") == 0 ? NULL : realpath(path, NULL);
+    if (real != NULL) {
+        name = arena_strdup(&s->arena, real);
+        free(real);
+    }
+    Module *m = find_module(s, name);
+    if (m != NULL)
+        return cycle(s, m, at);
+    if (s->modules.len >= MODULE_LIMIT) {
+        missing(s, at, path, "there are too many modules");
+        return NULL;
+    }
+    char *text = fs_read(path, SOURCE_BYTES, &len, &err);
+    if (text == NULL) {
+        missing(s, at, path, err);
+        return NULL;
+    }
+    const char *copy = arena_strndup(&s->arena, text, len);
+    free(text);
+    return add_module(s, name, path, copy, len, false);
+}
+
+static void unknown_std(Session *s, const char *name, Span at)
+{
+    const char **names = arena_new_n(&s->arena, const char *, cnnc_std_file_count);
+    for (unsigned i = 0; i < cnnc_std_file_count; i++)
+        names[i] = arena_strndup(&s->arena, cnnc_std_files[i].name,
+                                 strlen(cnnc_std_files[i].name) - strlen(".cnn"));
+    uint32_t d = diag(&s->diags, E_IMPORT_MISSING, at,
+                      arena_printf(&s->arena, "std.%s", name), "the library has no such module");
+    const char *near = intern_nearest(name, names, cnnc_std_file_count);
+    if (near != NULL)
+        diag_help(&s->diags, d, SPAN_NONE, "did you mean 'std.%s'?", near);
+}
+
+Module *module_load_std(Session *s, const char *name, Span at)
+{
+    const char *file = arena_printf(&s->arena, "%s.cnn", name);
+    const char *path = arena_printf(&s->arena, "std/%s", file);
+    Module *m = find_module(s, path);
+    if (m != NULL)
+        return cycle(s, m, at);
+    if (s->std_path != NULL) {
+        const char *err, *shown = arena_printf(&s->arena, "%s/%s", s->std_path, file);
+        size_t len;
+        char *text = fs_read(shown, SOURCE_BYTES, &len, &err);
+        if (text != NULL) {
+            const char *copy = arena_strndup(&s->arena, text, len);
+            free(text);
+            return add_module(s, path, shown, copy, len, true);
+        }
+    }
+    for (unsigned i = 0; i < cnnc_std_file_count; i++)
+        if (strcmp(cnnc_std_files[i].name, file) == 0)
+            return add_module(s, path, arena_printf(&s->arena, "<%s>", path),
+                              (const char *)cnnc_std_files[i].text, cnnc_std_files[i].len, true);
+    unknown_std(s, name, at);
+    return NULL;
+}
+
+static Module *load_quoted(Session *s, const Module *from, const char *path, Span at)
+{
+    const Source *src = source_get(&s->sources, from->ast->src);
+    const char *slash = strrchr(src->path, '/');
+    if (*path != '/' && slash != NULL && !(from->std && s->std_path == NULL))
+        path = arena_printf(&s->arena, "%.*s/%s", (int)(slash - src->path), src->path, path);
+    return module_load_file(s, path, at);
+}
+
+/* A name that is visible without prefix may not come from two places. */
+static void check_import(Session *s, const Module *m, const Import *in)
+{
+    if (in->alias != NULL) {
+        const Decl *own = module_decl(m, in->alias);
+        if (own != NULL) {
+            uint32_t d = diag(&s->diags, E_REDEFINED, own->span, own->name);
+            diag_note(&s->diags, d, in->span, "the module is imported under that name here");
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < in->module->decls.len; i++) {
+        const Decl *theirs = &in->module->decls.at[i], *other = module_decl(m, theirs->name);
+        for (uint32_t k = 0; other == NULL && &m->imports.at[k] != in; k++)
+            if (m->imports.at[k].alias == NULL && m->imports.at[k].module != NULL &&
+                m->imports.at[k].module != in->module)
+                other = module_decl(m->imports.at[k].module, theirs->name);
+        if (other == NULL)
+            continue;
+        Span at = module_decl(m, theirs->name) != NULL ? other->span : in->span;
+        uint32_t d = diag(&s->diags, E_REDEFINED, at, theirs->name);
+        diag_note(&s->diags, d, theirs->span, "the other '%s' is imported from here", theirs->name);
+        diag_help(&s->diags, d, in->span, "import the module under a name: 'as m'");
+    }
+}
+
+static void load_imports(Session *s, Module *m)
+{
+    for (uint32_t i = 0; i < kid_count(m, m->ast->root); i++) {
+        const AstNode *n = node_at(m, kid_at(m, m->ast->root, i));
+        if (n->kind != AST_IMPORT)
+            continue;
+        Import in = {.alias = n->sym2, .span = n->span};
+        if (s->modules.len > MODULE_LIMIT)
+            missing(s, n->span, n->sym, "there are too many modules");
+        else if (n->flags & AF_QUOTED)
+            in.module = load_quoted(s, m, n->sym, n->span);
+        else if (strncmp(n->sym, "std.", 4) == 0 && strchr(n->sym + 4, '.') == NULL)
+            in.module = module_load_std(s, n->sym + 4, n->span);
+        else {
+            uint32_t d = diag(&s->diags, E_IMPORT_MISSING, n->span, n->sym, "no such module");
+            diag_help(&s->diags, d, SPAN_NONE,
+                      "library modules are written 'std.name', files \"path/to.cnn\"");
+        }
+        /* the arrays of modules may have moved: m itself has not */
+        vec_push(&s->arena, &m->imports, in);
+        if (in.module != NULL)
+            check_import(s, m, &vec_last(&m->imports));
+    }
+}

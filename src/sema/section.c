@@ -1,0 +1,346 @@
+/* train { }, refine { } and annotations against their tables. */
+#include "sema/check.h"
+#include <string.h>
+
+typedef enum SectionValue { SV_INT, SV_REAL, SV_STR, SV_BOOL, SV_HEAD, SV_LOSS, SV_OPTIMIZER,
+                            SV_SCHEDULE, SV_AUGMENT, SV_BUDGET } SectionValue;
+enum { SECTION_TRAIN, SECTION_REFINE };
+
+typedef struct KeyRow {
+    int section;
+    const char *name;
+    SectionValue value;
+} KeyRow;
+static const KeyRow keys[] = {
+#define KEY(SECTION, NAME, VALUE) {SECTION_##SECTION, NAME, SV_##VALUE},
+#include "sema/section.def"
+};
+
+/* Calls with their arguments after them, in one list; kind -1 marks an argument. */
+typedef struct CallRow {
+    int kind;
+    const char *name;
+    SectionValue type;
+    bool required;
+} CallRow;
+static const CallRow calls[] = {
+#define CALL(KIND, NAME, DOC) {SV_##KIND, NAME, SV_INT, false},
+#define ARG(NAME, TYPE, REQUIRED) {-1, NAME, SV_##TYPE, REQUIRED},
+#include "sema/section.def"
+};
+enum { CALLS = sizeof calls / sizeof *calls };
+
+static const struct {
+    const char *key, *text;
+} words[] = {
+#define WORD(KEY, TEXT) {KEY, TEXT},
+#include "sema/section.def"
+};
+
+static const char *const section_names[] = {"train", "refine"};
+
+static void did_you_mean(Checker *c, uint32_t d, Sym name, Span span, const char *const *names,
+                         size_t n)
+{
+    const char *near = intern_nearest(name, names, n);
+    Buf all = {0};
+    if (near != NULL) {
+        diag_fix(&c->s->diags, d, span, near, "did you mean '%s'?", near);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    if (buf_ok(&all) && n > 0)
+        diag_help(&c->s->diags, d, SPAN_NONE, "known are: %s", all.at);
+    buf_free(&all);
+}
+
+/* The row of a call, or -1 after reporting. */
+static int find_call(Checker *c, int kind, Sym name, Span span)
+{
+    const char *names[CALLS];
+    size_t n = 0;
+    for (int i = 0; i < CALLS; i++) {
+        if (calls[i].kind != kind)
+            continue;
+        if (strcmp(calls[i].name, name) == 0)
+            return i;
+        names[n++] = calls[i].name;
+    }
+    did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, span, name), name, span, names, n);
+    return -1;
+}
+
+static void check_head(Checker *c, AstId value)
+{
+    const AstNode *x = node_at(c->m, value);
+    const char *names[16];
+    size_t n = 0;
+    for (uint32_t i = 0; i < c->locals.len; i++) {
+        const Local *l = &c->locals.at[i];
+        if (l->kind != LOCAL_HEAD)
+            continue;
+        if (x->kind == AST_NAME && l->name == x->sym)
+            return;
+        if (n < 16)
+            names[n++] = l->name;
+    }
+    if (x->kind != AST_NAME)
+        diag(&c->s->diags, E_TYPE, x->span, "the name of a head", "another expression");
+    else
+        did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, x->span, x->sym), x->sym, x->span, names, n);
+}
+
+static void check_value(Checker *c, AstId value, SectionValue want)
+{
+    static const Type types[] = {
+        [SV_INT] = {TY_INT, false}, [SV_REAL] = {TY_REAL, false}, [SV_STR] = {TY_STR, false},
+        [SV_BOOL] = {TY_BOOL, false}};
+    if (want == SV_HEAD)
+        check_head(c, value);
+    else
+        check_as(c, value, types[want]);
+}
+
+/* The arguments of the call in row `at`; the same rules as args_bind. */
+static void check_call_args(Checker *c, int at, AstId args, Span span)
+{
+    int n = 0;
+    Formal formal[8];
+    int32_t slot[8];
+    SectionValue type[8];
+    for (int i = at + 1; i < CALLS && calls[i].kind < 0; i++, n++) {
+        formal[n] = (Formal){.name = calls[i].name, .required = calls[i].required};
+        type[n] = calls[i].type;
+    }
+    Signature sig = {.name = calls[at].name, .formals = formal, .count = (uint32_t)n};
+    if (!args_bind(c->s, c->m, &sig, args, 0, slot))
+        return;
+    for (int i = 0; i < n; i++) {
+        if (slot[i] >= 0)
+            check_value(c, kid_at(c->m, kid_at(c->m, args, (uint32_t)slot[i]), 0), type[i]);
+        else if (formal[i].required)
+            args_missing(c->s, span, &sig, &formal[i]);
+    }
+}
+
+static void check_table_call(Checker *c, int kind, AstId n)
+{
+    const AstNode *x = node_at(c->m, n);
+    AstId callee = x->kind == AST_CALL ? kid_at(c->m, n, 0) : n;
+    const AstNode *name = node_at(c->m, callee);
+    if (name->kind == AST_POISON)
+        return;
+    if (name->kind != AST_NAME) {
+        diag(&c->s->diags, E_TYPE, x->span,
+             kind == SV_LOSS        ? "a loss such as cross_entropy(head)"
+             : kind == SV_OPTIMIZER ? "an optimizer such as sgd(lr=0.1)"
+             : kind == SV_SCHEDULE  ? "a schedule such as cosine()"
+                                    : "an augmentation such as hflip",
+             "another expression");
+        return;
+    }
+    int at = find_call(c, kind, name->sym, name->span);
+    if (at >= 0)
+        check_call_args(c, at, x->kind == AST_CALL ? kid_at(c->m, n, 1) : AST_NIL, x->span);
+}
+
+/* a + 0.3 * b */
+static void check_loss(Checker *c, AstId n)
+{
+    const AstNode *x = node_at(c->m, n);
+    if (x->kind == AST_BINARY && x->op == BIN_ADD) {
+        check_loss(c, kid_at(c->m, n, 0));
+        check_loss(c, kid_at(c->m, n, 1));
+    } else if (x->kind == AST_BINARY && x->op == BIN_MUL) {
+        check_as(c, kid_at(c->m, n, 0), TYPE(REAL));
+        check_loss(c, kid_at(c->m, n, 1));
+    } else {
+        check_table_call(c, SV_LOSS, n);
+    }
+}
+
+static void check_augment(Checker *c, AstId n)
+{
+    if (node_at(c->m, n)->kind != AST_CHAIN) {
+        check_table_call(c, SV_AUGMENT, n);
+        return;
+    }
+    check_table_call(c, SV_AUGMENT, kid_at(c->m, n, 0));
+    for (uint32_t i = 1; i < kid_count(c->m, n); i++) {
+        AstId step = kid_at(c->m, n, i);
+        const AstNode *x = node_at(c->m, step);
+        if (x->kind != AST_STEP) {
+            diag(&c->s->diags, E_VALUE, x->span, "augmentations form one plain chain");
+            continue;
+        }
+        const AstNode *name = node_at(c->m, kid_at(c->m, step, 1));
+        int at = name->kind == AST_NAME ? find_call(c, SV_AUGMENT, name->sym, name->span) : -1;
+        if (at >= 0)
+            check_call_args(c, at, kid_at(c->m, step, 2), x->span);
+    }
+}
+
+/* params <= 1.02 and macs <= 2: quantities relative to the network before. */
+static void check_budget(Checker *c, AstId n)
+{
+    static const char *const quantities[] = {"params", "macs", "memory"};
+    const AstNode *x = node_at(c->m, n);
+    if (x->kind == AST_BINARY && x->op == BIN_AND) {
+        check_budget(c, kid_at(c->m, n, 0));
+        check_budget(c, kid_at(c->m, n, 1));
+        return;
+    }
+    const AstNode *l = x->kind == AST_BINARY ? node_at(c->m, kid_at(c->m, n, 0)) : x;
+    if (x->kind != AST_BINARY || (x->op != BIN_LE && x->op != BIN_LT) || l->kind != AST_NAME) {
+        diag(&c->s->diags, E_TYPE, x->span, "a bound such as params <= 1.02", "another expression");
+        return;
+    }
+    bool known = false;
+    for (size_t i = 0; i < 3; i++)
+        known = known || strcmp(quantities[i], l->sym) == 0;
+    if (!known)
+        did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, l->span, l->sym), l->sym, l->span,
+                     quantities, 3);
+    check_as(c, kid_at(c->m, n, 1), TYPE(REAL));
+}
+
+static void check_word(Checker *c, const char *key, AstId value)
+{
+    const AstNode *x = node_at(c->m, value);
+    const char *names[8];
+    size_t n = 0;
+    check_as(c, value, TYPE(STR));
+    if (x->kind != AST_STRING)
+        return;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(words[i].key, key) != 0)
+            continue;
+        if (strcmp(words[i].text, x->sym) == 0)
+            return;
+        names[n++] = words[i].text;
+    }
+    if (n == 0)
+        return;
+    uint32_t d = diag(&c->s->diags, E_VALUE, x->span,
+                      arena_printf(&c->s->arena, "%s cannot be \"%s\"", key, x->sym));
+    did_you_mean(c, d, x->sym, (Span){x->span.src, x->span.lo + 1, x->span.hi - 1}, names, n);
+}
+
+static void check_pair(Checker *c, AstId pair, const KeyRow *k)
+{
+    AstId value = kid_at(c->m, pair, 0);
+    switch (k->value) {
+    case SV_LOSS:
+        check_loss(c, value);
+        break;
+    case SV_OPTIMIZER:
+    case SV_SCHEDULE:
+        check_table_call(c, (int)k->value, value);
+        break;
+    case SV_AUGMENT:
+        check_augment(c, value);
+        break;
+    case SV_BUDGET:
+        check_budget(c, value);
+        break;
+    case SV_STR:
+        check_word(c, k->name, value);
+        break;
+    default:
+        check_value(c, value, k->value);
+    }
+}
+
+void check_section(Checker *c, AstId section)
+{
+    int which = node_at(c->m, section)->kind == AST_TRAIN ? SECTION_TRAIN : SECTION_REFINE;
+    for (uint32_t i = 0; i < kid_count(c->m, section); i++) {
+        AstId pair = kid_at(c->m, section, i);
+        const AstNode *x = node_at(c->m, pair);
+        const char *names[sizeof keys / sizeof *keys];
+        const KeyRow *found = NULL;
+        size_t n = 0;
+        if (x->kind != AST_PAIR)
+            continue;
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            if (keys[k].section != which)
+                continue;
+            if (strcmp(keys[k].name, x->sym) == 0)
+                found = &keys[k];
+            names[n++] = keys[k].name;
+        }
+        if (found == NULL) {
+            uint32_t d = diag(&c->s->diags, E_SECTION_KEY, x->name_span, section_names[which],
+                              x->sym);
+            did_you_mean(c, d, x->sym, x->name_span, names, n);
+            continue;
+        }
+        for (uint32_t k = 0; k < i; k++)
+            if (node_at(c->m, kid_at(c->m, section, k))->sym == x->sym)
+                diag(&c->s->diags, E_ARG_TWICE, x->name_span, x->sym);
+        check_pair(c, pair, found);
+    }
+}
+
+static const char *lint_name(Sym name)
+{
+    for (int i = 0; i < DIAG_COUNT; i++)
+        if (diag_info[i].lint != NULL && strcmp(diag_info[i].lint, name) == 0)
+            return diag_info[i].lint;
+    return NULL;
+}
+
+static void check_allow(Checker *c, const AstNode *x, AstId args)
+{
+    uint32_t n = kid_count(c->m, args);
+    const AstNode *lint = n > 0 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 0), 0)) : NULL;
+    const AstNode *why = n > 1 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 1), 0)) : NULL;
+    if (lint == NULL || lint->kind != AST_NAME || n > 2 ||
+        (why != NULL && why->kind != AST_STRING)) {
+        diag(&c->s->diags, E_ANNOTATION, x->span, x->sym,
+             "write @allow(lint) or @allow(lint, \"reason\")");
+        return;
+    }
+    if (lint_name(lint->sym) != NULL)
+        return;
+    const char *names[DIAG_COUNT];
+    size_t count = 0;
+    for (int i = 0; i < DIAG_COUNT; i++)
+        if (diag_info[i].lint != NULL)
+            names[count++] = diag_info[i].lint;
+    uint32_t d = diag(&c->s->diags, E_ANNOTATION, lint->span, x->sym,
+                      arena_printf(&c->s->arena, "there is no lint '%s'", lint->sym));
+    did_you_mean(c, d, lint->sym, lint->span, names, count);
+}
+
+void check_annotations(Checker *c, AstId annots)
+{
+    static const char *const dtypes[] = {"f32", "f16", "bf16"};
+    static const char *const names[] = {"allow", "frozen", "name", "dtype"};
+    for (uint32_t i = 0; i < kid_count(c->m, annots); i++) {
+        AstId n = kid_at(c->m, annots, i), args = kid_at(c->m, n, 0);
+        const AstNode *x = node_at(c->m, n);
+        uint32_t count = kid_count(c->m, args);
+        const AstNode *first =
+            count == 1 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 0), 0)) : NULL;
+        if (strcmp(x->sym, "allow") == 0) {
+            check_allow(c, x, args);
+        } else if (strcmp(x->sym, "frozen") == 0) {
+            if (count > 0)
+                diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes no arguments");
+        } else if (strcmp(x->sym, "name") == 0) {
+            if (first == NULL || first->kind != AST_STRING)
+                diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes one text");
+        } else if (strcmp(x->sym, "dtype") == 0) {
+            bool known = false;
+            for (size_t k = 0; k < 3 && first != NULL && first->kind == AST_NAME; k++)
+                known = known || strcmp(dtypes[k], first->sym) == 0;
+            if (!known)
+                diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes f32, f16 or bf16");
+        } else {
+            uint32_t d = diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "is not known");
+            did_you_mean(c, d, x->sym, x->name_span, names, 4);
+        }
+    }
+}

@@ -133,6 +133,8 @@ static const Case cases[] = {
      V(0, 0, 0, 0, 0, 0, 5, 0)},
     {OP_CROP, IN(1, 3, 3) "%2 = crop(%1) top=1 right=1 " N, 1, 1, V(1, 2, 3, 4, 5, 6, 7, 8, 9),
      V(0), 4, V(4, 5, 7, 8)},
+    {OP_CROP, IN(1, 3, 3) "%2 = crop(%1) bottom=2 left=1 " N, 1, 1, V(1, 2, 3, 4, 5, 6, 7, 8, 9),
+     V(0), 2, V(2, 3)},
     {OP_UPSAMPLE, IN(1, 1, 2) "%2 = upsample(%1) by=2x3 " N, 1, 1, V(1, 2), V(0), 12,
      V(1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2)},
     /* half-pixel centres: weights 0, 1/4, 3/4, 1 of the second value */

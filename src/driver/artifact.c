@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "driver/artifact.h"
 #include "support/fs.h"
 #include <ctype.h>

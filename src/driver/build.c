@@ -1,5 +1,4 @@
 /* build: the files a user deploys. */
-#define _GNU_SOURCE
 #include "driver/artifact.h"
 #include "driver/commands.h"
 #include "support/fs.h"

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "driver/native.h"
 #include <dlfcn.h>
 #include <errno.h>

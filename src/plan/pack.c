@@ -1,0 +1,164 @@
+/* Weights as kernels read them: permuted, padded, batch normalisation folded in. */
+#include "plan/plan.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct Packer {
+    const Plan *p;
+    const Graph *g;
+    RefParam param;
+    void *ctx;
+    const char *missing; /* full name */
+} Packer;
+
+/* The named parameter of a node; NULL when the node has none of that name. */
+static const float *parameter(Packer *s, NodeId n, const char *suffix)
+{
+    ParamSpec spec[PARAM_MAX];
+    int count = params_of(s->g, n, s->p->an->shape, spec);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(spec[i].suffix, suffix) != 0)
+            continue;
+        const char *full =
+            arena_printf(s->p->arena, "%s.%s", graph_node(s->g, n)->name, suffix);
+        const float *data = s->param(s->ctx, full, &spec[i]);
+        if (data == NULL && s->missing == NULL)
+            s->missing = full;
+        return data;
+    }
+    return NULL;
+}
+
+/* Batch normalisation of one channel is x * scale + shift. */
+typedef struct Affine {
+    const float *weight, *bias, *mean, *var;
+    double eps;
+    bool is; /* there is a normalisation */
+} Affine;
+
+static Affine affine_of(Packer *s, NodeId bn)
+{
+    Affine a = {.is = bn.v != 0};
+    if (!a.is)
+        return a;
+    a.weight = parameter(s, bn, "weight"); /* NULL: one */
+    a.bias = parameter(s, bn, "bias");
+    a.mean = parameter(s, bn, "running_mean");
+    a.var = parameter(s, bn, "running_var");
+    a.eps = graph_attr(s->g, bn, AT_BN_eps)->r;
+    return a;
+}
+
+static double scale_of(const Affine *a, int64_t c)
+{
+    if (!a->is)
+        return 1;
+    return (a->weight != NULL ? a->weight[c] : 1) / sqrt(a->var[c] + a->eps);
+}
+
+static double shift_of(const Affine *a, int64_t c, double bias)
+{
+    return a->is ? a->bias[c] + (bias - a->mean[c]) * scale_of(a, c) : bias;
+}
+
+/* The window of taps one output channel has over one input channel: h x w of them, `row` and
+ * `column` floats apart in the packed order. */
+typedef struct Taps {
+    int64_t h, w, row, column;
+} Taps;
+
+static Taps taps_of(const Kernel *k, const Target *t, int64_t o, int64_t i)
+{
+    Taps x = {.h = k->kh, .w = k->kw};
+    if (k->family == FAM_DENSE) {
+        x.h = k->in.h;
+        x.w = k->in.w;
+    }
+    int64_t at = family_weight_index(k, t, o, i, 0, 0);
+    x.row = x.h > 1 ? family_weight_index(k, t, o, i, 1, 0) - at : 0;
+    x.column = x.w > 1 ? family_weight_index(k, t, o, i, 0, 1) - at : 0;
+    return x;
+}
+
+/* All weights of output channel o. `data` has them as [i][h][w], `step` floats from i to i. */
+static void pack_channel(const Packer *s, const Kernel *k, int64_t o, const float *data,
+                         int64_t step, double scale, float *out)
+{
+    const Target *t = &s->p->target;
+    int64_t groups = k->groups > 1 ? k->groups : 1, per_in = k->in.c / groups;
+    if (k->family == FAM_DENSE)
+        per_in = k->in.c;
+    int64_t first = k->family == FAM_DENSE ? 0 : o / (k->out.c / groups) * per_in;
+    Taps taps = taps_of(k, t, o, first);
+    for (int64_t i = 0; i < per_in; i++) {
+        float *to = out + family_weight_index(k, t, o, first + i, 0, 0);
+        const float *from = data + i * step;
+        for (int64_t y = 0; y < taps.h; y++)
+            for (int64_t x = 0; x < taps.w; x++)
+                to[y * taps.row + x * taps.column] = (float)(from[y * taps.w + x] * scale);
+    }
+}
+
+static void pack_weights(Packer *s, const PackJob *job, float *out)
+{
+    Kernel k = s->p->kernels.at[job->kernel].k;
+    const float *data = parameter(s, job->node, "weight");
+    Affine bn = affine_of(s, job->fold_bn);
+    if (data == NULL || s->missing != NULL)
+        return;
+    k.in = job->in;
+    int64_t groups = k.groups > 1 ? k.groups : 1, per_in = k.in.c / groups;
+    int64_t per_out = k.out.c / groups, taps = k.kh * k.kw;
+    if (k.family == FAM_DENSE)
+        taps = k.in.h * k.in.w;
+    for (int64_t o = 0; o < k.out.c; o++) {
+        /* Transposed convolutions keep theirs as [i][o of the group][kh][kw]. */
+        bool turned = k.family == FAM_CONVT;
+        int64_t at = turned ? (o / per_out * per_in * per_out + o % per_out) * taps
+                            : o * per_in * taps;
+        pack_channel(s, &k, o, data + at, turned ? per_out * taps : taps, scale_of(&bn, o), out);
+    }
+}
+
+static void pack_bias(Packer *s, const PackJob *job, float *out)
+{
+    const Kernel *k = &s->p->kernels.at[job->kernel].k;
+    const float *data = parameter(s, job->node, "bias");
+    Affine bn = affine_of(s, job->fold_bn);
+    for (int64_t o = 0; o < k->out.c && s->missing == NULL; o++)
+        out[o] = (float)shift_of(&bn, o, data != NULL ? data[o] : 0);
+}
+
+static void pack_vector(Packer *s, const PackJob *job, float *out)
+{
+    static const char *const suffix[] = {[FILL_BN_SCALE] = NULL, [FILL_BN_SHIFT] = NULL,
+                                         [FILL_LN_WEIGHT] = "weight", [FILL_LN_BIAS] = "bias",
+                                         [FILL_GAMMA] = "gamma"};
+    int64_t c = s->p->an->shape[job->node.v].c;
+    if (suffix[job->fill] != NULL) {
+        const float *data = parameter(s, job->node, suffix[job->fill]);
+        if (data != NULL)
+            memcpy(out, data, (size_t)c * sizeof *out);
+        return;
+    }
+    Affine bn = affine_of(s, job->node);
+    for (int64_t i = 0; i < c && s->missing == NULL; i++)
+        out[i] = (float)(job->fill == FILL_BN_SCALE ? scale_of(&bn, i) : shift_of(&bn, i, 0));
+}
+
+const char *plan_pack(const Plan *p, RefParam param, void *ctx, float *blob)
+{
+    Packer s = {.p = p, .g = p->an->g, .param = param, .ctx = ctx};
+    memset(blob, 0, (size_t)p->weight_floats * sizeof *blob);
+    for (uint32_t i = 0; i < p->packs.len && s.missing == NULL; i++) {
+        const PackJob *job = &p->packs.at[i];
+        float *out = blob + job->offset;
+        if (job->kind == PACK_WEIGHTS)
+            pack_weights(&s, job, out);
+        else if (job->kind == PACK_BIAS)
+            pack_bias(&s, job, out);
+        else
+            pack_vector(&s, job, out);
+    }
+    return s.missing;
+}

@@ -44,7 +44,6 @@ static LLVMValueRef constant32(Emit *e, int64_t v)
 
 static LLVMValueRef record(Builder *b, LLVMTypeRef type, LLVMValueRef *fields)
 {
-    (void)type;
     return LLVMConstStructInContext(b->e->ctx, fields, LLVMCountStructElementTypes(type), 0);
 }
 
@@ -100,7 +99,8 @@ static CnnrtOperand resolve(const Plan *p, const PlanOperand *o)
 {
     static const int32_t space[] = {[SPACE_NONE] = CNNRT_NONE,       [SPACE_INPUT] = CNNRT_INPUT,
                                     [SPACE_OUTPUT] = CNNRT_OUTPUT,   [SPACE_ARENA] = CNNRT_ARENA,
-                                    [SPACE_WEIGHTS] = CNNRT_WEIGHTS};
+                                    [SPACE_WEIGHTS] = CNNRT_WEIGHTS,
+                                    [SPACE_SCRATCH] = CNNRT_SCRATCH};
     CnnrtOperand r = {.space = space[o->space], .offset = o->offset};
     if (!o->tensor)
         return r;
@@ -118,13 +118,8 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
 {
     Emit *e = b->e;
     LLVMValueRef args[CNNRT_KERNEL_ARGS];
-    const Kernel *k = &b->p->kernels.at[s->kernel].k;
-    for (int i = 0; i < CNNRT_KERNEL_ARGS; i++) {
-        CnnrtOperand o = resolve(b->p, &s->args[i]);
-        if (i == KERNEL_ARG_SCRATCH && family_scratch(k, &b->p->target) > 0)
-            o = (CnnrtOperand){.space = CNNRT_SCRATCH};
-        args[i] = operand(b, o);
-    }
+    for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
+        args[i] = operand(b, resolve(b->p, &s->args[i]));
     LLVMValueRef fields[5] = {kernel_symbol(b, s->kernel), text(e, s->name ? s->name : ""),
                               emit_int(e, s->units), emit_int(e, s->macs),
                               LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS)};

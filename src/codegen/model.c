@@ -185,7 +185,7 @@ static LLVMValueRef table(Builder *b, LLVMTypeRef type, uint32_t n, Element *ele
 static LLVMValueRef embedded_weights(Builder *b)
 {
     Emit *e = b->e;
-    char name[300], text_of[9000], path[8192];
+    char name[300], text_of[12000], path[8192];
     size_t n = 0;
     if (!b->o->weights_file)
         return LLVMConstNull(e->ptr);

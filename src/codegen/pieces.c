@@ -54,10 +54,9 @@ static bool make_piece(Batch *b, int piece, LLVMTargetMachineRef m, const char *
     uint32_t first = (uint32_t)piece * b->per_piece;
     for (uint32_t i = first; !is_model && ok && i < first + b->per_piece; i++)
         ok = i >= b->p->kernels.len || add_kernel(&e, b->p, b->o, i);
+    ok = ok && machine_write(m, &e, EMIT_OBJECT, &b->out->pieces[piece]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);
-    else
-        ok = machine_write(m, e.mod, EMIT_OBJECT, &b->out->pieces[piece], err, err_len);
     emit_close(&e);
     return ok;
 }
@@ -161,10 +160,9 @@ bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
     for (uint32_t i = 0; ok && i < p->kernels.len; i++)
         ok = add_kernel(&e, p, o, i);
     ok = ok && model_emit(&e, p, o, true);
+    ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);
-    else
-        ok = machine_write(m, e.mod, kind, &out->pieces[0], err, err_len);
     emit_close(&e);
     LLVMDisposeTargetMachine(m);
     if (!ok)

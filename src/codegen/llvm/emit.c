@@ -3,10 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Without a handler LLVM prints errors and ends the process. */
+static void on_diagnostic(LLVMDiagnosticInfoRef info, void *e)
+{
+    if (LLVMGetDiagInfoSeverity(info) != LLVMDSError)
+        return;
+    char *text = LLVMGetDiagInfoDescription(info);
+    emit_fail(e, "LLVM: %s", text);
+    LLVMDisposeMessage(text);
+}
+
 void emit_open(Emit *e, const Target *t, const char *module, const char *layout)
 {
     memset(e, 0, sizeof *e);
     e->ctx = LLVMContextCreate();
+    LLVMContextSetDiagnosticHandler(e->ctx, on_diagnostic, e);
     e->mod = LLVMModuleCreateWithNameInContext(module, e->ctx);
     LLVMSetTarget(e->mod, t->triple);
     LLVMSetDataLayout(e->mod, layout);

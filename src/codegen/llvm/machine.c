@@ -61,44 +61,46 @@ void machine_layout(LLVMTargetMachineRef m, char *out, size_t len)
     LLVMDisposeTargetData(data);
 }
 
-static bool copy_piece(EmitPiece *out, const char *data, size_t len, char *err, size_t err_len)
+static bool copy_piece(Emit *e, EmitPiece *out, const char *data, size_t len)
 {
     out->data = malloc(len + 1);
-    if (!out->data) {
-        snprintf(err, err_len, "out of memory");
-        return false;
-    }
+    if (!out->data)
+        return emit_fail(e, "out of memory");
     memcpy(out->data, data, len);
     out->data[len] = 0;
     out->len = len;
     return true;
 }
 
-bool machine_write(LLVMTargetMachineRef m, LLVMModuleRef mod, EmitKind kind, EmitPiece *out,
-                   char *err, size_t err_len)
+static bool write_text(Emit *e, EmitPiece *out)
+{
+    char *text = LLVMPrintModuleToString(e->mod);
+    bool ok = copy_piece(e, out, text, strlen(text));
+    LLVMDisposeMessage(text);
+    return ok;
+}
+
+bool machine_write(LLVMTargetMachineRef m, Emit *e, EmitKind kind, EmitPiece *out)
 {
     char *msg = NULL;
-    if (LLVMVerifyModule(mod, LLVMReturnStatusAction, &msg)) {
-        snprintf(err, err_len, "generated code is malformed: %s", msg);
-        LLVMDisposeMessage(msg);
-        return false;
-    }
+    if (LLVMVerifyModule(e->mod, LLVMReturnStatusAction, &msg))
+        emit_fail(e, "generated code is malformed: %s", msg);
     LLVMDisposeMessage(msg);
-    if (kind == EMIT_LLVM_IR) {
-        char *text = LLVMPrintModuleToString(mod);
-        bool ok = copy_piece(out, text, strlen(text), err, err_len);
-        LLVMDisposeMessage(text);
-        return ok;
-    }
+    if (e->err[0])
+        return false;
+    if (kind == EMIT_LLVM_IR)
+        return write_text(e, out);
     LLVMMemoryBufferRef buf = NULL;
     LLVMCodeGenFileType type = kind == EMIT_ASM ? LLVMAssemblyFile : LLVMObjectFile;
     msg = NULL;
-    if (LLVMTargetMachineEmitToMemoryBuffer(m, mod, type, &msg, &buf)) {
-        snprintf(err, err_len, "%s", msg ? msg : "LLVM failed");
+    if (LLVMTargetMachineEmitToMemoryBuffer(m, e->mod, type, &msg, &buf)) {
+        emit_fail(e, "%s", msg ? msg : "LLVM failed");
         LLVMDisposeMessage(msg);
         return false;
     }
-    bool ok = copy_piece(out, LLVMGetBufferStart(buf), LLVMGetBufferSize(buf), err, err_len);
+    /* What the assembler complains of arrives as a diagnostic only. */
+    bool ok = !e->err[0] &&
+              copy_piece(e, out, LLVMGetBufferStart(buf), LLVMGetBufferSize(buf));
     LLVMDisposeMemoryBuffer(buf);
     return ok;
 }

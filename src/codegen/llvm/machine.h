@@ -2,6 +2,7 @@
 #ifndef CNNC_MACHINE_H
 #define CNNC_MACHINE_H
 #include "codegen/codegen.h"
+#include "codegen/llvm/emit.h"
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Core.h>
 
@@ -11,7 +12,6 @@ void machine_init(void);
 LLVMTargetMachineRef machine_open(const Target *t, char *err, size_t err_len);
 /* The data layout string of a machine, in `out`. */
 void machine_layout(LLVMTargetMachineRef m, char *out, size_t len);
-/* Verifies the module and writes it: an object, assembly or IR text. */
-bool machine_write(LLVMTargetMachineRef m, LLVMModuleRef mod, EmitKind kind, EmitPiece *out,
-                   char *err, size_t err_len);
+/* Verifies the module and writes it: an object, assembly or IR text. False with e->err set. */
+bool machine_write(LLVMTargetMachineRef m, Emit *e, EmitKind kind, EmitPiece *out);
 #endif

@@ -16,6 +16,7 @@ typedef struct Builder {
     Emit *e;
     const Plan *p;
     const EmitOptions *o;
+    bool whole; /* kernels and weights are in the same module */
     Types t;
 } Builder;
 
@@ -181,31 +182,35 @@ static LLVMValueRef table(Builder *b, LLVMTypeRef type, uint32_t n, Element *ele
     return g;
 }
 
-/* The assembler copies the file into the object. */
-static LLVMValueRef embedded_weights(Builder *b)
+/* In text the assembler is told to copy the file; objects have the weights in a piece of their own
+ * (weights.h). */
+static bool include_weights(Builder *b, const char *name)
 {
-    Emit *e = b->e;
-    char name[300], text_of[12000], path[8192];
+    char text_of[12000], path[8192];
     size_t n = 0;
-    if (!b->o->weights_file)
-        return LLVMConstNull(e->ptr);
     for (const char *c = b->o->weights_file; *c; c++) {
-        if (n + 3 > sizeof path || (unsigned char)*c < ' ') {
-            emit_fail(e, "the path of the weights file cannot be used");
-            return LLVMConstNull(e->ptr);
-        }
+        if (n + 3 > sizeof path || (unsigned char)*c < ' ')
+            return emit_fail(b->e, "the path of the weights file cannot be used");
         if (*c == '"' || *c == '\\')
             path[n++] = '\\';
         path[n++] = *c;
     }
     path[n] = 0;
-    if (!symbol(b, name, sizeof name, "weights"))
-        return LLVMConstNull(e->ptr);
     int len = snprintf(text_of, sizeof text_of,
                        ".pushsection .rodata,\"a\",@progbits\n.balign 64\n.globl %s\n.hidden %s\n"
                        "%s:\n.incbin \"%s\"\n.size %s, .-%s\n.popsection\n",
                        name, name, name, path, name, name);
-    LLVMAppendModuleInlineAsm(e->mod, text_of, (size_t)len);
+    LLVMAppendModuleInlineAsm(b->e->mod, text_of, (size_t)len);
+    return true;
+}
+
+static LLVMValueRef embedded_weights(Builder *b)
+{
+    Emit *e = b->e;
+    char name[300];
+    if (!b->o->weights_file || !symbol(b, name, sizeof name, "weights") ||
+        (b->whole && !include_weights(b, name)))
+        return LLVMConstNull(e->ptr);
     LLVMValueRef g = LLVMAddGlobal(e->mod, e->f32, name);
     LLVMSetVisibility(g, LLVMHiddenVisibility);
     LLVMSetGlobalConstant(g, 1);
@@ -281,9 +286,9 @@ static void wrappers_of(Builder *b, LLVMValueRef model)
     wrapper(b, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
 }
 
-bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers)
+bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole)
 {
-    Builder b = {.e = e, .p = p, .o = o, .t = make_types(e)};
+    Builder b = {.e = e, .p = p, .o = o, .whole = whole, .t = make_types(e)};
     char name[300];
     LLVMValueRef model = model_constant(&b);
     if (e->err[0] || !symbol(&b, name, sizeof name, "model"))

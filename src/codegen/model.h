@@ -12,6 +12,7 @@
  *   int <prefix>_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)
  *   void <prefix>_destroy(CnnrtContext *c)
  *   const char *<prefix>_strerror(int status)
- * Kernels are declared as <prefix>_k<index> unless the module defines them already. */
-bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers);
+ * Kernels are declared as <prefix>_k<index> unless the module defines them already. The weights of
+ * o->weights_file are the symbol <prefix>_weights; `whole`: the module includes the file itself. */
+bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole);
 #endif

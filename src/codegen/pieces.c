@@ -2,6 +2,7 @@
 #include "codegen/cpu/kern.h"
 #include "codegen/llvm/machine.h"
 #include "codegen/model.h"
+#include "codegen/weights.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ typedef struct Batch {
     EmitResult *out;
     bool wrappers;
     uint32_t per_piece; /* kernels */
-    int kernel_pieces;  /* the piece after them is the model */
+    int kernel_pieces;  /* after them come the model and, where embedded, the weights */
     pthread_mutex_t lock;
     int next, done;
     char *err;
@@ -37,10 +38,22 @@ static bool add_kernel(Emit *e, const Plan *p, const EmitOptions *o, uint32_t i)
     return kern_emit(e, &p->kernels.at[i].k, name);
 }
 
+static bool make_weights(Batch *b, EmitPiece *out, char *err, size_t err_len)
+{
+    char name[300];
+    if ((size_t)snprintf(name, sizeof name, "%s_weights", b->o->prefix) >= sizeof name) {
+        snprintf(err, err_len, "the prefix is too long");
+        return false;
+    }
+    return weights_object(b->p, b->o, name, out, err, err_len);
+}
+
 /* One object, in a context of its own. */
 static bool make_piece(Batch *b, int piece, LLVMTargetMachineRef m, const char *layout, char *err,
                        size_t err_len)
 {
+    if (piece > b->kernel_pieces)
+        return make_weights(b, &b->out->pieces[piece], err, err_len);
     Emit e;
     char module[300];
     bool is_model = piece == b->kernel_pieces, ok = true;
@@ -50,7 +63,7 @@ static bool make_piece(Batch *b, int piece, LLVMTargetMachineRef m, const char *
         snprintf(module, sizeof module, "%s_%d", b->o->prefix, piece);
     emit_open(&e, &b->p->target, module, layout);
     if (is_model)
-        ok = model_emit(&e, b->p, b->o, b->wrappers);
+        ok = model_emit(&e, b->p, b->o, b->wrappers, false);
     uint32_t first = (uint32_t)piece * b->per_piece;
     for (uint32_t i = first; !is_model && ok && i < first + b->per_piece; i++)
         ok = i >= b->p->kernels.len || add_kernel(&e, b->p, b->o, i);
@@ -133,7 +146,7 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.err = err;
     b.err_len = err_len;
     machine_init();
-    if (!allocate(out, b.kernel_pieces + 1, err, err_len))
+    if (!allocate(out, b.kernel_pieces + 1 + (o->weights_file != NULL), err, err_len))
         return false;
     pthread_mutex_init(&b.lock, NULL);
     run_threads(&b);
@@ -159,7 +172,7 @@ bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
     bool ok = true;
     for (uint32_t i = 0; ok && i < p->kernels.len; i++)
         ok = add_kernel(&e, p, o, i);
-    ok = ok && model_emit(&e, p, o, true);
+    ok = ok && model_emit(&e, p, o, true, true);
     ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);

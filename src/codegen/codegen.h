@@ -1,6 +1,6 @@
-/* The code generator's one door. It lives in a shared object of its own (libcnnc_codegen.so), opened
- * only by commands that generate code, so that checking starts in milliseconds. Nothing else of
- * cnnc links LLVM. Returns status and messages; never longjmps, never exits. */
+/* The code generator's one door. It lives in a shared object of its own (libcnnc_codegen.so),
+ * opened only by commands that generate code, so that checking starts in milliseconds. Nothing
+ * else of cnnc links LLVM. Returns status and messages; never longjmps, never exits. */
 #ifndef CNNC_CODEGEN_H
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"

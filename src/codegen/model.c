@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes as many operands as kernels take");
+_Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
@@ -32,7 +32,8 @@ static Types make_types(Emit *e)
     t.operand = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, i64}, 5);
     LLVMTypeRef args = LLVMArrayType2(t.operand, CNNRT_KERNEL_ARGS);
     t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args}, 5);
-    t.tensor = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
+    t.tensor = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64},
+                         10);
     t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64,
                                            i64, ptr, ptr}, 14);
     return t;

@@ -100,8 +100,8 @@ static bool read_weights(const char *path, char *to, size_t bytes, char *err, si
     return whole;
 }
 
-bool weights_object(const Plan *p, const EmitOptions *o, const char *name, EmitPiece *out, char *err,
-                    size_t err_len)
+bool weights_object(const Plan *p, const EmitOptions *o, const char *name, EmitPiece *out,
+                    char *err, size_t err_len)
 {
     Places at = places_of((size_t)p->weight_floats * sizeof(float), name);
     char *file = calloc(1, at.end);

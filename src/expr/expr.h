@@ -1,4 +1,4 @@
-/* The scalar expression IR: a small hash-consed DAG for whatever happens to one element - epilogues,
+/* The scalar expression IR: a small hash-consed DAG for whatever happens to one element: epilogues,
  * fused elementwise groups, normalisation. Written once; each target emits it for its own lanes. */
 #ifndef CNNC_EXPR_H
 #define CNNC_EXPR_H

@@ -1,6 +1,6 @@
 /* Choice of tiles: the rules of docs/kernels.md. A small cost model picks the register tile of
- * convolutions; everything else follows from sizes. Costs are cycles of a core with two multiply-add
- * and two load pipes, per step of the reduction. */
+ * convolutions; everything else follows from sizes. Costs are cycles of a core with two
+ * multiply-add and two load pipes, per step of the reduction. */
 #include "family/family.h"
 
 enum {

@@ -40,8 +40,9 @@ bool plan_may_overwrite(const Plan *p, const PlanStep *step, int arg)
     bool elem = k->family == FAM_ELEM;
     if (arg == KERNEL_ARG_IN && !elem)
         return false;
-    if (arg != KERNEL_ARG_IN && (arg < KERNEL_ARG_EXTRA || arg >= KERNEL_ARG_EXTRA + k->extra_count ||
-                                 k->extra[arg - KERNEL_ARG_EXTRA] != KARG_MAP))
+    int extra = arg - KERNEL_ARG_EXTRA;
+    if (arg != KERNEL_ARG_IN &&
+        (extra < 0 || extra >= k->extra_count || k->extra[extra] != KARG_MAP))
         return false;
     if (!elem && step->args[KERNEL_ARG_IN].tensor == o->tensor)
         return false;

@@ -267,8 +267,9 @@ static void place_concats(Planner *s)
         for (uint32_t k = 0; k < graph_node(s->g, g->anchor)->in_count; k++) {
             NodeId part = s->f->alias[graph_in(s->g, g->anchor, k).v];
             if (c % vl == 0 && s->f->group_of[part.v] != 0 && s->value[part.v].tensor == 0)
-                s->value[part.v] = (Value){whole.tensor, whole.offset + c * whole.map.h * whole.map.w,
-                                           plan_blocked_map(s, part)};
+                s->value[part.v] =
+                    (Value){whole.tensor, whole.offset + c * whole.map.h * whole.map.w,
+                            plan_blocked_map(s, part)};
             c += s->an->shape[part.v].c;
         }
     }

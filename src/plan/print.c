@@ -62,7 +62,8 @@ void plan_print(const Plan *p, Buf *out)
                        (long long)t->offset, (long long)t->floats, (unsigned)t->first_step,
                        (unsigned)t->last_step);
     }
-    buf_printf(out, "arena %lld floats an image (largest live set %lld), weights %lld, scratch %lld\n",
+    buf_printf(out,
+               "arena %lld floats an image (largest live set %lld), weights %lld, scratch %lld\n",
                (long long)p->arena_floats, (long long)p->live_peak, (long long)p->weight_floats,
                (long long)p->scratch_floats);
 }

@@ -28,7 +28,8 @@ static int64_t extent(const Kernel *k, const Target *t, int arg)
     return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
 }
 
-static const char *check_tensor_operand(const Check *c, const PlanOperand *o, int64_t need, bool out)
+static const char *check_tensor_operand(const Check *c, const PlanOperand *o, int64_t need,
+                                        bool out)
 {
     if (o->tensor == 0 || o->tensor > c->p->tensors.len)
         return "names no tensor";
@@ -107,7 +108,8 @@ static const char *check_steps(Check *c)
 static bool handed_over(const Plan *p, uint32_t a, uint32_t b, uint32_t step)
 {
     const PlanStep *s = &p->steps.at[step];
-    if (s->args[KERNEL_ARG_OUT].tensor != b + 1 || p->tensors.at[a].offset != p->tensors.at[b].offset)
+    if (s->args[KERNEL_ARG_OUT].tensor != b + 1 ||
+        p->tensors.at[a].offset != p->tensors.at[b].offset)
         return false;
     bool found = false;
     for (int arg = KERNEL_ARG_IN; arg < KERNEL_ARG_SCRATCH; arg++)
@@ -119,8 +121,8 @@ static bool handed_over(const Plan *p, uint32_t a, uint32_t b, uint32_t step)
     return found;
 }
 
-static const char *check_pair(const Plan *p, const uint32_t *first, const uint32_t *last, uint32_t a,
-                              uint32_t b)
+static const char *check_pair(const Plan *p, const uint32_t *first, const uint32_t *last,
+                              uint32_t a, uint32_t b)
 {
     const PlanTensor *x = &p->tensors.at[a], *y = &p->tensors.at[b];
     if (x->offset + x->floats <= y->offset || y->offset + y->floats <= x->offset)
@@ -137,7 +139,8 @@ static const char *check_pair(const Plan *p, const uint32_t *first, const uint32
 static const char *check_memory(const Plan *p)
 {
     uint32_t n = p->tensors.len;
-    uint32_t *first = arena_new_n(p->arena, uint32_t, n), *last = arena_new_n(p->arena, uint32_t, n);
+    uint32_t *first = arena_new_n(p->arena, uint32_t, n);
+    uint32_t *last = arena_new_n(p->arena, uint32_t, n);
     plan_liveness(p, first, last);
     for (uint32_t i = 0; i < n; i++) {
         const PlanTensor *t = &p->tensors.at[i];
@@ -158,7 +161,8 @@ static const char *check_memory(const Plan *p)
     int64_t end = 0;
     for (uint32_t i = 0; i < p->packs.len; i++) {
         const PackJob *j = &p->packs.at[i];
-        if (j->offset < end || j->offset % PLAN_LINE != 0 || j->offset + j->floats > p->weight_floats)
+        if (j->offset < end || j->offset % PLAN_LINE != 0 ||
+            j->offset + j->floats > p->weight_floats)
             return arena_printf(p->arena, "weight region %u is misplaced", (unsigned)i);
         end = j->offset + j->floats;
     }

@@ -13,7 +13,7 @@ typedef enum ChannelFill { FILL_BN_SCALE, FILL_BN_SHIFT, FILL_LN_WEIGHT, FILL_LN
 enum { FUSE_MAX_OPERANDS = 7 }; /* of one group, its gate not counted */
 typedef struct FuseOperand {
     OperandKind kind;
-    NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: the node whose params fill it */
+    NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: whose parameters fill it */
     ChannelFill fill;
 } FuseOperand;
 

@@ -1,4 +1,4 @@
-/* What every kernel family means, as plain loops in double precision over logical maps [c][h][w]. */
+/* What every kernel family means: plain loops in double precision over logical maps [c][h][w]. */
 #ifndef CNNC_TEST_KERNEL_REFERENCE_H
 #define CNNC_TEST_KERNEL_REFERENCE_H
 #include "family/family.h"

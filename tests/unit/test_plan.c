@@ -1,5 +1,5 @@
-/* From the text of a graph to a running network: fused, planned, compiled, loaded and run on several
- * batches and teams, against the reference. */
+/* From the text of a graph to a running network: fused, planned, compiled, loaded and run on
+ * several batches and teams, against the reference. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

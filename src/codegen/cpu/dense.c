@@ -1,5 +1,5 @@
 /* Matrix times vector. Every weight is used once, so the work is streaming them: several output
- * vectors at a time, each with several sums over interleaved inputs to hide the latency of adding. */
+ * vectors at a time, each with several sums over interleaved inputs to hide the adder's latency. */
 #include "codegen/cpu/kern.h"
 
 enum { DENSE_MOST = 32, /* accumulators */ DENSE_AHEAD = 64 /* vectors prefetched ahead */ };

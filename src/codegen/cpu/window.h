@@ -1,4 +1,4 @@
-/* Windows over rows: how a row of outputs is cut into register tiles and which taps meet padding. */
+/* Windows over rows: how a row of outputs is cut in register tiles and which taps meet padding. */
 #ifndef CNNC_WINDOW_H
 #define CNNC_WINDOW_H
 #include "codegen/cpu/kern.h"

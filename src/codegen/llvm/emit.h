@@ -18,7 +18,8 @@ typedef struct Emit {
     char err[512]; /* set by emit_fail and by what LLVM complains of */
 } Emit;
 
-/* Opens a context and an empty module, which keep the address of e; layout is the target machine's data layout string. */
+/* Opens a context and an empty module, which keep the address of e; layout is the
+ * target machine's data layout string. */
 void emit_open(Emit *e, const Target *t, const char *module, const char *layout);
 void emit_close(Emit *e);
 /* Records the first message; always returns false. */

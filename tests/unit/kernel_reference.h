@@ -190,7 +190,9 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
         return v;
     args[0] = v;
     for (int i = 0; i < k->extra_count; i++)
-        args[i + 1] = o->extra[i][k->extra[i] == KARG_MAP ? (c * k->out.h + y) * k->out.w + x : c];
+        if (i != k->gate_arg)
+            args[i + 1] =
+                o->extra[i][k->extra[i] == KARG_MAP ? (c * k->out.h + y) * k->out.w + x : c];
     return expr_eval(k->pool_expr, k->root, args);
 }
 #endif

@@ -9,7 +9,7 @@ SAN      ?=
 LLVM     := $(firstword $(shell command -v llvm-config-19 2>/dev/null) \
               $(shell command -v llvm-config 2>/dev/null))
 WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Werror
-BASE     := -std=gnu17 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
+BASE     := -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
             $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 COMPILE  = $(CC) $(BASE) $(WARN) $(CFLAGS)
 LDSAN    := $(if $(SAN),-fsanitize=$(SAN))

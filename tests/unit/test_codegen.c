@@ -468,6 +468,35 @@ TEST(over_channels)
 TEST(copies)
 TEST(transposed)
 
+/* All of it becomes code for 64-bit Arm, too: what this machine cannot run it can still compile. */
+static void test_neon_compiles(void **state)
+{
+    (void)state;
+    static Fill *const fill[] = {conv_shapes, conv_chunks, conv_groups, depthwise,
+                                 dense,       pooling,     global_mean, elementwise,
+                                 functions,   over_channels, copies,    transposed};
+    Target t = {.triple = "aarch64-unknown-linux-gnu", .cpu = "generic", .vl = 4, .regs = 32,
+                .l1 = 64 << 10, .l2 = 512 << 10};
+    static Suite s;
+    char err[1024] = "";
+    EmitResult r;
+    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
+    assert_non_null(api);
+    if (setjmp(s.oom.env))
+        fail_msg("out of memory");
+    suite_open(&s, &t);
+    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
+        fill[i](&s);
+    if (!api->emit(&s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
+        fail_msg("%s", err);
+    for (int i = 0; i < r.count; i++) {
+        assert_true(r.pieces[i].len > 20);
+        assert_int_equal((unsigned char)r.pieces[i].data[18], 183); /* EM_AARCH64 */
+    }
+    api->emit_free(&r);
+    suite_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
         cmocka_unit_test(test_transposed),   cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_neon_compiles),
     };
     api = suite_api();
     return cmocka_run_group_tests_name("codegen", tests, NULL, NULL);

@@ -36,7 +36,7 @@ static inline int draw_same(RandomNet *r, int like, int point)
         int i = 1 + draw(r, r->count);
         const RandomNode *n = &r->node[i];
         int equal = n->h == l->h && n->w == l->w && n->flat == l->flat;
-        if (n->c == l->c && (equal || (point && n->h * n->w == 1 && !l->flat)))
+        if (n->c == l->c && (equal || (point && n->h * n->w == 1 && l->h * l->w > 1)))
             return i;
     }
     return like;

@@ -74,7 +74,7 @@ static void columns(Conv *c, Work *w, int ocv, int lanes, int64_t kw, int64_t en
 {
     Emit *e = c->e;
     int64_t x_step = c->k.dw * c->blk, w_step = c->lanes * ocv * c->vl;
-    LLVMValueRef x = emit_at_const(e, in, kw * x_step);
+    LLVMValueRef x = emit_at_const(e, kw ? emit_launder(e, in) : in, kw * x_step);
     LLVMValueRef q = emit_at_const(e, weights, kw * w_step);
     int64_t unroll = end - kw;
     if (unroll * __builtin_popcountll(mask) * ocv * lanes > UNROLLED_FMAS)

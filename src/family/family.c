@@ -103,6 +103,29 @@ int64_t family_ic_first(const Kernel *k, const Target *t, int64_t tile)
     return lo < limit ? lo : limit;
 }
 
+int64_t family_winograd_tiles(const Kernel *k)
+{
+    return mul(ceil_div(k->out.h, 4), ceil_div(k->out.w, 4));
+}
+
+void family_winograd_filter(const double g[9], double u[36])
+{
+    static const double to[6][3] = {{1.0 / 4, 0, 0},
+                                    {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                    {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                    {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                    {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                    {0, 0, 1}};
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++) {
+            double sum = 0;
+            for (int y = 0; y < 3; y++)
+                for (int x = 0; x < 3; x++)
+                    sum += to[i][y] * g[y * 3 + x] * to[j][x];
+            u[i * 6 + j] = sum;
+        }
+}
+
 bool family_in_place(const Kernel *k)
 {
     return k->tile.kc == 0;
@@ -113,6 +136,8 @@ int64_t family_units(const Kernel *k, const Target *t)
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT:
+        if (k->tile.winograd > 0)
+            return ceil_div(family_winograd_tiles(k), k->tile.winograd);
         return k->tile.split_oc ? family_oc_tiles(k, t) : family_row_blocks(k);
     case FAM_DENSE:
         return family_oc_tiles(k, t);
@@ -140,6 +165,9 @@ int64_t family_units(const Kernel *k, const Target *t)
 
 int64_t family_scratch(const Kernel *k, const Target *t)
 {
+    if (k->tile.winograd > 0) /* 36 positions of the unit's patches and of their products */
+        return mul(mul(36, k->tile.winograd),
+                   mul(map_blocks(k->in, t->vl) + map_blocks(k->out, t->vl), t->vl));
     if (k->family == FAM_CONV && k->gate_arg >= 0) /* the gated input of one unit's pixels */
         return mul(mul(map_blocks(k->in, t->vl), t->vl),
                    k->tile.split_oc ? family_rows(k) : k->tile.rb);
@@ -151,6 +179,8 @@ int64_t family_scratch(const Kernel *k, const Target *t)
 int64_t family_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t taps = mul(k->kh, k->kw), oc = mul(map_blocks(k->out, t->vl), t->vl);
+    if (k->tile.winograd > 0)
+        taps = 36;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT:
@@ -188,6 +218,11 @@ int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t
         return (block * map_floats(k->in, t->vl) + input) * vl + lane;
     }
     int64_t lanes = family_ic_lanes(k, t), tile = block / k->tile.ocv;
+    if (k->tile.winograd > 0) {
+        int64_t inputs = family_ic_blocks(k, t) * lanes, first = tile * k->tile.ocv;
+        int64_t at = (y * 6 + x) * map_blocks(k->out, t->vl) * vl * inputs + first * vl * inputs;
+        return at + (i * family_oc_tile_width(k, t, tile) + block - first) * vl + lane;
+    }
     int64_t row = i / lanes - family_ic_first(k, t, tile);
     int64_t step = ((row * k->kh + y) * k->kw + x) * lanes + i % lanes;
     int64_t width = family_oc_tile_width(k, t, tile);
@@ -254,6 +289,8 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
     buf_printf(out, " tile=%dx%d rb=%d kc=%d%s%s%s", k->tile.ocv, k->tile.px, k->tile.rb,
                k->tile.kc, k->tile.flat ? " flat" : "", k->tile.split_oc ? " oc" : "",
                k->tile.prefetch ? " pf" : "");
+    if (k->tile.winograd > 0)
+        buf_printf(out, " winograd=%d", k->tile.winograd);
     if (k->has_bias)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)

@@ -59,6 +59,7 @@ typedef struct Tile {
     bool split_oc; /* units are output-channel tiles (all rows inside); else row blocks (all
                       channels inside) */
     bool prefetch;
+    int winograd;  /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3); 0 = direct */
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */
@@ -118,6 +119,10 @@ int family_oc_tile_width(const Kernel *k, const Target *t, int64_t tile);
 int family_ic_lanes(const Kernel *k, const Target *t);
 int64_t family_ic_blocks(const Kernel *k, const Target *t);
 int64_t family_ic_first(const Kernel *k, const Target *t, int64_t tile);
+/* Winograd convolutions: output tiles of 4 x 4, row by row. */
+int64_t family_winograd_tiles(const Kernel *k);
+/* Their filters: the 6 x 6 values u that stand for the 3 x 3 window g. */
+void family_winograd_filter(const double g[9], double u[36]);
 /* Whether a MAP operand (ELEM: also the input) may share the output's buffer. Not when partial sums
  * pass through it (tile.kc). */
 bool family_in_place(const Kernel *k);
@@ -134,6 +139,7 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  * depthwise (0). DENSE: (y, x) is the position in the input map, 0 for vectors.
  *   CONV, CONVT [oc tile][ic block][kh][kw][ic lane][ocv][oc lane]; ic blocks from family_ic_first.
  *          The last oc tile may be narrower: it has its own width in place of ocv.
+ *          Winograd: [6 * y + x of the transformed filter], each as a 1 x 1 CONV.
  *   DEPTHWISE [c block][kh][kw][lane]
  *   DENSE  [o block][input float in its physical order][o lane]
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */

@@ -154,6 +154,25 @@ static void conv_chunks(Kernel *k, const Target *t)
     k->tile.prefetch = true;
 }
 
+/* Output tiles of a Winograd unit, or 0 where direct convolution is as good: the scratch of a unit
+ * must leave room in the second-level cache, and there must be units enough for several threads
+ * without every unit reading the weights for a few tiles alone. */
+static int winograd_run(const Kernel *k, const Target *t)
+{
+    enum { LEAST_CHANNELS = 32, LEAST_RUN = 7, MOST_RUN = 49 };
+    bool fits = k->family == FAM_CONV && k->kh == 3 && k->kw == 3 && k->sh == 1 && k->sw == 1 &&
+                k->dh == 1 && k->dw == 1 && k->groups <= 1 && k->gate_arg < 0 &&
+                k->in.layout == LAYOUT_BLOCKED && k->out.layout == LAYOUT_BLOCKED;
+    if (!fits || k->in.c < LEAST_CHANNELS || k->out.c < LEAST_CHANNELS)
+        return 0;
+    int64_t tiles = family_winograd_tiles(k);
+    int64_t per_tile = 36 * 4 * (map_blocks(k->in, t->vl) + map_blocks(k->out, t->vl)) * t->vl;
+    int64_t run = min64(MOST_RUN, max64(LEAST_RUN, t->l2 / 2 / per_tile));
+    int64_t units = max64(UNITS_FEW, ceil_div(tiles, run));
+    run = ceil_div(tiles, units);
+    return run < LEAST_RUN ? 0 : (int)run;
+}
+
 static void tile_conv(Kernel *k, const Target *t)
 {
     int64_t blocks = map_blocks(k->out, t->vl), whole = blocks;
@@ -165,6 +184,11 @@ static void tile_conv(Kernel *k, const Target *t)
             whole = 1; /* each vector reads its own few input blocks */
     } else {
         whole = 12; /* no constraint: 1, 2, 3 and 4 divide it */
+    }
+    k->tile.winograd = winograd_run(k, t);
+    if (k->tile.winograd > 0) {
+        choose_registers(k, t, blocks, whole, k->tile.winograd);
+        return;
     }
     k->tile.flat = k->family == FAM_CONV && k->kh == 1 && k->kw == 1 && k->sh == 1 && k->sw == 1 &&
                    k->pt == 0 && k->pl == 0 && k->in.h == k->out.h && k->in.w == k->out.w;

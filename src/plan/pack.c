@@ -74,10 +74,23 @@ static Taps taps_of(const Kernel *k, const Target *t, int64_t o, int64_t i)
         x.h = k->in.h;
         x.w = k->in.w;
     }
+    if (k->tile.winograd > 0)
+        x.h = x.w = 6;
     int64_t at = family_weight_index(k, t, o, i, 0, 0);
     x.row = x.h > 1 ? family_weight_index(k, t, o, i, 1, 0) - at : 0;
     x.column = x.w > 1 ? family_weight_index(k, t, o, i, 0, 1) - at : 0;
     return x;
+}
+
+static void pack_winograd(const Taps *taps, const float *window, double scale, float *out)
+{
+    double g[9], u[36];
+    for (int i = 0; i < 9; i++)
+        g[i] = window[i] * scale;
+    family_winograd_filter(g, u);
+    for (int y = 0; y < 6; y++)
+        for (int x = 0; x < 6; x++)
+            out[y * taps->row + x * taps->column] = (float)u[y * 6 + x];
 }
 
 /* All weights of output channel o. `data` has them as [i][h][w], `step` floats from i to i. */
@@ -93,6 +106,10 @@ static void pack_channel(const Packer *s, const Kernel *k, int64_t o, const floa
     for (int64_t i = 0; i < per_in; i++) {
         float *to = out + family_weight_index(k, t, o, first + i, 0, 0);
         const float *from = data + i * step;
+        if (k->tile.winograd > 0) {
+            pack_winograd(&taps, from, scale, to);
+            continue;
+        }
         for (int64_t y = 0; y < taps.h; y++)
             for (int64_t x = 0; x < taps.w; x++)
                 to[y * taps.row + x * taps.column] = (float)(from[y * taps.w + x] * scale);

@@ -171,6 +171,15 @@ static const PlanNet plan_nets[] = {
      "%10 = mul(%9, %3) : \"m\"\n"
      "%11 = mul(%10, %10) : \"m2\"\n"
      "%12 = add(%11, %9, %9) : \"s2\"\n" PORT(1) MAIN(12)},
+    {"windows over large maps", NET("large") IN(1, 36, 29, 31)
+     "%2 = conv(%1) c=40 k=3x3 bias=false : \"a\"\n"
+     "%3 = bn(%2) : \"b\"\n"
+     "%4 = relu(%3) : \"r\"\n"
+     "%5 = conv(%4) c=40 k=3x3 : \"c\"\n"
+     "%6 = add(%5, %2) : \"s\"\n"
+     "%7 = conv(%6) c=33 k=3x3 pad=0,0,0,0 : \"d\"\n"
+     "%8 = gelu(%7) : \"g\"\n"
+     "%9 = concat(%8, %7) : \"cat\"\n" PORT(1) MAIN(9)},
     {"deep and narrow", NET("deep") IN(1, 64, 7, 7)
      "%2 = conv(%1) c=256 k=1x1 : \"a\"\n"
      "%3 = relu(%2) : \"r\"\n"

@@ -195,6 +195,26 @@ static void conv_chunks(Suite *s)
         }
 }
 
+/* Runs that divide the tiles and runs that do not, maps whose last tiles are cut. */
+static void conv_winograd(Suite *s)
+{
+    static const Conv shapes[] = {
+        {16, 16, 8, 8, 3, 1, 1, 1, 1},   {5, 20, 13, 11, 3, 1, 1, 1, 1},
+        {33, 40, 14, 15, 3, 1, 1, 1, 1}, {32, 17, 9, 9, 3, 1, 1, 0, 1},
+        {24, 64, 12, 16, 3, 1, 1, 2, 1}, {8, 8, 3, 3, 3, 1, 1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int run = 1; run < 14; run += 4) {
+            Kernel k = windowed(FAM_CONV, shapes[i]);
+            Tile tile = {.ocv = 1 + run % 2, .px = 5, .winograd = run};
+            if (run > family_winograd_tiles(&k))
+                continue;
+            suite_add(s, tiled(k, tile));
+            Epilogue e = (Epilogue)((i + (size_t)run / 4) % (GATED_RESIDUAL + 1));
+            suite_add(s, with(s, biased(tiled(k, tile)), e));
+        }
+}
+
 static void conv_groups(Suite *s)
 {
     static const Conv shapes[] = {
@@ -458,6 +478,7 @@ TEST(conv_pointwise)
 TEST(conv_tiles)
 TEST(conv_chunks)
 TEST(conv_groups)
+TEST(conv_winograd)
 TEST(depthwise)
 TEST(dense)
 TEST(pooling)
@@ -507,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
         cmocka_unit_test(test_transposed),   cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_conv_winograd),
         cmocka_unit_test(test_neon_compiles),
     };
     api = suite_api();

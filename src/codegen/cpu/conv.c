@@ -106,9 +106,24 @@ static void walk_units(Conv *c)
     loop_end(e, &l, NULL);
 }
 
+void conv_pointwise(Kern *kn)
+{
+    Emit *e = kn->e;
+    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
+    c.ocv = c.k.tile.ocv;
+    c.px = c.k.tile.px;
+    set_channels(&c);
+    set_geometry(&c);
+    ConvBlock b = {.in = kn->in, .begin = emit_int(e, 0), .end = emit_int(e, c.all),
+                   .origin = emit_int(e, 0)};
+    conv_channel_tiles(&c, emit_int(e, 0), emit_int(e, family_oc_tiles(&c.k, e->t)), &b);
+}
+
 bool cpu_conv(Kern *kn)
 {
     Emit *e = kn->e;
+    if (kn->k->tile.winograd > 0)
+        return conv_winograd(kn);
     Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
     c.ocv = c.k.tile.ocv;
     c.px = c.k.tile.px;

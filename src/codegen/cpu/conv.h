@@ -40,4 +40,10 @@ void conv_init_stack(Conv *c);
  * entry for one tile. NULL when memory runs out. */
 LLVMValueRef conv_first_blocks(Emit *e, const Kernel *k);
 LLVMValueRef conv_first_block(Emit *e, LLVMValueRef table, LLVMValueRef tile);
+
+/* The code of a pointwise convolution over one row of blocked pixels: flat, without bias, chunks or
+ * epilogue. What kn->k points to is read while emitting only. */
+void conv_pointwise(Kern *kn);
+/* Kernels whose tile says so (tile.winograd). */
+bool conv_winograd(Kern *kn);
 #endif

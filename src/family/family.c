@@ -108,6 +108,12 @@ int64_t family_winograd_tiles(const Kernel *k)
     return mul(ceil_div(k->out.h, 4), ceil_div(k->out.w, 4));
 }
 
+int64_t family_winograd_step(const Kernel *k, const Target *t, MapDesc m)
+{
+    enum { LINE = 16 };
+    return mul(mul(map_blocks(m, t->vl), t->vl), k->tile.winograd) + LINE;
+}
+
 void family_winograd_filter(const double g[9], double u[36])
 {
     static const double to[6][3] = {{1.0 / 4, 0, 0},
@@ -166,8 +172,7 @@ int64_t family_units(const Kernel *k, const Target *t)
 int64_t family_scratch(const Kernel *k, const Target *t)
 {
     if (k->tile.winograd > 0) /* 36 positions of the unit's patches and of their products */
-        return mul(mul(36, k->tile.winograd),
-                   mul(map_blocks(k->in, t->vl) + map_blocks(k->out, t->vl), t->vl));
+        return mul(36, family_winograd_step(k, t, k->in) + family_winograd_step(k, t, k->out));
     if (k->family == FAM_CONV && k->gate_arg >= 0) /* the gated input of one unit's pixels */
         return mul(mul(map_blocks(k->in, t->vl), t->vl),
                    k->tile.split_oc ? family_rows(k) : k->tile.rb);

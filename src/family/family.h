@@ -121,6 +121,9 @@ int64_t family_ic_blocks(const Kernel *k, const Target *t);
 int64_t family_ic_first(const Kernel *k, const Target *t, int64_t tile);
 /* Winograd convolutions: output tiles of 4 x 4, row by row. */
 int64_t family_winograd_tiles(const Kernel *k);
+/* Floats of scratch from one of the 36 positions of a map to the next: a line more than it takes,
+ * so that positions do not fall on the same lines of the cache. */
+int64_t family_winograd_step(const Kernel *k, const Target *t, MapDesc m);
 /* Their filters: the 6 x 6 values u that stand for the 3 x 3 window g. */
 void family_winograd_filter(const double g[9], double u[36]);
 /* Whether a MAP operand (ELEM: also the input) may share the output's buffer. Not when partial sums

@@ -154,12 +154,12 @@ static void conv_chunks(Kernel *k, const Target *t)
     k->tile.prefetch = true;
 }
 
-/* Output tiles of a Winograd unit, or 0 where direct convolution is as good: the scratch of a unit
- * must leave room in the second-level cache, and there must be units enough for several threads
- * without every unit reading the weights for a few tiles alone. */
+/* Output tiles of a Winograd unit, or 0 where direct convolution is as good. The scratch of a unit
+ * must leave room in the second-level cache, there must be units enough for several threads, and
+ * reading the larger weights must not take longer than is saved. */
 static int winograd_run(const Kernel *k, const Target *t)
 {
-    enum { LEAST_CHANNELS = 32, LEAST_RUN = 7, MOST_RUN = 49 };
+    enum { LEAST_CHANNELS = 32, LEAST_RUN = 7, MOST_RUN = 49, SHORT_RUN = 4, UNITS_SHORT = 4 };
     bool fits = k->family == FAM_CONV && k->kh == 3 && k->kw == 3 && k->sh == 1 && k->sw == 1 &&
                 k->dh == 1 && k->dw == 1 && k->groups <= 1 && k->gate_arg < 0 &&
                 k->in.layout == LAYOUT_BLOCKED && k->out.layout == LAYOUT_BLOCKED;
@@ -169,8 +169,16 @@ static int winograd_run(const Kernel *k, const Target *t)
     int64_t per_tile = 36 * 4 * (map_blocks(k->in, t->vl) + map_blocks(k->out, t->vl)) * t->vl;
     int64_t run = min64(MOST_RUN, max64(LEAST_RUN, t->l2 / 2 / per_tile));
     int64_t units = max64(UNITS_FEW, ceil_div(tiles, run));
+    if (ceil_div(tiles, units) < LEAST_RUN)
+        units = UNITS_SHORT;
     run = ceil_div(tiles, units);
-    return run < LEAST_RUN ? 0 : (int)run;
+    if (run < SHORT_RUN)
+        return 0;
+    units = ceil_div(tiles, run);
+    /* Cycles per pair of channels: multiplications saved, against four times the weights from main
+     * memory and again from the third-level cache for every unit after the first. */
+    int64_t saved = (9 * k->out.h * k->out.w - 36 * run * units) / (2 * t->vl);
+    return saved > 17 + 8 * (units - 1) ? (int)run : 0;
 }
 
 static void tile_conv(Kernel *k, const Target *t)

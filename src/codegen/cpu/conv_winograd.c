@@ -10,7 +10,7 @@ typedef struct Winograd {
     Emit *e;
     const Kernel *k;
     int64_t vl, run, across, tiles;   /* tiles of a unit, of a row, of the map */
-    int64_t icb, ocb;
+    int64_t icb, ocb, v_step, m_step; /* blocks; floats from position to position */
     LLVMValueRef zeros, stack;
     LLVMValueRef v, m;                /* scratch: patches and products, [position][block][tile] */
 } Winograd;
@@ -124,8 +124,7 @@ static void transform_input(Winograd *g, LLVMValueRef first)
             d[j] = emit_load(e, e->vec, slot(g, i * PATCH + j));
         forward(e, d);
         for (int j = 0; j < PATCH; j++)
-            emit_store(e, d[j],
-                       emit_at_const(e, to, (i * PATCH + j) * g->icb * g->run * g->vl));
+            emit_store(e, d[j], emit_at_const(e, to, (i * PATCH + j) * g->v_step));
     }
     loop_end(e, &lt, NULL);
     loop_end(e, &lb, NULL);
@@ -147,8 +146,8 @@ static void multiply(Winograd *g)
     kn.code.n = kn.code.cost = 0;
     Loop l;
     loop_count(e, &l, POSITIONS);
-    kn.in = emit_at(e, g->v, emit_mul(e, l.iv, g->icb * g->run * g->vl));
-    kn.out = emit_at(e, g->m, emit_mul(e, l.iv, g->ocb * g->run * g->vl));
+    kn.in = emit_at(e, g->v, emit_mul(e, l.iv, g->v_step));
+    kn.out = emit_at(e, g->m, emit_mul(e, l.iv, g->m_step));
     kn.w = emit_at(e, g->kn->w, emit_mul(e, l.iv, g->icb * g->ocb * g->vl * g->vl));
     conv_pointwise(&kn);
     loop_end(e, &l, NULL);
@@ -240,7 +239,7 @@ static void transform_output(Winograd *g, LLVMValueRef first, LLVMValueRef t0, L
     for (int j = 0; j < PATCH; j++) {
         LLVMValueRef m[PATCH];
         for (int i = 0; i < PATCH; i++) {
-            int64_t off = (i * PATCH + j) * g->ocb * g->run * g->vl;
+            int64_t off = (i * PATCH + j) * g->m_step;
             m[i] = emit_load(e, e->vec, emit_at_const(e, from, off));
         }
         backward(e, m);
@@ -267,7 +266,9 @@ bool conv_winograd(Kern *kn)
     g.zeros = emit_zero_memory(e);
     g.stack = emit_stack(e, 16 + POSITIONS);
     g.v = kn->scratch;
-    g.m = emit_at_const(e, g.v, POSITIONS * g.icb * g.run * g.vl);
+    g.v_step = family_winograd_step(k, e->t, k->in);
+    g.m_step = family_winograd_step(k, e->t, k->out);
+    g.m = emit_at_const(e, g.v, POSITIONS * g.v_step);
     Loop l;
     loop_begin(e, &l, kn->begin, kn->end, 1, false, 0, NULL);
     LLVMValueRef from = emit_mul(e, l.iv, g.run), all = emit_int(e, g.tiles);

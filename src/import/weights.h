@@ -25,14 +25,19 @@ typedef struct Weights {
 
 /* Strict and bounds-checked safetensors reader: header limit 100 MB, unknown keys, duplicates,
  * overlaps, holes, trailing bytes and size mismatches are refused. F32, F16, BF16, F64 are converted
- * to float32; integer tensors are kept out of `all` unless named num_batches_tracked (ignored).
- * false with *err in the arena. */
+ * to float32. Integer tensors (counters such as num_batches_tracked, index tables) are checked like
+ * the others but kept out of `all`. false with *err in the arena; *w is then empty. */
 bool weights_read_safetensors(Weights *w, Arena *a, const char *path, const char **err);
-/* Writes all tensors as F32; whole or not at all. */
+/* The same from bytes in memory, which must outlive *w. */
+bool weights_parse_safetensors(Weights *w, Arena *a, const unsigned char *bytes, size_t len,
+                               const char **err);
+/* Writes all tensors as F32 in the order of `all`; whole or not at all. *err lives until the next
+ * call. */
 bool weights_write_safetensors(const Weights *w, const char *path, const char **err);
+/* `all` must be sorted. NULL when there is none of this name. */
 const WeightTensor *weights_find(const Weights *w, const char *name);
-/* Adds a tensor with memory for count floats (malloc); NULL when out of memory. Keep sorted by
- * calling weights_sort once after the last one. */
+/* Adds a tensor with memory for count floats (malloc); NULL when out of memory or when the
+ * dimensions are no valid size. Keep sorted by calling weights_sort once after the last one. */
 float *weights_add(Weights *w, Arena *a, const char *name, const int64_t *dims, int ndim);
 void weights_sort(Weights *w);
 void weights_free(Weights *w);

@@ -35,7 +35,7 @@ typedef struct ImagePrep {
     bool has_norm;
     double mean[4], std[4];
 } ImagePrep;
-/* Fills out[c*h*w]. c must be 3 or 1 (grey as Pillow's convert("L"), made before the resize); a crop
- * larger than the resized picture is filled with black. */
+/* Fills out[c*h*w]. c must be 3 or 1 (grey as Pillow's convert("L"), made before the resize); a
+ * crop larger than the resized picture is filled with black. */
 bool image_prepare(const Image *im, const ImagePrep *p, float *out, Arena *a, const char **err);
 #endif

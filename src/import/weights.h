@@ -23,9 +23,9 @@ typedef struct Weights {
     VEC(void *) owned; /* malloc'ed data */
 } Weights;
 
-/* Strict and bounds-checked safetensors reader: header limit 100 MB, unknown keys, duplicates,
- * overlaps, holes, trailing bytes and size mismatches are refused. F32, F16, BF16, F64 are
- * converted to float32. Integer tensors (counters such as num_batches_tracked, index tables) are checked like
+/* Strict and bounds-checked safetensors reader: header limit 100 MB; unknown keys, duplicates,
+ * overlaps, holes, trailing bytes and size mismatches are refused. F32, F16, BF16 and F64 become
+ * float32. Integer tensors (counters such as num_batches_tracked, index tables) are checked like
  * the others but kept out of `all`. false with *err in the arena; *w is then empty. */
 bool weights_read_safetensors(Weights *w, Arena *a, const char *path, const char **err);
 /* The same from bytes in memory, which must outlive *w. */

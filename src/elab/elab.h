@@ -47,6 +47,14 @@ typedef struct Allow {
     bool used;
 } Allow;
 
+/* @frozen() and @dtype(...) on a part of the net. */
+typedef struct Mark {
+    enum { MARK_FROZEN, MARK_DTYPE } kind;
+    Sym what; /* the type's name */
+    uint32_t inst;
+    Span span;
+} Mark;
+
 typedef struct NameRule {
     const char *ours, *theirs; /* ours NULL: ignore what matches theirs */
     Span span;
@@ -76,6 +84,7 @@ typedef struct Elab {
     VEC(LitRef) lits;    /* index 0 unused */
     VEC(LitSet) litsets; /* index 0 = empty */
     VEC(Allow) allows;
+    VEC(Mark) marks;
     VEC(NameMap) names;
     VEC(SectionEntry) train, refine;
     VEC(const char *) param_values; /* "width=1.1", for reports */

@@ -182,18 +182,22 @@ annot: '@' IDENT opt_args               { $$ = parse_named(p, AST_ANNOT, @$, $2,
 
 steps: step                             { $$ = (NodeList){0}; parse_push(p, &$$, $1); }
      | steps ARROW step                 { $$ = $1; parse_push(p, &$$, $3); };
-step: annots qname times when as        { AstId notes = parse_list(p, @1, $1),
+step: annots qname times when as        { if ($1.n == 0)
+                                              @$.lo = @2.lo; /* no annotations: no place */
+                                          AstId notes = parse_list(p, @1, $1),
                                                 args = parse_list(p, @2, (NodeList){0});
                                           $$ = parse_node(p, AST_STEP,
-                                                $1.n ? @$ : span_join(@2, @$), 5, notes, $2, args,
+                                                @$, 5, notes, $2, args,
                                                 $3, $4);
                                           parse_at(p, $$)->sym2 = $5.sym;
                                           parse_at(p, $$)->name_span = $5.span; }
      | annots qname '(' args ')' times when as
-                                        { AstId notes = parse_list(p, @1, $1),
+                                        { if ($1.n == 0)
+                                              @$.lo = @2.lo;
+                                          AstId notes = parse_list(p, @1, $1),
                                                 args = parse_list(p, @4, $4);
                                           $$ = parse_node(p, AST_STEP,
-                                                $1.n ? @$ : span_join(@2, @$), 5, notes, $2, args,
+                                                @$, 5, notes, $2, args,
                                                 $6, $7);
                                           parse_at(p, $$)->flags = AF_ARGS;
                                           parse_at(p, $$)->sym2 = $8.sym;

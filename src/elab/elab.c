@@ -1,4 +1,5 @@
 /* From a net and its arguments to a graph. */
+#include "analysis/params.h"
 #include "elab/elaborator.h"
 #include <string.h>
 

@@ -81,8 +81,8 @@ def test_check(row):
 def our_layers(net):
     for x in summary(net)["layers"]:
         dense = x["op"] == "dense"
-        if dense and x["global"]:
-            continue  # the classifier is no part of the feature extractor
+        if (dense and x["global"]) or x["op"] in ("gap", "adaptive_avgpool"):
+            continue  # classifiers and poolings without a window are no part of the extractor
         kind = "pool" if x["op"].endswith("pool") else "weights"
         window = [x[k] if not dense else [1, 1] for k in ("kernel", "stride", "dilation")]
         yield layer_key(kind, window, x["out"], x)

@@ -33,7 +33,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full deps test-unit lint format bench config clean help install uninstall
+.PHONY: all demo check deps test-unit lint format bench config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -49,9 +49,6 @@ demo: deps ## the main job: a refusal with its repair, then a network built and 
 check: deps ## all tests; closes with counts
 	@$(MAKE) --no-print-directory -s all unit-programs
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh
-
-check-full: ## all tests, the long ones too
-	@CHECK_FULL=1 $(MAKE) --no-print-directory check
 
 unit-programs: $(UNIT)
 test-unit: all $(UNIT) ## unit tests alone

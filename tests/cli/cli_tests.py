@@ -163,7 +163,7 @@ def test_summary_formats_and_sweep():
     doc = json.loads(expect(0, "summary", "resnet18", "--format=json",
                             "--sweep=96:160:32").stdout)
     assert [r["resolution"] for r in doc["sweep"]] == [96, 128, 160]
-    assert doc["sweep"][0]["unproductive"] > 0 and doc["sweep"][2]["unproductive"] == 0
+    assert [r["underutilized"] for r in doc["sweep"]] == [2, 1, 0]
 
 
 def test_summary_of_a_refused_net_exits_0():

@@ -91,12 +91,19 @@ static const char *first_text(Run *r, const Net *n, int k, uint32_t v)
     }
 }
 
-static const char *part_name(const Elab *e, NodeId node)
+/* The stage or head a node is in; with `steps` its step of the stage: "features.3". */
+static const char *part_name(const Elab *e, NodeId node, bool steps)
 {
-    uint32_t inst = e->origins.at[graph_node(&e->graph, node)->origin].inst;
-    while (inst != 0 && e->insts.at[inst].kind != INST_STAGE && e->insts.at[inst].kind != INST_HEAD)
-        inst = e->insts.at[inst].parent;
-    return inst == 0 ? "input" : e->insts.at[inst].name;
+    uint32_t inst = e->origins.at[graph_node(&e->graph, node)->origin].inst, step = 0;
+    for (; inst != 0; inst = e->insts.at[inst].parent) {
+        if (e->insts.at[inst].kind == INST_STEP)
+            step = inst;
+        if (e->insts.at[inst].kind == INST_STAGE || e->insts.at[inst].kind == INST_HEAD)
+            break;
+    }
+    if (inst == 0)
+        return "input";
+    return steps && step != 0 ? e->insts.at[step].path : e->insts.at[inst].name;
 }
 
 /* "stem 7 (jump 4) -> s1 35 -> ...": r and jump after each stage of the minimal path. */
@@ -106,9 +113,15 @@ static const char *growth(Run *r, const Net *n, uint32_t v)
     uint32_t count =
         analysis_min_path(&r->net_arena, &n->an, (NodeId){v}, shown_axis(n, v), &steps);
     Buf b = {0};
+    /* A network written as one long stage is shown step by step. */
+    uint32_t parts = 1;
+    for (uint32_t i = 1; i < count; i++)
+        parts += strcmp(part_name(n->elab, steps[i].node, false),
+                        part_name(n->elab, steps[i - 1].node, false)) != 0;
+    bool fine = parts <= 2;
     for (uint32_t i = 0; i < count; i++) {
-        const char *part = part_name(n->elab, steps[i].node);
-        if (i + 1 < count && strcmp(part, part_name(n->elab, steps[i + 1].node)) == 0)
+        const char *part = part_name(n->elab, steps[i].node, fine);
+        if (i + 1 < count && strcmp(part, part_name(n->elab, steps[i + 1].node, fine)) == 0)
             continue;
         buf_printf(&b, "%s%s %" PRId64, b.len ? " -> " : "", part, steps[i].r);
         if (steps[i].s_den == 1)
@@ -216,8 +229,13 @@ void verdict_report(Run *r, Net *n, bool repairs)
     }
     for (uint32_t i = 0; i < n->elab->allows.len; i++) {
         Allow *a = &n->elab->allows.at[i];
+        bool used = false; /* in any instance of what it is written on */
+        for (uint32_t j = 0; j < n->elab->allows.len; j++) {
+            const Allow *o = &n->elab->allows.at[j];
+            used = used || (o->used && o->span.src == a->span.src && o->span.lo == a->span.lo);
+        }
         for (int k = 0; k < CLASSES; k++)
-            if (!a->used && strcmp(a->lint, classes[k].lint) == 0)
+            if (!used && strcmp(a->lint, classes[k].lint) == 0)
                 diag(&r->session.diags, W_ALLOW_UNUSED, a->span, a->lint);
     }
 }

@@ -118,7 +118,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         if (status != 0)
             code = front_fail(r, EXIT_FILE, "linking with '%s' failed%s%s", argv[0],
                               err ? ": " : "", err ? err : "");
-        else if (rename(tmp, path) != 0)
+        else if (!fs_finish_mode(tmp, true) || rename(tmp, path) != 0)
             code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
         if (code != EXIT_FINE)
             unlink(tmp);

@@ -136,6 +136,12 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
+bool fs_finish_mode(const char *path, bool exec)
+{
+    mode_t mode = default_mode();
+    return chmod(path, exec ? mode | (mode & 0444) >> 2 : mode) == 0;
+}
+
 static bool open_in_place(FsOut *o, const char *path, const char **err)
 {
     o->f = fopen(path, "wb");

@@ -27,6 +27,8 @@ typedef struct FsOut {
 bool fs_open_out(FsOut *o, const char *path, const char **err);
 bool fs_commit(FsOut *o, const char **err);
 void fs_abandon(FsOut *o);
+/* Gives a file made with mkstemp the permissions of an ordinary new one. */
+bool fs_finish_mode(const char *path, bool exec);
 /* One-call form; exec sets the x bits (subject to umask). */
 bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err);
 

@@ -240,6 +240,7 @@ static bool build_stage(Build *b, AstId n)
     el->stage = NULL;
     el->inst = 0;
     el->structure = structure;
+    el->instance_span = SPAN_NONE;
     if (out.kind != V_TENSOR)
         return false;
     el->e->insts.at[own].out = out.node;
@@ -391,20 +392,50 @@ static bool build_item(Build *b, AstId n)
     }
 }
 
-/* Goes on after an error as long as nothing depends on what failed. */
+/* The names that a failed item would have declared are poison: their uses are not reported. */
+static void poison_chain(Build *b, AstId chain)
+{
+    const Module *m = b->frame->module;
+    for (uint32_t i = 1; i < kid_count(m, chain); i++) {
+        const AstNode *x = node_at(m, kid_at(m, chain, i));
+        if (x->sym2 != NULL)
+            frame_bind(b->el, b->frame, x->sym2, POISON);
+        if (x->kind == AST_GROUP)
+            poison_chain(b, kid_at(m, kid_at(m, chain, i), 0));
+    }
+}
+
+static void poison_item(Build *b, AstId n)
+{
+    const Module *m = b->frame->module;
+    const AstNode *x = node_at(m, n);
+    b->failed = true;
+    if (x->kind == AST_STAGE || x->kind == AST_HEAD)
+        poison_chain(b, kid_at(m, n, 2));
+    if (x->kind == AST_STAGE || x->kind == AST_INPUT)
+        b->trunk = POISON;
+    if (x->kind == AST_STAGE || x->kind == AST_HEAD || x->kind == AST_INPUT || x->kind == AST_LET)
+        frame_bind(b->el, b->frame, x->sym, POISON);
+    for (uint32_t arm = 1; x->kind == AST_IFITEM && arm < 3; arm++) {
+        AstId list = kid_at(m, n, arm);
+        for (uint32_t i = 0; i < kid_count(m, list); i++)
+            poison_item(b, kid_at(m, list, i));
+    }
+}
+
+/* Goes on after an error with what does not depend on what failed. */
 static bool build_items(Build *b, AstId list)
 {
     const Module *m = b->frame->module;
+    bool ok = true;
     for (uint32_t i = 0; i < kid_count(m, list); i++) {
         AstId n = kid_at(m, list, i);
-        const AstNode *x = node_at(m, n);
         if (build_item(b, n))
             continue;
-        b->failed = true;
-        if (x->kind != AST_REQUIRE)
-            return false;
+        poison_item(b, n);
+        ok = false;
     }
-    return true;
+    return ok;
 }
 
 /* Stages from which no head takes anything. */

@@ -134,7 +134,7 @@ static void plan_convt(Planner *s, Draft *d)
     k->sw = stride.w;
     k->groups = attr(s, d, AT_CONVT_groups)->i;
     k->has_bias = attr(s, d, AT_CONVT_bias)->i != 0 || d->group->fold_bn.v != 0;
-    Window w = {.k = size, .stride = {1, 1}, .dilation = {1, 1}, .pad = pad};
+    Window w = {.k = size, .stride = stride, .dilation = {1, 1}, .pad = pad};
     const Shape *in = &s->an->shape[d->group->in.v];
     pad = shape_resolve_pad(&w, in->h, in->w);
     k->pt = pad.top;

@@ -1,4 +1,5 @@
 #include "driver/front.h"
+#include "sema/sema.h"
 #include "support/fs.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -171,6 +172,8 @@ static void dump(Run *r, const Net *n)
 {
     const char *letters = cli_get(r->cli, OPT_DUMP);
     Buf out = {0};
+    if (letters != NULL && strchr(letters, 'a') != NULL)
+        ast_print(r->session.modules.at[n->ref.module]->ast, &out, false);
     if (letters != NULL && strchr(letters, 'g') != NULL)
         graph_print(&n->elab->graph, &out);
     if (out.at != NULL)

@@ -43,6 +43,6 @@ double front_seconds(void);
 /* With --time-passes: "name 12.3 ms" on stderr. */
 void front_time(Run *r, const char *pass, double since);
 
-/* The receptive-field lints of an analysed net (design of the messages: docs/refusals.md). */
+/* The receptive-field lints of an analysed net (how to read them: docs/refusals.md). */
 void verdict_report(Run *r, Net *n, bool repairs);
 #endif

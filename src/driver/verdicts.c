@@ -194,11 +194,15 @@ static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool 
     Diags *d = &r->session.diags;
     uint32_t v = h->nodes.at[0];
     const Origin *o = &n->elab->origins.at[n->elab->graph.nodes.at[v].origin];
-    uint32_t at = diag(d, classes[k].code, o->span, first_text(r, n, k, v));
+    /* The step of the stage is where one can act; the layer may be deep in a library's block. */
+    bool inside = o->instance.src != 0 &&
+                  (o->instance.src != o->span.src || o->instance.lo != o->span.lo);
+    uint32_t at = diag(d, classes[k].code, inside ? o->instance : o->span,
+                       first_text(r, n, k, v));
     if (at == UINT32_MAX)
         return;
-    if (o->instance.src != 0 && (o->instance.src != o->span.src || o->instance.lo != o->span.lo))
-        diag_note(d, at, o->instance, "applied here, as part of this step");
+    if (inside)
+        diag_note(d, at, o->span, "the layer is this part of it");
     diag_note(d, at, SPAN_NONE, "r_min along the smallest path: %s", growth(r, n, v));
     diag_note(d, at, SPAN_NONE, "%s", hit_list(r, n, h, k));
     if (!first)

@@ -106,6 +106,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnnrt.a -lcmocka $(LIBS)
 
+bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
+
 lint: ## layers, lengths, prefixes, README lists, shell scripts
 	@BUILD=$(BUILD) sh tests/tools/lint.sh
 

@@ -6,6 +6,9 @@ CC       ?= gcc
 CFLAGS   ?= -O2 -g
 PREFIX   ?= /usr/local
 SAN      ?=
+JOBS     ?= $(shell nproc 2>/dev/null || echo 2)
+# a whole build in one command uses the processors, unless make was told how many
+PARALLEL := $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(JOBS))
 LLVM     := $(firstword $(shell command -v llvm-config-19 2>/dev/null) \
               $(shell command -v llvm-config 2>/dev/null))
 WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Werror
@@ -43,11 +46,11 @@ deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
 
 demo: deps ## the main job: a refusal with its repair, then a network built and run on a photograph
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) $(PARALLEL) --no-print-directory -s all
 	@CNNC=$(BUILD)/bin/cnnc BUILD=$(BUILD) sh examples/demo.sh
 
 check: deps ## all tests; closes with counts
-	@$(MAKE) --no-print-directory -s all unit-programs
+	@$(MAKE) $(PARALLEL) --no-print-directory -s all unit-programs
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh
 
 unit-programs: $(UNIT)
@@ -74,7 +77,7 @@ $(LIB)/libcnnc_codegen.so: $(codegen_o)
 	$(CC) $(LDSAN) -shared -Wl,-z,defs -o $@ $(codegen_o) $(shell $(LLVM) --ldflags) -lLLVM-19 \
 	    -lm -lpthread $(if $(SAN),,-Wl,--as-needed)
 
-$(OBJ)/%.o: %.c $(GEN)/cnn_parse.h
+$(OBJ)/%.o: %.c $(GEN)/cnn_parse.h $(GEN)/cnn_lex.h
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 
@@ -86,11 +89,12 @@ $(OBJ)/hidden/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -fvisibility=hidden -c -o $@ $<
 
-$(OBJ)/gen/%.o: $(GEN)/%.c $(GEN)/cnn_parse.h
+$(OBJ)/gen/%.o: $(GEN)/%.c $(GEN)/cnn_parse.h $(GEN)/cnn_lex.h
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -w -Isrc/sema -c -o $@ $<
 
 $(GEN)/cnn_parse.h: $(GEN)/cnn_parse.c ;
+$(GEN)/cnn_lex.h: $(GEN)/cnn_lex.c ;
 $(GEN)/cnn_parse.c: grammar/cnn.y
 	@mkdir -p $(@D)
 	bison -Werror -o $(GEN)/cnn_parse.c --header=$(GEN)/cnn_parse.h $<

@@ -126,8 +126,9 @@ void front_report(Run *r)
 }
 
 /* "3x240x240"; false when the text has another form. */
-static bool parse_dims(const char *s, int64_t out[3])
+static bool parse_dims(const char *s, int64_t dims[3])
 {
+    int64_t out[3];
     for (int i = 0; i < 3; i++) {
         char *end;
         if (*s < '0' || *s > '9')
@@ -139,10 +140,16 @@ static bool parse_dims(const char *s, int64_t out[3])
         out[i] = v;
         s = end + 1;
     }
+    memcpy(dims, out, sizeof out);
     return true;
 }
 
-static void read_options(Run *r, ElabOptions *o)
+bool front_is_dims(const char *text)
+{
+    return *text >= '0' && *text <= '9' && text[strspn(text, "0123456789x")] == '\0';
+}
+
+static int read_options(Run *r, ElabOptions *o)
 {
     VEC(const char *) params = {0};
     *o = (ElabOptions){0};
@@ -150,11 +157,14 @@ static void read_options(Run *r, ElabOptions *o)
         const CliValue *v = &r->cli->values[i];
         if (v->option == OPT_PARAM)
             vec_push(&r->session.arena, &params, v->text);
-        else if (v->option == OPT_INPUT)
-            parse_dims(v->text, o->input);
+        else if (v->option == OPT_INPUT && !parse_dims(v->text, o->input) &&
+                 (r->cli->command != CMD_RUN || front_is_dims(v->text)))
+            return front_fail(r, EXIT_USAGE, "--input takes CxHxW, such as 3x224x224, not '%s'",
+                              v->text);
     }
     o->params = params.at;
     o->param_count = params.len;
+    return EXIT_FINE;
 }
 
 const char *front_place(Run *r, const Net *n, NodeId node)
@@ -187,7 +197,9 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
     NodeId at;
     ShapeError err;
     *n = (Net){.ref = ref};
-    read_options(r, &n->opt);
+    int code = read_options(r, &n->opt);
+    if (code != EXIT_FINE)
+        return code;
     n->elab = elab_net(&r->session, &r->net_arena, ref, &n->opt);
     front_time(r, "elaborate", t);
     if (n->elab == NULL)

@@ -21,6 +21,8 @@ typedef struct Net {
     Analysis an;
 } Net;
 
+/* Whether an --input means dimensions, not a file. */
+bool front_is_dims(const char *text);
 /* Reads the settings that all commands share. Returns an exit code. */
 int front_start(Run *r, const Cli *cli);
 /* How much a command says about receptive fields. */

@@ -13,11 +13,6 @@ void inputs_close(Inputs *in)
     *in = (Inputs){0};
 }
 
-static bool is_dims(const char *s)
-{
-    return *s >= '0' && *s <= '9' && s[strspn(s, "0123456789x")] == '\0';
-}
-
 static bool ends_with(const char *s, const char *end)
 {
     size_t n = strlen(s), k = strlen(end);
@@ -112,7 +107,7 @@ int inputs_open(Inputs *in, Run *r, const Net *n)
     }
     for (int i = 0; i < r->cli->value_count; i++) {
         const char *path = r->cli->values[i].text;
-        if (r->cli->values[i].option != OPT_INPUT || is_dims(path))
+        if (r->cli->values[i].option != OPT_INPUT || front_is_dims(path))
             continue;
         if (strncmp(path, fixture, sizeof fixture - 1) == 0)
             return inputs_fixture(in, r, n, batch, strtoull(path + sizeof fixture - 1, NULL, 10));

@@ -47,11 +47,15 @@ static double normal(uint64_t key, uint64_t i)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
-static int64_t fan_out(const ParamSpec *s)
+/* Outputs that one input value reaches: with groups, those of its own group (He et al. 2015, section
+ * 2.2, backward case). */
+static int64_t fan_out(const Net *n, uint32_t node, const ParamSpec *s)
 {
     int64_t f = s->dims[0];
     for (int i = 2; i < s->ndim; i++)
         f *= s->dims[i];
+    if (n->elab->graph.nodes.at[node].op == OP_CONV)
+        f /= graph_attr(&n->elab->graph, (NodeId){node}, AT_CONV_groups)->i;
     return f < 1 ? 1 : f;
 }
 
@@ -66,14 +70,12 @@ static int make_initial(void *ctx, const Net *n, uint32_t node, const ParamSpec 
                         const char *name)
 {
     Maker *m = ctx;
-    (void)n;
-    (void)node;
     uint64_t key = rng_key(name, m->seed);
     int64_t count = param_count(spec);
     float *out = weights_add(&m->p->weights, &m->r->net_arena, name, spec->dims, spec->ndim);
     if (out == NULL)
         return EXIT_LIMIT;
-    double std = spec->init == INIT_KAIMING_FAN_OUT ? sqrt(2.0 / (double)fan_out(spec)) : 0.02;
+    double std = spec->init == INIT_KAIMING_FAN_OUT ? sqrt(2.0 / (double)fan_out(n, node, spec)) : 0.02;
     for (int64_t i = 0; i < count; i++)
         switch (spec->init) {
         case INIT_ZERO:

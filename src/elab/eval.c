@@ -62,7 +62,7 @@ static Value decl_value(Elaborator *el, const Module *m, AstId decl, Span span)
     }
 }
 
-static Value ref_value(Elaborator *el, Ref r, Sym name, Span span)
+static Value ref_value(Elaborator *el, const Module *m, Ref r, Sym name, Span span)
 {
     static const Pad none = {0};
     Value v = POISON;
@@ -84,7 +84,9 @@ static Value ref_value(Elaborator *el, Ref r, Sym name, Span span)
         break;
     }
     uint32_t d = diag(&el->s->diags, E_UNDEFINED, span, name);
-    diag_note(&el->s->diags, d, SPAN_NONE, "its declaration is in an arm of an if that is not taken");
+    if (m->result != NULL) /* the checker has seen a declaration */
+        diag_note(&el->s->diags, d, SPAN_NONE,
+                  "its declaration is in an arm of an if that is not taken");
     return v;
 }
 
@@ -100,7 +102,8 @@ static const Value *frame_find(const Frame *f, Sym name)
 static Value eval_name(Elaborator *el, Frame *f, const AstNode *x)
 {
     const Value *v = frame_find(f, x->sym);
-    return v != NULL ? *v : ref_value(el, module_lookup(f->module, x->sym), x->sym, x->span);
+    return v != NULL ? *v : ref_value(el, f->module, module_lookup(f->module, x->sym), x->sym,
+                                     x->span);
 }
 
 static Value eval_literal(Elaborator *el, const Frame *f, AstId n)
@@ -210,7 +213,7 @@ static Value eval_field(Elaborator *el, Frame *f, AstId n)
     if (of->kind == AST_NAME && frame_find(f, of->sym) == NULL) {
         Ref r = module_lookup_in(f->module, of->sym, x->sym, &is_alias);
         if (is_alias)
-            return ref_value(el, r, x->sym, x->span);
+            return ref_value(el, f->module, r, x->sym, x->span);
     }
     Value v = eval(el, f, kid_at(f->module, n, 0));
     if (v.kind == V_TENSOR)

@@ -116,10 +116,12 @@ static bool ends_in_cnn(const char *s)
 static void no_such_net(Session *s, const char *name, const NetList *known)
 {
     const char **names = arena_new_n(&s->arena, const char *, known->len + 1);
+    size_t n = 0;
     for (uint32_t i = 0; i < known->len; i++)
-        names[i] = known->at[i].name;
+        if (known->at[i].concrete)
+            names[n++] = known->at[i].name;
     uint32_t d = diag(&s->diags, E_NO_SUCH_NET, SPAN_NONE, name, "");
-    const char *near = intern_nearest(name, names, known->len);
+    const char *near = intern_nearest(name, names, n);
     if (near != NULL)
         diag_help(&s->diags, d, SPAN_NONE, "did you mean '%s'?", near);
     else

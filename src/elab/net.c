@@ -9,7 +9,7 @@ typedef struct Build {
     Elaborator *el;
     Frame *frame;
     Value trunk; /* result of the last stage; poison before the first input or after an error */
-    bool failed;
+    bool failed, input_failed;
     uint32_t stages;
 } Build;
 
@@ -115,7 +115,7 @@ static Value start_of(Build *b, AstId args, Span span)
     AstId from = option(b->frame->module, args, "from");
     if (from.v != 0)
         return eval_as(b->el, b->frame, from, (Type){TY_TENSOR, false});
-    if (b->el->e->graph.ins.len == 0) {
+    if (b->el->e->graph.ins.len == 0 && !b->input_failed) {
         diag(&b->el->s->diags, E_NET_NEEDS, span, b->el->e->graph.name, "input above this line");
         b->failed = true;
     }
@@ -410,6 +410,7 @@ static void poison_item(Build *b, AstId n)
     const Module *m = b->frame->module;
     const AstNode *x = node_at(m, n);
     b->failed = true;
+    b->input_failed = b->input_failed || x->kind == AST_INPUT;
     if (x->kind == AST_STAGE || x->kind == AST_HEAD)
         poison_chain(b, kid_at(m, n, 2));
     if (x->kind == AST_STAGE || x->kind == AST_INPUT)

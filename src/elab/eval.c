@@ -11,12 +11,12 @@ bool spend(Elaborator *el, Span span)
         el->fuel--;
         return true;
     }
-    if (el->fuel > 0)
+    if (el->fuel == 0)
+        diag(&el->s->diags, E_LIMIT, span, "elaboration takes too many steps");
+    else if (el->fuel > 0)
         diag(&el->s->diags, E_LIMIT, span,
              arena_printf(&el->s->arena, "the network has more than %d operators", NODE_LIMIT));
-    else
-        diag(&el->s->diags, E_LIMIT, span, "elaboration takes too many steps");
-    el->fuel = 0;
+    el->fuel = -1; /* reported once */
     return false;
 }
 
@@ -415,7 +415,7 @@ bool reject_ordinal(Elaborator *el, const Value *v, Span span)
 {
     if (!v->ordinal)
         return false;
-    diag(&el->s->diags, E_CONTEXT, span, "block.i",
+    diag(&el->s->diags, E_CONTEXT, span, "block.i or block.n",
          "the position of a block may not decide the structure of the network");
     return true;
 }

@@ -192,6 +192,11 @@ static void load_imports(Session *s, Module *m)
         if (n->kind != AST_IMPORT)
             continue;
         Import in = {.alias = n->sym2, .span = n->span};
+        if (*n->sym == '\0') {
+            if (!diag_failed(&s->diags)) /* else it is an unclosed text, reported */
+                missing(s, n->span, "\"\"", "the path is empty");
+            continue;
+        }
         if (s->modules.len > MODULE_LIMIT)
             missing(s, n->span, n->sym, "there are too many modules");
         else if (n->flags & AF_QUOTED)

@@ -104,7 +104,8 @@ block_decl: BLOCK IDENT opt_params '=' steps
      | BLOCK IDENT opt_params '{' stmts '}'
         { $$ = parse_named(p, AST_BLOCK, @$, $2, 3, AST_NIL, parse_list(p, @3, $3),
                            parse_list(p, @5, $5)); }
-     | BLOCK error '}'                  { yyerrok; $$ = parse_node(p, AST_POISON, @$, 0); };
+     | BLOCK IDENT opt_params '{' error '}'
+        { yyerrok; $$ = parse_node(p, AST_POISON, @$, 0); };
 stmts: %empty                           { $$ = (NodeList){0}; }
      | stmts stmt                       { $$ = $1; parse_push(p, &$$, $2); };
 stmt: let_decl

@@ -209,18 +209,6 @@ static Value build_op(Elaborator *el, const Closure *c, const Signature *sig, co
     return ok ? apply_op(el, c->op, attrs, lits, ins, nin, args->span) : POISON;
 }
 
-static bool enter(Elaborator *el, Active *here, const Closure *c, Span span)
-{
-    for (const Active *a = el->active; a != NULL; a = a->up)
-        if (a->module == c->module && a->decl.v == c->decl.v) {
-            diag(&el->s->diags, E_RECURSION, span, node_at(c->module, c->decl)->sym);
-            return false;
-        }
-    *here = (Active){el->active, c->module, c->decl};
-    el->active = here;
-    return true;
-}
-
 /* Binds given values and defaults; defaults see the parameters before them. */
 static Frame *bind_formals(Elaborator *el, const Closure *c, const Signature *sig, const Value *vals,
                            Span span)
@@ -294,11 +282,8 @@ static void note_call(Elaborator *el, uint32_t errors, Span call, const char *na
 static Value run_block(Elaborator *el, const Closure *c, const Signature *sig, const Args *args,
                        const Value *vals, NodeId in)
 {
-    Active here;
     uint32_t errors = el->s->diags.errors, inst = el->inst, first = el->e->graph.nodes.len;
     const AstNode *decl = node_at(c->module, c->decl);
-    if (!enter(el, &here, c, args->span))
-        return POISON;
     Value out = POISON;
     el->inst = inst_open(el, INST_BLOCK, decl->sym, el->e->insts.at[inst].path, inst, 0, args->span,
                          in);
@@ -322,7 +307,6 @@ static Value run_block(Elaborator *el, const Closure *c, const Signature *sig, c
         el->e->insts.at[own].out = out.node;
     note_call(el, errors, args->span, decl->sym);
     el->inst = inst;
-    el->active = here.up;
     return out;
 }
 
@@ -375,11 +359,10 @@ Value apply_function(Elaborator *el, const Closure *c, const Args *args)
 {
     if (c->is_builtin)
         return eval_builtin(el, args->frame, c->builtin, args->list, args->span);
-    Active here;
     Signature sig = signature_of_decl(el->a, c->module, c->decl);
     Value *vals = arena_new_n(el->a, Value, sig.count + 1);
     const Value *v = eval_args(el, args);
-    if (v == NULL || !gather(el, c, &sig, args, v, 0, vals) || !enter(el, &here, c, args->span))
+    if (v == NULL || !gather(el, c, &sig, args, v, 0, vals))
         return POISON;
     uint32_t errors = el->s->diags.errors;
     Value out = POISON;
@@ -387,6 +370,5 @@ Value apply_function(Elaborator *el, const Closure *c, const Args *args)
     if (f != NULL)
         out = eval(el, f, kid_at(c->module, c->decl, 1));
     note_call(el, errors, args->span, sig.name);
-    el->active = here.up;
     return out;
 }

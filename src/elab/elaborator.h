@@ -74,13 +74,6 @@ typedef struct StageCtx {
     bool head;
 } StageCtx;
 
-/* What is being called, outermost last: recursion is a repetition. */
-typedef struct Active {
-    const struct Active *up;
-    const Module *module;
-    AstId decl;
-} Active;
-
 typedef struct LetValue {
     const Module *module;
     AstId decl;
@@ -109,7 +102,7 @@ typedef struct Elaborator {
     VEC(LetValue) lets;
     VEC(NodeFacts) facts;
     uint32_t capacity; /* of e->shape and e->rf */
-    const Active *active;
+    uint32_t depth; /* of nested evaluation: the C stack is finite */
     StageCtx *stage;
     NodeId step_input;  /* of the current step of the stage */
     VEC(GivenName) given; /* @name annotations, until the operators have their names */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { NODE_LIMIT = 100000 };
+enum { NODE_LIMIT = 100000, DEPTH_LIMIT = 2500 };
 
 bool spend(Elaborator *el, Span span)
 {
@@ -468,11 +468,9 @@ Value eval_layer(Elaborator *el, Frame *f, AstId n)
     return POISON;
 }
 
-Value eval(Elaborator *el, Frame *f, AstId n)
+static Value eval_kind(Elaborator *el, Frame *f, AstId n)
 {
     const AstNode *x = node_at(f->module, n);
-    if (!spend(el, x->span))
-        return POISON;
     switch ((AstKind)x->kind) {
     case AST_INT:
     case AST_REAL:
@@ -509,4 +507,20 @@ Value eval(Elaborator *el, Frame *f, AstId n)
     default:
         return POISON;
     }
+}
+
+Value eval(Elaborator *el, Frame *f, AstId n)
+{
+    Span span = node_at(f->module, n)->span;
+    if (!spend(el, span))
+        return POISON;
+    if (el->depth == DEPTH_LIMIT) {
+        diag(&el->s->diags, E_LIMIT, span, "calls are nested too deeply");
+        el->fuel = -1;
+        return POISON;
+    }
+    el->depth++;
+    Value v = eval_kind(el, f, n);
+    el->depth--;
+    return v;
 }

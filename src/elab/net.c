@@ -117,7 +117,7 @@ static Value start_of(Build *b, AstId args, Span span)
         return eval_as(b->el, b->frame, from, (Type){TY_TENSOR, false});
     if (b->el->e->graph.ins.len == 0 && !b->input_failed) {
         diag(&b->el->s->diags, E_NET_NEEDS, span, b->el->e->graph.name, "input above this line");
-        b->failed = true;
+        b->failed = b->input_failed = true; /* once */
     }
     return b->trunk;
 }

@@ -154,7 +154,8 @@ static bool check_args(Checker *c, const Callee *f, AstId args, Span span, bool 
         bool many = f->op != OP_NONE && op_info[f->op].inputs < 0;
         while (skip < n && node_at(c->m, kid_at(c->m, args, skip))->sym == NULL &&
                (many || (skip == 0 && !applied)) &&
-               types[skip].kind == TY_TENSOR && !types[skip].list)
+               ((types[skip].kind == TY_TENSOR && !types[skip].list) ||
+                (many && types[skip].kind == TY_UNKNOWN)))
             skip++;
         /* an argument of unknown type may be the tensor */
         if (!applied && skip == 0 && n > 0 && types[0].kind == TY_UNKNOWN &&

@@ -60,11 +60,14 @@ static Module *add_module(Session *s, const char *path, const char *shown, const
     vec_push(&s->arena, &s->modules, m);
     m->ast = parse_file(&s->arena, s->intern, &s->diags, &s->sources,
                         source_add(&s->sources, shown, text, len));
+    bool parsed = s->diags.errors == errors;
     collect(s, m);
     load_imports(s, m);
     m->loading = false;
-    /* What a syntax error hid would only be reported as undefined. */
-    if (s->diags.errors == errors)
+    /* What a syntax error or a lost import hid would only be reported as undefined. */
+    for (uint32_t i = 0; i < m->imports.len; i++)
+        parsed = parsed && m->imports.at[i].module != NULL;
+    if (parsed)
         module_check(s, m);
     m->broken = s->diags.errors != errors;
     return m;

@@ -122,7 +122,7 @@ void front_report(Run *r)
     if (out.at != NULL)
         fputs(out.at, stderr);
     buf_free(&out);
-    r->session.diags.all.len = 0;
+    diag_forget_shown(&r->session.diags);
 }
 
 /* "3x240x240"; false when the text has another form. */

@@ -1,5 +1,4 @@
 #include "support/diag.h"
-#include <stdio.h>
 #include <string.h>
 
 const DiagInfo diag_info[DIAG_COUNT] = {
@@ -45,9 +44,39 @@ bool diag_set_level(Diags *d, const char *name, Severity level)
     return found;
 }
 
-static bool same_span(Span a, Span b)
+static bool same(const Diag *a, const Diag *b)
 {
-    return a.src == b.src && a.lo == b.lo && a.hi == b.hi;
+    return a->hash == b->hash && a->code == b->code && a->span.src == b->span.src &&
+           a->span.lo == b->span.lo && a->span.hi == b->span.hi && strcmp(a->text, b->text) == 0;
+}
+
+static uint32_t hash_of(const Diag *x)
+{
+    const uint32_t place[] = {(uint32_t)x->code, x->span.src, x->span.lo, x->span.hi};
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < sizeof place / sizeof *place; i++)
+        h = (h ^ place[i]) * 16777619u;
+    for (const char *c = x->text; *c != '\0'; c++)
+        h = (h ^ (unsigned char)*c) * 16777619u;
+    return h ^ h >> 15;
+}
+
+/* Chains grow at their heads in the order of the messages, so that a rewind, which takes the last
+ * message first, always finds it at the head of its chain. */
+static void link_last(Diags *d, uint32_t at)
+{
+    uint32_t *head = &d->bucket[d->all.at[at].hash & (d->buckets - 1)];
+    d->all.at[at].next = *head;
+    *head = at + 1;
+}
+
+static void grow_buckets(Diags *d)
+{
+    uint32_t n = d->buckets == 0 ? 64 : d->buckets * 2;
+    d->bucket = arena_new_n(d->arena, uint32_t, n); /* may leave by a jump */
+    d->buckets = n;
+    for (uint32_t i = 0; i < d->all.len; i++)
+        link_last(d, i);
 }
 
 uint32_t diag(Diags *d, DiagCode code, Span span, ...)
@@ -60,16 +89,18 @@ uint32_t diag(Diags *d, DiagCode code, Span span, ...)
     Diag x = {.code = code, .level = level, .span = span};
     x.text = arena_vprintf(d->arena, diag_info[code].fmt, ap);
     va_end(ap);
-    for (uint32_t i = 0; i < d->all.len; i++) {
-        const Diag *o = &d->all.at[i];
-        if (o->code == code && same_span(o->span, span) && strcmp(o->text, x.text) == 0)
+    x.hash = hash_of(&x);
+    if (d->all.len >= d->buckets)
+        grow_buckets(d);
+    for (uint32_t i = d->bucket[x.hash & (d->buckets - 1)]; i != 0; i = d->all.at[i - 1].next)
+        if (same(&d->all.at[i - 1], &x))
             return UINT32_MAX;
-    }
     if (level == SEV_ERROR)
         d->errors++;
     else
         d->warnings++;
     vec_push(d->arena, &d->all, x);
+    link_last(d, d->all.len - 1);
     return d->all.len - 1;
 }
 
@@ -107,12 +138,21 @@ void diag_fix(Diags *d, uint32_t at, Span edit, const char *text, const char *fm
 void diag_rewind(Diags *d, uint32_t mark)
 {
     while (d->all.len > mark) {
-        if (vec_last(&d->all).level == SEV_ERROR)
+        const Diag *last = &vec_last(&d->all);
+        d->bucket[last->hash & (d->buckets - 1)] = last->next;
+        if (last->level == SEV_ERROR)
             d->errors--;
         else
             d->warnings--;
         d->all.len--;
     }
+}
+
+void diag_forget_shown(Diags *d)
+{
+    d->all.len = 0;
+    if (d->buckets > 0)
+        memset(d->bucket, 0, d->buckets * sizeof *d->bucket);
 }
 
 bool diag_failed(const Diags *d)

@@ -41,12 +41,15 @@ typedef struct Diag {
     Span span;
     const char *text;
     VEC(DiagNote) notes;
+    uint32_t hash, next; /* of the chain it is found by: index + 1, 0 = end */
 } Diag;
 
 typedef struct Diags {
     Arena *arena; /* session arena: messages live here */
     SourceMap *sources;
     VEC(Diag) all;
+    uint32_t *bucket; /* heads of chains by hash, index + 1: a repeated message is not added */
+    uint32_t buckets; /* a power of two, or 0 */
     uint32_t errors, warnings;
     uint32_t error_limit;            /* 0 = 20 */
     uint8_t lint_level[DIAG_COUNT];  /* 0 = default, else Severity + 1 */
@@ -70,6 +73,8 @@ bool diag_set_level(Diags *d, const char *name, Severity level);
 Severity diag_level(const Diags *d, DiagCode code);
 /* Forgets everything from index `mark` on (tentative work). */
 void diag_rewind(Diags *d, uint32_t mark);
+/* Forgets the messages, which were shown, but not their counts. */
+void diag_forget_shown(Diags *d);
 bool diag_failed(const Diags *d); /* any error so far */
 
 typedef enum DiagFormat { DIAG_HUMAN, DIAG_SHORT, DIAG_JSON } DiagFormat;

@@ -160,28 +160,25 @@ static void json(const Diags *d, const Diag *x, Buf *out)
     buf_add(out, "]}");
 }
 
-static int by_place(const Diag *a, const Diag *b)
+/* The order of places; messages of one place stay as they were reported. */
+static int by_place(const void *pa, const void *pb)
 {
+    const Diag *a = *(const Diag *const *)pa, *b = *(const Diag *const *)pb;
     if (a->span.src != b->span.src)
         return a->span.src < b->span.src ? -1 : 1;
     if (a->span.lo != b->span.lo)
         return a->span.lo < b->span.lo ? -1 : 1;
-    return 0;
+    return a < b ? -1 : a > b; /* they stand in one array */
 }
 
-/* A stable order of places; messages of one place stay as they were reported. */
 static const Diag **sorted(const Diags *d)
 {
-    const Diag **v = malloc((d->all.len + 1) * sizeof *v);
+    const Diag **v = malloc((d->all.len + (size_t)1) * sizeof *v);
     if (v == NULL)
         return NULL;
-    for (uint32_t i = 0; i < d->all.len; i++) {
-        uint32_t k = i;
-        const Diag *x = &d->all.at[i];
-        for (; k > 0 && by_place(v[k - 1], x) > 0; k--)
-            v[k] = v[k - 1];
-        v[k] = x;
-    }
+    for (uint32_t i = 0; i < d->all.len; i++)
+        v[i] = &d->all.at[i];
+    qsort(v, d->all.len, sizeof *v, by_place);
     return v;
 }
 

@@ -136,6 +136,16 @@ static const char *check_names(const Graph *g)
     return bad;
 }
 
+/* What is done to a picture: sides in range, numbers finite. */
+static bool picture_ok(const GraphInput *in)
+{
+    bool ok = in->resize >= 0 && in->resize <= INT_MAX_ATTR && in->crop >= 0 &&
+              in->crop <= INT_MAX_ATTR;
+    for (int i = 0; i < 4 && in->has_norm; i++)
+        ok = ok && isfinite(in->mean[i]) && isfinite(in->std[i]);
+    return ok;
+}
+
 static const char *check_ends(const Graph *g)
 {
     uint32_t inputs = 0, primary = 0, n = g->nodes.len;
@@ -147,6 +157,8 @@ static const char *check_ends(const Graph *g)
         uint32_t v = g->ins.at[i].node.v;
         if (v == 0 || v >= n || g->nodes.at[v].op != OP_INPUT)
             return arena_printf(g->arena, "input %u is not an input node", i);
+        if (!picture_ok(&g->ins.at[i]))
+            return arena_printf(g->arena, "input %u: picture values out of range", i);
     }
     for (uint32_t i = 0; i < g->outs.len; i++) {
         const GraphOutput *o = &g->outs.at[i];

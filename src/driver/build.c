@@ -8,12 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AS_EXE = 1, AS_SO = 2, AS_OBJ = 4, AS_HEADER = 8, AS_IR = 16, AS_ASM = 32 };
+enum { AS_EXE = 1, AS_SO = 2, AS_OBJ = 4, AS_HEADER = 8, AS_IR = 16, AS_ASM = 32,
+       AS_WEIGHTS = 64 };
 static const struct {
     const char *name, *suffix;
     unsigned bit;
 } kinds[] = {{"exe", "", AS_EXE},       {"so", ".so", AS_SO},       {"obj", ".o", AS_OBJ},
-             {"header", ".h", AS_HEADER}, {"llvm-ir", ".ll", AS_IR}, {"asm", ".s", AS_ASM}};
+             {"header", ".h", AS_HEADER}, {"llvm-ir", ".ll", AS_IR}, {"asm", ".s", AS_ASM},
+             {"weights", ".safetensors", AS_WEIGHTS}};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 typedef struct Build {
@@ -43,7 +45,8 @@ static int parse_emit(Run *r, const char *list, unsigned *out)
             k++;
         if (k == KINDS)
             return front_fail(r, EXIT_USAGE,
-                              "--emit takes exe, so, obj, header, llvm-ir and asm, not '%.*s'",
+                              "--emit takes exe, so, obj, header, llvm-ir, asm and weights, not "
+                              "'%.*s'",
                               (int)n, list);
         *out |= kinds[k].bit;
         list += n + (list[n] == ',');
@@ -177,6 +180,15 @@ static int emit_all(Run *r, Build *b)
     return code;
 }
 
+/* The parameters under our own names: what --init made, or a public checkpoint renamed. */
+static int write_weights(Run *r, const Build *b)
+{
+    const char *err, *path = path_for(r, b, AS_WEIGHTS);
+    if (!weights_write_safetensors(&b->params.weights, path, &err))
+        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+    return EXIT_FINE;
+}
+
 int command_build(Run *r)
 {
     Build b = {0};
@@ -198,11 +210,14 @@ int command_build(Run *r)
     b.exact = cli_get(r->cli, OPT_OUTPUT);
     b.base = b.exact != NULL ? b.exact : b.net.elab->graph.name;
     code = parameters_open(&b.params, r, &b.net, false);
-    if (code == EXIT_FINE)
+    if (code == EXIT_FINE && (b.as & AS_WEIGHTS))
+        code = write_weights(r, &b);
+    bool compile = (b.as & ~(unsigned)AS_WEIGHTS) != 0;
+    if (code == EXIT_FINE && compile)
         code = native_plan(&b.native, r, &b.net);
-    if (code == EXIT_FINE)
+    if (code == EXIT_FINE && compile)
         code = native_pack(&b.native, r, &b.net, &b.params);
-    if (code == EXIT_FINE)
+    if (code == EXIT_FINE && compile)
         code = emit_all(r, &b);
     remove_temporaries(&b);
     native_close(&b.native);

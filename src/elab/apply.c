@@ -209,25 +209,24 @@ static Value build_op(Elaborator *el, const Closure *c, const Signature *sig, co
     return ok ? apply_op(el, c->op, attrs, lits, ins, nin, args->span) : POISON;
 }
 
-/* Binds given values and defaults; defaults see the parameters before them. */
-static Frame *bind_formals(Elaborator *el, const Closure *c, const Signature *sig, const Value *vals,
-                           Span span)
+/* Binds given values and defaults in f; defaults see what f holds and the parameters before them. */
+static bool bind_formals(Elaborator *el, Frame *f, const Signature *sig, const Value *vals,
+                         Span span)
 {
-    Frame *f = frame_new(el, c->frame, c->module);
     for (uint32_t i = 0; i < sig->count; i++) {
         const Formal *p = &sig->formals[i];
         Value v = vals[i];
         if (v.kind == V_POISON && p->required) {
             args_missing(el->s, span, sig, p);
-            return NULL;
+            return false;
         }
         if (v.kind == V_POISON)
             v = eval_as(el, f, p->def, p->type);
         if (v.kind == V_POISON)
-            return NULL;
+            return false;
         frame_bind(el, f, p->name, v);
     }
-    return f;
+    return true;
 }
 
 static uint32_t count_block(Elaborator *el, const Closure *c)
@@ -288,13 +287,13 @@ static Value run_block(Elaborator *el, const Closure *c, const Signature *sig, c
     el->inst = inst_open(el, INST_BLOCK, decl->sym, el->e->insts.at[inst].path, inst, 0, args->span,
                          in);
     uint32_t own = el->inst, count = count_block(el, c);
-    Frame *f = bind_formals(el, c, sig, vals, args->span);
-    if (f != NULL) {
-        f->has_in = true;
-        f->in = in;
-        f->block = c->decl;
-        f->block_count = count;
-        f->block_i = el->counts.at[count].seen - 1;
+    Frame *f = frame_new(el, c->frame, c->module);
+    f->has_in = true;
+    f->in = in;
+    f->block = c->decl;
+    f->block_count = count;
+    f->block_i = el->counts.at[count].seen - 1;
+    if (bind_formals(el, f, sig, vals, args->span)) {
         AstId stmts = kid_at(c->module, c->decl, 2);
         bool ok = true;
         for (uint32_t i = 0; ok && i < kid_count(c->module, stmts); i++)
@@ -366,8 +365,8 @@ Value apply_function(Elaborator *el, const Closure *c, const Args *args)
         return POISON;
     uint32_t errors = el->s->diags.errors;
     Value out = POISON;
-    Frame *f = bind_formals(el, c, &sig, vals, args->span);
-    if (f != NULL)
+    Frame *f = frame_new(el, c->frame, c->module);
+    if (bind_formals(el, f, &sig, vals, args->span))
         out = eval(el, f, kid_at(c->module, c->decl, 1));
     note_call(el, errors, args->span, sig.name);
     return out;

@@ -33,8 +33,10 @@ Type type_by_name(Sym name, bool list)
 
 bool type_fits(Type from, Type to)
 {
-    if (from.kind == TY_UNKNOWN || to.kind == TY_UNKNOWN)
+    if (to.kind == TY_UNKNOWN || (from.kind == TY_UNKNOWN && !from.list))
         return true;
+    if (from.kind == TY_UNKNOWN) /* the empty list */
+        return to.list;
     if (to.kind == TY_PAD && !to.list)
         return from.kind == TY_PAD ? !from.list : from.kind == TY_INT || (from.kind == TY_SIZE && !from.list);
     if (from.list != to.list)

@@ -171,6 +171,14 @@ def test_summary_of_a_refused_net_exits_0():
     assert doc["verdicts"]["unproductive"] == 3
 
 
+def test_weights_written_are_the_weights_read():
+    expect(0, "build", "mobilenet_v2", "--init=5", "--emit=weights", "-o", "w.safetensors")
+    for source in ("--init=5", "--weights=w.safetensors"):
+        expect(0, "run", "mobilenet_v2", source, "--input=fixture:1",
+               "--output=" + source.strip("-").split("=")[0] + ".npy")
+    assert open("init.npy", "rb").read() == open("weights.npy", "rb").read()
+
+
 def test_no_escape_bytes_when_colour_is_off():
     write("bad.cnn", "net x { stage }")
     for env in ({"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, {"TERM": "dumb"}, {}):

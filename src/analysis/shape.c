@@ -95,8 +95,8 @@ static int64_t window_positions(int64_t in, int64_t before, int64_t after, int64
                                 int64_t stride, bool ceil_mode)
 {
     int64_t room = in + before + after - extent;
-    if (room < 0)
-        return 0;
+    if (room < 0) /* one window may hang over the end where sizes are rounded up */
+        return ceil_mode && room > -stride;
     int64_t n = (ceil_mode ? ceil_div(room, stride) : room / stride) + 1;
     /* A window may not start in the padding behind the map. */
     if (ceil_mode && (n - 1) * stride >= in + before)

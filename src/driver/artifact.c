@@ -1,5 +1,6 @@
 #include "driver/artifact.h"
 #include "support/fs.h"
+#include "support/temp.h"
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -101,6 +102,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
     } else {
         close(fd);
+        temp_add(tmp);
         argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
         argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
         argv[n++] = "-Wl,--build-id=none";
@@ -122,6 +124,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
             code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
         if (code != EXIT_FINE)
             unlink(tmp);
+        temp_drop(tmp);
     }
     free(runtime);
     free(tmp);

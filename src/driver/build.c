@@ -2,6 +2,7 @@
 #include "driver/artifact.h"
 #include "driver/commands.h"
 #include "support/fs.h"
+#include "support/temp.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,8 @@ static int make_objects(Run *r, Build *b)
         return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
     }
     const char *weights = arena_printf(&r->net_arena, "%s/weights", b->tmp);
+    temp_add(b->tmp);
+    temp_add(weights);
     if (!fs_write_all(weights, b->native.blob, (size_t)b->native.plan.weight_floats * sizeof(float),
                       false, &why))
         return front_fail(r, EXIT_FILE, "%s: %s", weights, why);
@@ -105,6 +108,7 @@ static int make_objects(Run *r, Build *b)
     double t = front_seconds();
     bool ok = b->native.api->emit(&b->native.plan, EMIT_OBJECT, &b->emit, &out, err, sizeof err);
     unlink(weights);
+    temp_drop(weights);
     if (!ok)
         return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
     front_time(r, "generate code", t);
@@ -115,8 +119,10 @@ static int make_objects(Run *r, Build *b)
             code = front_fail(r, EXIT_INTERNAL, "too many object files");
         else if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
             code = front_fail(r, EXIT_FILE, "%s: %s", path, why);
-        else
+        else {
+            temp_add(path);
             b->objects[b->object_count++] = path;
+        }
     }
     b->native.api->emit_free(&out);
     return code;
@@ -124,10 +130,14 @@ static int make_objects(Run *r, Build *b)
 
 static void remove_temporaries(Build *b)
 {
-    for (int i = 0; i < b->object_count; i++)
+    for (int i = 0; i < b->object_count; i++) {
         unlink(b->objects[i]);
-    if (b->tmp[0] != '\0')
+        temp_drop(b->objects[i]);
+    }
+    if (b->tmp[0] != '\0') {
         rmdir(b->tmp);
+        temp_drop(b->tmp);
+    }
 }
 
 /* One relocatable object out of the pieces. */

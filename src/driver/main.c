@@ -1,5 +1,6 @@
 /* cnnc: the one place that exits. */
 #include "driver/commands.h"
+#include "support/temp.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@ int main(int argc, char **argv)
     Buf text = {0};
     int code = EXIT_FINE;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, reported as one */
+    temp_on_interrupt();
     if (!cli_parse(&cli, argc, argv, &text)) {
         fprintf(stderr, "cnnc: error: %s\n", text.at != NULL ? text.at : "out of memory");
         code = EXIT_USAGE;

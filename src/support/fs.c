@@ -1,4 +1,5 @@
 #include "support/fs.h"
+#include "support/temp.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -182,6 +183,7 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
         fs_abandon(o);
         return false;
     }
+    temp_add(o->tmp);
     if (fchmod(fd, exists ? st.st_mode & 07777 : default_mode()) != 0 ||
         (o->f = fdopen(fd, "wb")) == NULL) {
         *err = errno_text();
@@ -212,7 +214,8 @@ bool fs_commit(FsOut *o, const char **err)
         ok = false;
         *err = errno_text();
     }
-    if (ok) {
+    if (ok && o->tmp != NULL) {
+        temp_drop(o->tmp);
         free(o->tmp);
         o->tmp = NULL;
     }
@@ -224,8 +227,10 @@ void fs_abandon(FsOut *o)
 {
     if (o->f != NULL && o->f != stdout)
         fclose(o->f);
-    if (o->tmp != NULL)
+    if (o->tmp != NULL) {
         unlink(o->tmp);
+        temp_drop(o->tmp);
+    }
     free(o->tmp);
     free(o->path);
     *o = (FsOut){0};

@@ -3,10 +3,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 CNNC = os.environ["CNNC"]
@@ -169,6 +171,21 @@ def test_summary_formats_and_sweep():
 def test_summary_of_a_refused_net_exits_0():
     doc = json.loads(expect(0, "summary", "mobilenet_v1", "--format=json").stdout)
     assert doc["verdicts"]["unproductive"] == 3
+
+
+def test_interrupted_build_leaves_nothing():
+    os.mkdir("interrupted")
+    env = dict(os.environ, TMPDIR=os.path.abspath("interrupted"))
+    for wanted in (1, 2):  # the folder, the files inside it
+        child = subprocess.Popen([CNNC, "build", "vgg11", "--init=1", "-q", "-o", "interrupted/v"],
+                                 env=env, stderr=subprocess.DEVNULL)
+        while child.poll() is None and sum(len(f) + len(d) for _, d, f in
+                                           os.walk("interrupted")) < wanted:
+            time.sleep(0.001)
+        child.send_signal(signal.SIGINT)
+        child.wait()
+        assert child.returncode == -signal.SIGINT, child.returncode
+        assert os.listdir("interrupted") == [], os.listdir("interrupted")
 
 
 def test_weights_written_are_the_weights_read():

@@ -1,0 +1,12 @@
+/* Temporary files and folders that are removed when the process is interrupted. Names are kept in a
+ * fixed table that a signal handler may read. */
+#ifndef CNNC_TEMP_H
+#define CNNC_TEMP_H
+
+/* Remembers a file or folder; does nothing when the table is full or the name too long. */
+void temp_add(const char *path);
+void temp_drop(const char *path);
+/* Installs handlers of SIGINT, SIGTERM and SIGHUP: what is remembered is removed, files before the
+ * folders they are in, and the signal then takes its usual effect. */
+void temp_on_interrupt(void);
+#endif

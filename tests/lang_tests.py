@@ -9,7 +9,7 @@ Expected diagnostics stand in the source, at the line they belong to:
 Every reported diagnostic needs a `#~ CODE substring` on its line and the reverse; a `#~ note:` or
 `#~ help:` wants a note of the last diagnostic expected before it, anywhere. A line that holds only
 `#~ ...` belongs to the nearest line above that has code. Diagnostics without a place are expected on
-any `#~` line as well. The first line may be `#! cnnc ARGUMENTS` (the file is appended; default
+any `#~` line as well; those of another file on any line, as `CODE@file.cnn`. The first line may be `#! cnnc ARGUMENTS` (the file is appended; default
 `check`) and `#! exit N`. Sibling files are compared with what cnnc prints: x.ast (-d a), x.graph
 (print-graph), x.json (summary --format=json), x.out (stdout of the `#!` command).
 """
@@ -62,10 +62,12 @@ def match_diagnostics(want, got, path):
     errors, left = [], list(got)
     for w in want:
         hit = None
+        code, _, elsewhere = w["code"].partition("@")
         for g in left:
-            here = g["file"] is None or (
-                g["line"] == w["line"] and os.path.basename(g["file"]) == os.path.basename(path))
-            if here and g["code"] == w["code"] and w["text"] in g["message"]:
+            file = os.path.basename(g["file"] or "")
+            here = file == elsewhere if elsewhere else g["file"] is None or (
+                g["line"] == w["line"] and file == os.path.basename(path))
+            if here and g["code"] == code and w["text"] in g["message"]:
                 hit = g
                 break
         if hit is None:

@@ -312,7 +312,6 @@ void module_check(Session *s, Module *m)
     for (uint32_t i = 0; i < m->imports.len; i++)
         if (!m->imports.at[i].used && m->imports.at[i].module != NULL)
             diag(&s->diags, W_UNUSED, m->imports.at[i].span, "import",
-                 node_at(m->imports.at[i].module, m->imports.at[i].module->ast->root)->sym != NULL
-                     ? m->imports.at[i].alias
-                     : m->imports.at[i].module->path);
+                 m->imports.at[i].alias != NULL ? m->imports.at[i].alias
+                                                : m->imports.at[i].written);
 }

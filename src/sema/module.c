@@ -77,7 +77,7 @@ static Module *cycle(Session *s, Module *m, Span at)
 {
     if (!m->loading)
         return m;
-    diag(&s->diags, E_IMPORT_CYCLE, at, m->path);
+    diag(&s->diags, E_IMPORT_CYCLE, at, source_get(&s->sources, m->ast->src)->path);
     return NULL;
 }
 
@@ -162,16 +162,40 @@ static Module *load_quoted(Session *s, const Module *from, const char *path, Spa
     return module_load_file(s, path, at);
 }
 
+/* The alias of an import may be no declaration, no imported name and no other alias. */
+static void check_alias(Session *s, const Module *m, const Import *in)
+{
+    const Decl *other = module_decl(m, in->alias);
+    if (other != NULL) {
+        uint32_t d = diag(&s->diags, E_REDEFINED, other->span, other->name);
+        diag_note(&s->diags, d, in->span, "the module is imported under that name here");
+        return;
+    }
+    for (const Import *k = m->imports.at; k != in && other == NULL; k++) {
+        if (k->alias == NULL && k->module != NULL)
+            other = module_decl(k->module, in->alias);
+        if (k->alias != in->alias && other == NULL)
+            continue;
+        uint32_t d = diag(&s->diags, E_REDEFINED, in->span, in->alias);
+        diag_note(&s->diags, d, other != NULL ? other->span : k->span, "the other '%s' is here",
+                  in->alias);
+        return;
+    }
+}
+
 /* A name that is visible without prefix may not come from two places. */
 static void check_import(Session *s, const Module *m, const Import *in)
 {
     if (in->alias != NULL) {
-        const Decl *own = module_decl(m, in->alias);
-        if (own != NULL) {
-            uint32_t d = diag(&s->diags, E_REDEFINED, own->span, own->name);
-            diag_note(&s->diags, d, in->span, "the module is imported under that name here");
-        }
+        check_alias(s, m, in);
         return;
+    }
+    for (const Import *k = m->imports.at; k != in; k++) {
+        const Decl *theirs = k->alias != NULL ? module_decl(in->module, k->alias) : NULL;
+        if (theirs == NULL)
+            continue;
+        uint32_t d = diag(&s->diags, E_REDEFINED, in->span, theirs->name);
+        diag_note(&s->diags, d, k->span, "a module is imported under that name here");
     }
     for (uint32_t i = 0; i < in->module->decls.len; i++) {
         const Decl *theirs = &in->module->decls.at[i], *other = module_decl(m, theirs->name);
@@ -194,7 +218,7 @@ static void load_imports(Session *s, Module *m)
         const AstNode *n = node_at(m, kid_at(m, m->ast->root, i));
         if (n->kind != AST_IMPORT)
             continue;
-        Import in = {.alias = n->sym2, .span = n->span};
+        Import in = {.alias = n->sym2, .written = n->sym, .span = n->span};
         if (*n->sym == '\0') {
             if (!diag_failed(&s->diags)) /* else it is an unclosed text, reported */
                 missing(s, n->span, "\"\"", "the path is empty");
@@ -213,7 +237,9 @@ static void load_imports(Session *s, Module *m)
         }
         /* the arrays of modules may have moved: m itself has not */
         vec_push(&s->arena, &m->imports, in);
+        uint32_t errors = s->diags.errors;
         if (in.module != NULL)
             check_import(s, m, &vec_last(&m->imports));
+        vec_last(&m->imports).used = s->diags.errors != errors; /* one complaint is enough */
     }
 }

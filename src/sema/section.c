@@ -296,10 +296,9 @@ static void check_allow(Checker *c, const AstNode *x, AstId args)
     uint32_t n = kid_count(c->m, args);
     const AstNode *lint = n > 0 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 0), 0)) : NULL;
     const AstNode *why = n > 1 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 1), 0)) : NULL;
-    if (lint == NULL || lint->kind != AST_NAME || n > 2 ||
-        (why != NULL && why->kind != AST_STRING)) {
+    if (lint == NULL || lint->kind != AST_NAME || n != 2 || why->kind != AST_STRING) {
         diag(&c->s->diags, E_ANNOTATION, x->span, x->sym,
-             "write @allow(lint) or @allow(lint, \"reason\")");
+             "give a lint and a reason: @allow(lint, \"reason\")");
         return;
     }
     if (lint_name(lint->sym) != NULL)

@@ -29,7 +29,8 @@ typedef struct Decl {
 
 struct Module;
 typedef struct Import {
-    Sym alias; /* NULL: its names are visible without a prefix */
+    Sym alias;   /* NULL: its names are visible without a prefix */
+    Sym written; /* the module, as the import line names it */
     const struct Module *module;
     Span span;
     bool used;

@@ -177,7 +177,7 @@ def test_interrupted_build_leaves_nothing():
     os.mkdir("interrupted")
     env = dict(os.environ, TMPDIR=os.path.abspath("interrupted"))
     for wanted in (1, 2):  # the folder, the files inside it
-        child = subprocess.Popen([CNNC, "build", "vgg11", "--init=1", "-q", "-o", "interrupted/v"],
+        child = subprocess.Popen([CNNC, "build", "resnet50", "--init=1", "-q", "-o", "interrupted/v"],
                                  env=env, stderr=subprocess.DEVNULL)
         while child.poll() is None and sum(len(f) + len(d) for _, d, f in
                                            os.walk("interrupted")) < wanted:

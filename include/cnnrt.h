@@ -1,5 +1,6 @@
 /* cnnrt: the ABI between generated code, the runtime and user programs. Plain C99, libc, libm and
- * pthreads only. Generated artefacts contain one constant CnnrtModel; the runtime walks its steps. */
+ * pthreads only. Generated artefacts contain one constant CnnrtModel; the runtime walks its steps.
+ */
 #ifndef CNNRT_H
 #define CNNRT_H
 #include <stddef.h>
@@ -16,10 +17,10 @@ typedef enum CnnrtStatus {
     CNNRT_BAD_ARGUMENT = 1, /* NULL pointer, batch out of range, misaligned or short workspace */
     CNNRT_NO_MEMORY = 2,
     CNNRT_NO_THREADS = 3,
-    CNNRT_BAD_MODEL = 4,    /* ABI version differs */
+    CNNRT_BAD_MODEL = 4, /* ABI version differs */
     CNNRT_NO_WEIGHTS = 5,
-    CNNRT_BUSY = 6,         /* the context is already running in another thread */
-    CNNRT_CPU = 7           /* this processor lacks instructions the code was compiled for */
+    CNNRT_BUSY = 6, /* the context is already running in another thread */
+    CNNRT_CPU = 7   /* this processor lacks instructions the code was compiled for */
 } CnnrtStatus;
 
 /* Units [begin, end) of one image. */
@@ -29,24 +30,24 @@ enum { CNNRT_NONE, CNNRT_INPUT, CNNRT_OUTPUT, CNNRT_ARENA, CNNRT_WEIGHTS, CNNRT_
 
 typedef struct CnnrtOperand {
     int32_t space;
-    int32_t index;   /* of the input or output */
-    int64_t offset;  /* floats: WEIGHTS from the blob's start; ARENA times the batch */
-    int64_t stride;  /* floats from one image to the next */
-    int64_t inner;   /* ARENA: floats from the start of an image, when only a part is meant */
+    int32_t index;  /* of the input or output */
+    int64_t offset; /* floats: WEIGHTS from the blob's start; ARENA times the batch */
+    int64_t stride; /* floats from one image to the next */
+    int64_t inner;  /* ARENA: floats from the start of an image, when only a part is meant */
 } CnnrtOperand;
 
 typedef struct CnnrtStep {
     CnnrtKernel kernel;
     const char *name;
-    int64_t units;   /* per image */
-    int64_t macs;    /* per image */
+    int64_t units; /* per image */
+    int64_t macs;  /* per image */
     CnnrtOperand args[CNNRT_KERNEL_ARGS];
 } CnnrtStep;
 
 typedef struct CnnrtTensor {
     const char *name;
     int64_t c, h, w;
-    int32_t flat;    /* a vector of c values */
+    int32_t flat; /* a vector of c values */
     int32_t has_norm;
     float mean[4], std[4];
     int64_t resize, crop;
@@ -62,8 +63,8 @@ typedef struct CnnrtModel {
     int64_t arena_floats;   /* per image */
     int64_t scratch_floats; /* per thread */
     int64_t weight_floats;
-    const float *weights;   /* 64-byte aligned; NULL: given at creation */
-    const char *cpu;        /* what the code needs: "x86-64-v3" */
+    const float *weights; /* 64-byte aligned; NULL: given at creation */
+    const char *cpu;      /* what the code needs: "x86-64-v3" */
 } CnnrtModel;
 
 typedef struct CnnrtContext CnnrtContext;

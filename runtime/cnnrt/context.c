@@ -56,15 +56,12 @@ static bool cpu_suffices(const char *need)
             return true;
     __builtin_cpu_init();
     switch (need[sizeof prefix - 1]) {
-    case '2':
-        return __builtin_cpu_supports("sse4.2") != 0;
-    case '3':
-        return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case '2': return __builtin_cpu_supports("sse4.2") != 0;
+    case '3': return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
     case '4':
         return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
                __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
-    default:
-        return true;
+    default: return true;
     }
 #else
     (void)need;
@@ -98,8 +95,8 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
         return status;
     if (threads == 0)
         threads = cnnrt_pool_default_threads();
-    if (workspace != NULL && ((uintptr_t)workspace % ALIGN != 0 ||
-                              workspace_len < cnnrt_workspace_size(m, 1, threads)))
+    if (workspace != NULL &&
+        ((uintptr_t)workspace % ALIGN != 0 || workspace_len < cnnrt_workspace_size(m, 1, threads)))
         return CNNRT_BAD_ARGUMENT;
     CnnrtContext *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -148,17 +145,13 @@ static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t imag
     switch (o->space) {
     case CNNRT_INPUT: /* kernels only read their inputs */
         return (float *)(uintptr_t)(c->in[o->index] + image * o->stride + o->offset);
-    case CNNRT_OUTPUT:
-        return c->out[o->index] + image * o->stride + o->offset;
-    case CNNRT_ARENA:
-        return c->workspace + o->offset * c->batch + image * o->stride + o->inner;
-    case CNNRT_WEIGHTS:
-        return (float *)(uintptr_t)(c->weights + o->offset);
+    case CNNRT_OUTPUT: return c->out[o->index] + image * o->stride + o->offset;
+    case CNNRT_ARENA: return c->workspace + o->offset * c->batch + image * o->stride + o->inner;
+    case CNNRT_WEIGHTS: return (float *)(uintptr_t)(c->weights + o->offset);
     case CNNRT_SCRATCH:
         return c->workspace + round_line(m->arena_floats) * c->batch +
                round_line(m->scratch_floats) * thread;
-    default:
-        return NULL;
+    default: return NULL;
     }
 }
 
@@ -169,8 +162,8 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Units of all images form one line that is cut into equal parts, so that a batch is split by images
- * first and a single image by its units. */
+/* Units of all images form one line that is cut into equal parts, so that a batch is split by
+ * images first and a single image by its units. */
 static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int threads)
 {
     int64_t total = s->units * c->batch;

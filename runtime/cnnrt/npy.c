@@ -83,8 +83,11 @@ static const struct {
     const char *descr;
     NpyType type;
     int size;
-} types[] = {{"<f4", NPY_F4, 4}, {"<f8", NPY_F8, 8}, {"|u1", NPY_U1, 1},
-             {"<i4", NPY_I4, 4}, {"<i8", NPY_I8, 8}};
+} types[] = {{"<f4", NPY_F4, 4},
+             {"<f8", NPY_F8, 8},
+             {"|u1", NPY_U1, 1},
+             {"<i4", NPY_I4, 4},
+             {"<i8", NPY_I8, 8}};
 
 static const char *take_type(Cursor *c, NpyHeader *h)
 {
@@ -193,8 +196,7 @@ float cnnrt_npy_element(const unsigned char *bytes, const NpyHeader *h, int64_t 
         memcpy(&v, p, sizeof v);
         return (float)v;
     }
-    case NPY_U1:
-        return (float)*p;
+    case NPY_U1: return (float)*p;
     case NPY_I4: {
         int32_t v;
         memcpy(&v, p, sizeof v);

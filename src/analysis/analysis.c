@@ -3,10 +3,12 @@
 #include "analysis/cost.h"
 #include <string.h>
 
-const char *const verdict_name[] = {
-    [VERDICT_NONE] = "none",           [VERDICT_PRODUCTIVE] = "productive",
-    [VERDICT_SATURATED] = "saturated", [VERDICT_UNDERUTILIZED] = "underutilized",
-    [VERDICT_UNPRODUCTIVE] = "unproductive", [VERDICT_GLOBAL] = "global"};
+const char *const verdict_name[] = {[VERDICT_NONE] = "none",
+                                    [VERDICT_PRODUCTIVE] = "productive",
+                                    [VERDICT_SATURATED] = "saturated",
+                                    [VERDICT_UNDERUTILIZED] = "underutilized",
+                                    [VERDICT_UNPRODUCTIVE] = "unproductive",
+                                    [VERDICT_GLOBAL] = "global"};
 
 static int64_t sat_add(int64_t a, int64_t b)
 {
@@ -217,10 +219,10 @@ uint32_t analysis_min_path(Arena *a, const Analysis *an, NodeId n, int axis, RfS
     uint32_t entry = an->rf[n.v].axis[axis].min_entry;
     for (NodeId at = n; at.v != 0 && an->rf[at.v].axis[axis].n > 0;) {
         const RfEntry *e = &an->rf[at.v].axis[axis].e[entry];
-        const RfEntry *before = e->from.v == 0 ? NULL
-                                               : &an->rf[e->from.v].axis[axis].e[e->from_entry];
-        bool changed = before == NULL || before->r_min != e->r_min ||
-                       before->s_num != e->s_num || before->s_den != e->s_den;
+        const RfEntry *before =
+            e->from.v == 0 ? NULL : &an->rf[e->from.v].axis[axis].e[e->from_entry];
+        bool changed = before == NULL || before->r_min != e->r_min || before->s_num != e->s_num ||
+                       before->s_den != e->s_den;
         if (changed || at.v == n.v)
             vec_push(a, &path, ((RfStep){at, e->r_min, e->s_num, e->s_den}));
         entry = e->from_entry;

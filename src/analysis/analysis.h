@@ -6,20 +6,26 @@
 #include "analysis/rf.h"
 #include "analysis/shape.h"
 
-typedef enum Verdict { VERDICT_NONE /* not a counted layer */, VERDICT_PRODUCTIVE, VERDICT_SATURATED,
-                       VERDICT_UNDERUTILIZED, VERDICT_UNPRODUCTIVE, VERDICT_GLOBAL } Verdict;
+typedef enum Verdict {
+    VERDICT_NONE /* not a counted layer */,
+    VERDICT_PRODUCTIVE,
+    VERDICT_SATURATED,
+    VERDICT_UNDERUTILIZED,
+    VERDICT_UNPRODUCTIVE,
+    VERDICT_GLOBAL
+} Verdict;
 extern const char *const verdict_name[];
 
 typedef struct NodeCost {
-    int64_t params; /* trainable */
-    int64_t macs;   /* convolutions and dense layers only */
+    int64_t params;    /* trainable */
+    int64_t macs;      /* convolutions and dense layers only */
     int64_t act_bytes; /* float32 output of one image */
 } NodeCost;
 
 typedef struct NodeVerdict {
     Verdict v;
-    bool axis[2];  /* which axes show it */
-    bool aux;      /* belongs to the extractor of an auxiliary head only */
+    bool axis[2]; /* which axes show it */
+    bool aux;     /* belongs to the extractor of an auxiliary head only */
 } NodeVerdict;
 
 typedef struct Analysis {
@@ -28,8 +34,8 @@ typedef struct Analysis {
     RfInfo *rf;
     NodeCost *cost;
     NodeVerdict *verdict;
-    bool *live;       /* reachable from some head */
-    bool *extractor;  /* in the feature extractor of the primary head */
+    bool *live;      /* reachable from some head */
+    bool *extractor; /* in the feature extractor of the primary head */
     /* Totals over live nodes */
     int64_t params, macs, flops;
     int64_t act_bytes, act_peak; /* sum of all outputs; largest live set in topological order */

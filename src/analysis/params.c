@@ -85,8 +85,7 @@ static void cost_rule_ln(Rule *r)
 static void cost_rule_layer_scale(Rule *r)
 {
     int64_t c = r->in.c;
-    add(r, "gamma", INIT_CONST, 1, &c)->init_value =
-        graph_attr(r->g, r->n, AT_LAYER_SCALE_init)->r;
+    add(r, "gamma", INIT_CONST, 1, &c)->init_value = graph_attr(r->g, r->n, AT_LAYER_SCALE_init)->r;
 }
 
 typedef void CostRule(Rule *r);

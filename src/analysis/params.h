@@ -4,10 +4,17 @@
 #define CNNC_PARAMS_H
 #include "analysis/shape.h"
 
-typedef enum InitKind { INIT_ZERO, INIT_ONE, INIT_CONST, INIT_KAIMING_FAN_OUT, INIT_TRUNC_NORMAL_02 } InitKind;
+typedef enum InitKind {
+    INIT_ZERO,
+    INIT_ONE,
+    INIT_CONST,
+    INIT_KAIMING_FAN_OUT,
+    INIT_TRUNC_NORMAL_02
+} InitKind;
 
 typedef struct ParamSpec {
-    const char *suffix; /* "weight", "bias", "running_mean", ...; full name = node name + "." + it */
+    const char
+        *suffix; /* "weight", "bias", "running_mean", ...; full name = node name + "." + it */
     int64_t dims[4];
     int ndim;
     bool trainable; /* statistics are not */

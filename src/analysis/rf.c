@@ -1,4 +1,5 @@
-/* Receptive-field rules: one per name in the `rf` column of ops.def. Richter & Pal 2022, eq. 1-4. */
+/* Receptive-field rules: one per name in the `rf` column of ops.def. Richter & Pal 2022, eq. 1-4.
+ */
 #include "analysis/rf.h"
 #include <string.h>
 

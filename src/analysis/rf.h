@@ -9,7 +9,7 @@
 
 typedef struct RfEntry {
     int64_t s_num, s_den; /* jump as a reduced fraction (transposed convolutions divide it) */
-    int64_t r_min, r_max;  /* saturate at RF_LIMIT */
+    int64_t r_min, r_max; /* saturate at RF_LIMIT */
     /* The entry of the input the smallest r came through: for "how r grew along the path". */
     NodeId from;
     uint32_t from_entry;
@@ -18,15 +18,15 @@ typedef struct RfEntry {
 
 typedef struct RfAxis {
     const RfEntry *e;
-    uint32_t n;        /* 0 = no finite path */
-    bool global;       /* some path is global */
+    uint32_t n;           /* 0 = no finite path */
+    bool global;          /* some path is global */
     int64_t r_min, r_max; /* over the finite paths; 0 when none */
     uint32_t min_entry;
 } RfAxis;
 
 typedef struct RfInfo {
-    RfAxis axis[2];          /* 0 = h, 1 = w */
-    int64_t r_in_min[2];     /* smallest r_min among the layer's finite inputs; 0 when none */
+    RfAxis axis[2];      /* 0 = h, 1 = w */
+    int64_t r_in_min[2]; /* smallest r_min among the layer's finite inputs; 0 when none */
 } RfInfo;
 /* Rows of the finite set are sorted by jump. The jump of a node, when unique, is e[0]. */
 

@@ -147,8 +147,8 @@ static bool shape_rule_window(const Rule *r)
     }
     Pad p = shape_resolve_pad(&w, in.h, in.w);
     int64_t eh = window_extent(w.k.h, w.dilation.h), ew = window_extent(w.k.w, w.dilation.w);
-    if (r->op != OP_CONV && (2 * p.top > eh || 2 * p.bottom > eh || 2 * p.left > ew ||
-                             2 * p.right > ew))
+    if (r->op != OP_CONV &&
+        (2 * p.top > eh || 2 * p.bottom > eh || 2 * p.left > ew || 2 * p.right > ew))
         return fail(r, SHAPE_BAD_ATTR, "pad may be at most half of the %lldx%lld window", LL(eh),
                     LL(ew));
     *r->out = (Shape){c, window_positions(in.h, p.top, p.bottom, eh, w.stride.h, w.ceil_mode),

@@ -8,12 +8,18 @@ typedef struct Shape {
     bool flat; /* a vector of c values (h = w = 1), no longer a map */
 } Shape;
 
-typedef enum ShapeFail { SHAPE_OK, SHAPE_BAD_ATTR, SHAPE_MISMATCH, SHAPE_VANISHES, SHAPE_GROUPS,
-                         SHAPE_TOO_LARGE } ShapeFail;
+typedef enum ShapeFail {
+    SHAPE_OK,
+    SHAPE_BAD_ATTR,
+    SHAPE_MISMATCH,
+    SHAPE_VANISHES,
+    SHAPE_GROUPS,
+    SHAPE_TOO_LARGE
+} ShapeFail;
 typedef struct ShapeError {
     ShapeFail kind;
-    char text[200];    /* what is wrong, without the operator's name */
-    int64_t num[4];    /* VANISHES: window h, w, map h, w; GROUPS: groups, in, out */
+    char text[200]; /* what is wrong, without the operator's name */
+    int64_t num[4]; /* VANISHES: window h, w, map h, w; GROUPS: groups, in, out */
 } ShapeError;
 
 /* Shape of a node with this op, attributes and input shapes. Sizes are limited so that no product

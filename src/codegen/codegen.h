@@ -10,11 +10,11 @@ enum { CODEGEN_ABI = 1 };
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
 typedef struct EmitOptions {
-    const char *prefix;     /* C identifier: exported symbols are <prefix>_... */
+    const char *prefix; /* C identifier: exported symbols are <prefix>_... */
     const char *net_name;
     int max_batch;
     const char *weights_file; /* packed blob to embed; NULL = weights come at create */
-    int jobs;               /* threads for kernel compilation; 0 = number of processors */
+    int jobs;                 /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
 } EmitOptions;

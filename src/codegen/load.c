@@ -31,8 +31,8 @@ static bool link_pieces(Loaded *l, const EmitResult *r, char *err, size_t err_le
     for (int i = 0; i < r->count; i++) {
         char name[32];
         snprintf(name, sizeof name, "piece%d", i);
-        LLVMMemoryBufferRef buf = LLVMCreateMemoryBufferWithMemoryRangeCopy(
-            r->pieces[i].data, r->pieces[i].len, name);
+        LLVMMemoryBufferRef buf =
+            LLVMCreateMemoryBufferWithMemoryRangeCopy(r->pieces[i].data, r->pieces[i].len, name);
         if (failed(LLVMOrcLLJITAddObjectFile(l->jit, lib, buf), err, err_len))
             return false;
     }

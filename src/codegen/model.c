@@ -32,10 +32,11 @@ static Types make_types(Emit *e)
     t.operand = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, i64}, 5);
     LLVMTypeRef args = LLVMArrayType2(t.operand, CNNRT_KERNEL_ARGS);
     t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args}, 5);
-    t.tensor = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64},
-                         10);
-    t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64,
-                                           i64, ptr, ptr}, 14);
+    t.tensor =
+        structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
+    t.model = structure(
+        e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, ptr, ptr},
+        14);
     return t;
 }
 
@@ -92,17 +93,17 @@ static LLVMValueRef kernel_symbol(Builder *b, uint32_t index)
 static LLVMValueRef operand(Builder *b, CnnrtOperand o)
 {
     Emit *e = b->e;
-    LLVMValueRef fields[5] = {constant32(e, o.space), constant32(e, o.index),
-                              emit_int(e, o.offset), emit_int(e, o.stride), emit_int(e, o.inner)};
+    LLVMValueRef fields[5] = {constant32(e, o.space), constant32(e, o.index), emit_int(e, o.offset),
+                              emit_int(e, o.stride), emit_int(e, o.inner)};
     return record(b, b->t.operand, fields);
 }
 
 static CnnrtOperand resolve(const Plan *p, const PlanOperand *o)
 {
-    static const int32_t space[] = {[SPACE_NONE] = CNNRT_NONE,       [SPACE_INPUT] = CNNRT_INPUT,
-                                    [SPACE_OUTPUT] = CNNRT_OUTPUT,   [SPACE_ARENA] = CNNRT_ARENA,
-                                    [SPACE_WEIGHTS] = CNNRT_WEIGHTS,
-                                    [SPACE_SCRATCH] = CNNRT_SCRATCH};
+    static const int32_t space[] = {
+        [SPACE_NONE] = CNNRT_NONE,       [SPACE_INPUT] = CNNRT_INPUT,
+        [SPACE_OUTPUT] = CNNRT_OUTPUT,   [SPACE_ARENA] = CNNRT_ARENA,
+        [SPACE_WEIGHTS] = CNNRT_WEIGHTS, [SPACE_SCRATCH] = CNNRT_SCRATCH};
     CnnrtOperand r = {.space = space[o->space], .offset = o->offset};
     if (!o->tensor)
         return r;
@@ -141,11 +142,16 @@ static LLVMValueRef tensor(Builder *b, const char *name, NodeId node, const Grap
     Emit *e = b->e;
     Shape s = b->p->an->shape[node.v];
     bool norm = in && in->has_norm;
-    LLVMValueRef fields[10] = {
-        text(e, name), emit_int(e, s.c), emit_int(e, s.h), emit_int(e, s.w),
-        constant32(e, s.flat), constant32(e, norm), four_floats(e, norm ? in->mean : NULL),
-        four_floats(e, norm ? in->std : NULL), emit_int(e, in ? in->resize : 0),
-        emit_int(e, in ? in->crop : 0)};
+    LLVMValueRef fields[10] = {text(e, name),
+                               emit_int(e, s.c),
+                               emit_int(e, s.h),
+                               emit_int(e, s.w),
+                               constant32(e, s.flat),
+                               constant32(e, norm),
+                               four_floats(e, norm ? in->mean : NULL),
+                               four_floats(e, norm ? in->std : NULL),
+                               emit_int(e, in ? in->resize : 0),
+                               emit_int(e, in ? in->crop : 0)};
     return record(b, b->t.tensor, fields);
 }
 

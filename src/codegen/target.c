@@ -10,25 +10,34 @@ typedef struct CpuRow {
 } CpuRow;
 
 static const CpuRow x86[] = {
-    {"x86-64", "x86-64"},          {"x86-64-v2", "x86-64-v2"},
-    {"x86-64-v3", "x86-64-v3"},    {"x86-64-v4", "x86-64-v4"},
-    {"nehalem", "x86-64-v2"},      {"westmere", "x86-64-v2"},
-    {"sandybridge", "x86-64-v2"},  {"ivybridge", "x86-64-v2"},
-    {"haswell", "x86-64-v3"},      {"broadwell", "x86-64-v3"},
-    {"skylake", "x86-64-v3"},      {"alderlake", "x86-64-v3"},
-    {"znver1", "x86-64-v3"},       {"znver2", "x86-64-v3"},
-    {"znver3", "x86-64-v3"},       {"skylake-avx512", "x86-64-v4"},
-    {"cascadelake", "x86-64-v4"},  {"cooperlake", "x86-64-v4"},
-    {"icelake-client", "x86-64-v4"}, {"icelake-server", "x86-64-v4"},
-    {"sapphirerapids", "x86-64-v4"}, {"znver4", "x86-64-v4"},
+    {"x86-64", "x86-64"},
+    {"x86-64-v2", "x86-64-v2"},
+    {"x86-64-v3", "x86-64-v3"},
+    {"x86-64-v4", "x86-64-v4"},
+    {"nehalem", "x86-64-v2"},
+    {"westmere", "x86-64-v2"},
+    {"sandybridge", "x86-64-v2"},
+    {"ivybridge", "x86-64-v2"},
+    {"haswell", "x86-64-v3"},
+    {"broadwell", "x86-64-v3"},
+    {"skylake", "x86-64-v3"},
+    {"alderlake", "x86-64-v3"},
+    {"znver1", "x86-64-v3"},
+    {"znver2", "x86-64-v3"},
+    {"znver3", "x86-64-v3"},
+    {"skylake-avx512", "x86-64-v4"},
+    {"cascadelake", "x86-64-v4"},
+    {"cooperlake", "x86-64-v4"},
+    {"icelake-client", "x86-64-v4"},
+    {"icelake-server", "x86-64-v4"},
+    {"sapphirerapids", "x86-64-v4"},
+    {"znver4", "x86-64-v4"},
     {"znver5", "x86-64-v4"},
 };
 static const CpuRow arm[] = {
-    {"generic", "generic"},         {"neoverse-n1", "neoverse-n1"},
-    {"neoverse-n2", "neoverse-n2"}, {"neoverse-v1", "neoverse-v1"},
-    {"neoverse-v2", "neoverse-v2"}, {"cortex-a53", "cortex-a53"},
-    {"cortex-a72", "cortex-a72"},   {"cortex-a76", "cortex-a76"},
-    {"apple-m1", "apple-m1"},
+    {"generic", "generic"},         {"neoverse-n1", "neoverse-n1"}, {"neoverse-n2", "neoverse-n2"},
+    {"neoverse-v1", "neoverse-v1"}, {"neoverse-v2", "neoverse-v2"}, {"cortex-a53", "cortex-a53"},
+    {"cortex-a72", "cortex-a72"},   {"cortex-a76", "cortex-a76"},   {"apple-m1", "apple-m1"},
 };
 
 static const CpuRow *find(const CpuRow *rows, size_t n, const char *name)
@@ -64,8 +73,8 @@ static const char *native_level(void)
 {
     static const char *const v2[] = {"cx16", "sahf", "popcnt", "sse4.2", "ssse3", NULL};
     static const char *const v3[] = {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe", NULL};
-    static const char *const v4[] = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
-                                     NULL};
+    static const char *const v4[] = {"avx512f",  "avx512bw", "avx512cd",
+                                     "avx512dq", "avx512vl", NULL};
     char *features = LLVMGetHostCPUFeatures();
     const char *level = "x86-64";
     if (has_all(features, v2))

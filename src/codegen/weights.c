@@ -43,10 +43,14 @@ static uint32_t name_of(const char *section)
 static void write_header(char *file, const Places *p, const Target *t)
 {
     bool arm = strncmp(t->triple, "aarch64", 7) == 0;
-    Elf64_Ehdr h = {.e_type = ET_REL, .e_machine = arm ? EM_AARCH64 : EM_X86_64,
-                    .e_version = EV_CURRENT, .e_shoff = p->sections,
-                    .e_ehsize = sizeof(Elf64_Ehdr), .e_shentsize = sizeof(Elf64_Shdr),
-                    .e_shnum = SECTIONS, .e_shstrndx = SEC_SECTION_NAMES};
+    Elf64_Ehdr h = {.e_type = ET_REL,
+                    .e_machine = arm ? EM_AARCH64 : EM_X86_64,
+                    .e_version = EV_CURRENT,
+                    .e_shoff = p->sections,
+                    .e_ehsize = sizeof(Elf64_Ehdr),
+                    .e_shentsize = sizeof(Elf64_Shdr),
+                    .e_shnum = SECTIONS,
+                    .e_shstrndx = SEC_SECTION_NAMES};
     memcpy(h.e_ident, ELFMAG, SELFMAG);
     h.e_ident[EI_CLASS] = ELFCLASS64;
     h.e_ident[EI_DATA] = ELFDATA2LSB;
@@ -57,19 +61,33 @@ static void write_header(char *file, const Places *p, const Target *t)
 static void write_sections(char *file, const Places *p)
 {
     Elf64_Shdr s[SECTIONS] = {
-        [SEC_DATA] = {.sh_name = name_of(".rodata"), .sh_type = SHT_PROGBITS,
-                      .sh_flags = SHF_ALLOC, .sh_offset = p->data, .sh_size = p->bytes,
+        [SEC_DATA] = {.sh_name = name_of(".rodata"),
+                      .sh_type = SHT_PROGBITS,
+                      .sh_flags = SHF_ALLOC,
+                      .sh_offset = p->data,
+                      .sh_size = p->bytes,
                       .sh_addralign = LINE},
-        [SEC_STACK] = {.sh_name = name_of(".note.GNU-stack"), .sh_type = SHT_PROGBITS,
-                       .sh_offset = p->symbols, .sh_addralign = 1},
-        [SEC_SYMBOLS] = {.sh_name = name_of(".symtab"), .sh_type = SHT_SYMTAB,
-                         .sh_offset = p->symbols, .sh_size = 2 * sizeof(Elf64_Sym),
-                         .sh_link = SEC_NAMES, .sh_info = 1, .sh_addralign = 8,
+        [SEC_STACK] = {.sh_name = name_of(".note.GNU-stack"),
+                       .sh_type = SHT_PROGBITS,
+                       .sh_offset = p->symbols,
+                       .sh_addralign = 1},
+        [SEC_SYMBOLS] = {.sh_name = name_of(".symtab"),
+                         .sh_type = SHT_SYMTAB,
+                         .sh_offset = p->symbols,
+                         .sh_size = 2 * sizeof(Elf64_Sym),
+                         .sh_link = SEC_NAMES,
+                         .sh_info = 1,
+                         .sh_addralign = 8,
                          .sh_entsize = sizeof(Elf64_Sym)},
-        [SEC_NAMES] = {.sh_name = name_of(".strtab"), .sh_type = SHT_STRTAB,
-                       .sh_offset = p->names, .sh_size = p->names_len, .sh_addralign = 1},
-        [SEC_SECTION_NAMES] = {.sh_name = name_of(".shstrtab"), .sh_type = SHT_STRTAB,
-                               .sh_offset = p->section_names, .sh_size = sizeof section_names,
+        [SEC_NAMES] = {.sh_name = name_of(".strtab"),
+                       .sh_type = SHT_STRTAB,
+                       .sh_offset = p->names,
+                       .sh_size = p->names_len,
+                       .sh_addralign = 1},
+        [SEC_SECTION_NAMES] = {.sh_name = name_of(".shstrtab"),
+                               .sh_type = SHT_STRTAB,
+                               .sh_offset = p->section_names,
+                               .sh_size = sizeof section_names,
                                .sh_addralign = 1},
     };
     memcpy(file + p->sections, s, sizeof s);
@@ -77,9 +95,12 @@ static void write_sections(char *file, const Places *p)
 
 static void write_names(char *file, const Places *p, const char *name)
 {
-    Elf64_Sym symbol[2] = {{0}, {.st_name = 1, .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
-                                 .st_other = STV_HIDDEN, .st_shndx = SEC_DATA,
-                                 .st_size = p->bytes}};
+    Elf64_Sym symbol[2] = {{0},
+                           {.st_name = 1,
+                            .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
+                            .st_other = STV_HIDDEN,
+                            .st_shndx = SEC_DATA,
+                            .st_size = p->bytes}};
     memcpy(file + p->symbols, symbol, sizeof symbol);
     memcpy(file + p->names + 1, name, p->names_len - 1);
     memcpy(file + p->section_names, section_names, sizeof section_names);

@@ -92,8 +92,8 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
     const char **argv = calloc((size_t)count + FIXED, sizeof *argv), *err = NULL;
     const char *cc = getenv("CC");
     int code = EXIT_FINE, n = 0, fd = -1;
-    const char *bind = arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model",
-                                    prefix);
+    const char *bind =
+        arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
     if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
         tmp = NULL;
     if (runtime == NULL || argv == NULL || tmp == NULL) {

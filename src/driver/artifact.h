@@ -9,6 +9,6 @@ const char *artifact_identifier(Arena *a, const char *name);
 void artifact_header(const Net *n, const Plan *p, const char *prefix, int max_batch, Buf *out);
 typedef enum LinkKind { LINK_PROGRAM, LINK_SHARED } LinkKind;
 /* Links object files with libcnnrt through cc, into a temporary file renamed to `path`. */
-int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects,
-                  int count, const char *path);
+int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
+                  const char *path);
 #endif

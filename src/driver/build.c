@@ -9,13 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AS_EXE = 1, AS_SO = 2, AS_OBJ = 4, AS_HEADER = 8, AS_IR = 16, AS_ASM = 32,
-       AS_WEIGHTS = 64 };
+enum { AS_EXE = 1, AS_SO = 2, AS_OBJ = 4, AS_HEADER = 8, AS_IR = 16, AS_ASM = 32, AS_WEIGHTS = 64 };
 static const struct {
     const char *name, *suffix;
     unsigned bit;
-} kinds[] = {{"exe", "", AS_EXE},       {"so", ".so", AS_SO},       {"obj", ".o", AS_OBJ},
-             {"header", ".h", AS_HEADER}, {"llvm-ir", ".ll", AS_IR}, {"asm", ".s", AS_ASM},
+} kinds[] = {{"exe", "", AS_EXE},
+             {"so", ".so", AS_SO},
+             {"obj", ".o", AS_OBJ},
+             {"header", ".h", AS_HEADER},
+             {"llvm-ir", ".ll", AS_IR},
+             {"asm", ".s", AS_ASM},
              {"weights", ".safetensors", AS_WEIGHTS}};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -25,7 +28,7 @@ typedef struct Build {
     Native native;
     EmitOptions emit;
     unsigned as;
-    const char *base; /* output path without suffix */
+    const char *base;  /* output path without suffix */
     const char *exact; /* -o, used as it is when one kind is asked for */
     char tmp[64];
     const char *objects[256];
@@ -215,8 +218,8 @@ int command_build(Run *r)
         return code;
     b.emit = native_emit_options(r, &b.net, (int)max_batch);
     const char *prefix = cli_get(r->cli, OPT_PREFIX);
-    b.emit.prefix = artifact_identifier(&r->net_arena,
-                                        prefix != NULL ? prefix : b.net.elab->graph.name);
+    b.emit.prefix =
+        artifact_identifier(&r->net_arena, prefix != NULL ? prefix : b.net.elab->graph.name);
     b.exact = cli_get(r->cli, OPT_OUTPUT);
     b.base = b.exact != NULL ? b.exact : b.net.elab->graph.name;
     code = parameters_open(&b.params, r, &b.net, false);

@@ -32,10 +32,10 @@ static int read_npy(Inputs *in, Run *r, const char *path, Shape s, int index)
         Buf have = {0};
         for (int i = 0; i < a.ndim; i++)
             buf_printf(&have, "%s%" PRId64, i ? "x" : "", a.dims[i]);
-        int code = front_fail(r, EXIT_REFUSED,
-                              "%s: the array is %s, the input takes [N]x%" PRId64 "x%" PRId64
-                              "x%" PRId64,
-                              path, have.at ? have.at : "a scalar", s.c, s.h, s.w);
+        int code =
+            front_fail(r, EXIT_REFUSED,
+                       "%s: the array is %s, the input takes [N]x%" PRId64 "x%" PRId64 "x%" PRId64,
+                       path, have.at ? have.at : "a scalar", s.c, s.h, s.w);
         buf_free(&have);
         free(a.data);
         return code;
@@ -65,8 +65,8 @@ static int read_picture(Inputs *in, Run *r, const char *path, const GraphInput *
     if (!image_read(&im, path, &r->net_arena, &err))
         return front_fail(r, EXIT_FILE, "%s: %s", path, err);
     in->data[index] = malloc((size_t)shape_count(s) * sizeof(float));
-    bool ok = in->data[index] != NULL &&
-              image_prepare(&im, &p, in->data[index], &r->net_arena, &err);
+    bool ok =
+        in->data[index] != NULL && image_prepare(&im, &p, in->data[index], &r->net_arena, &err);
     image_free(&im);
     if (!ok)
         return front_fail(r, in->data[index] == NULL ? EXIT_LIMIT : EXIT_REFUSED, "%s: %s", path,
@@ -115,9 +115,8 @@ int inputs_open(Inputs *in, Run *r, const Net *n)
             return front_fail(r, EXIT_USAGE, "'%s' has %u input%s, found also %s", g->name,
                               g->ins.len, g->ins.len == 1 ? "" : "s", path);
         Shape s = n->an.shape[g->ins.at[at].node.v];
-        int code = ends_with(path, ".npy")
-                       ? read_npy(in, r, path, s, (int)at)
-                       : read_picture(in, r, path, &g->ins.at[at], s, (int)at);
+        int code = ends_with(path, ".npy") ? read_npy(in, r, path, s, (int)at)
+                                           : read_picture(in, r, path, &g->ins.at[at], s, (int)at);
         if (code != EXIT_FINE)
             return code;
         at++;

@@ -35,8 +35,8 @@ static int open_codegen(Native *x, Run *r)
     /* The code generator is never closed: LLVM registers handlers that outlive it. */
     x->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (x->handle == NULL) {
-        int code = front_fail(r, EXIT_FILE, "cannot open the code generator %s: %s", path,
-                              dlerror());
+        int code =
+            front_fail(r, EXIT_FILE, "cannot open the code generator %s: %s", path, dlerror());
         free(path);
         return code;
     }
@@ -72,10 +72,9 @@ int native_plan(Native *x, Run *r, const Net *n)
     if (code != EXIT_FINE)
         return code;
     if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), &target, err, sizeof err))
-        return front_fail(r, EXIT_FILE, "target '%s': %s",
-                          cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU)
-                                                          : "native",
-                          err);
+        return front_fail(
+            r, EXIT_FILE, "target '%s': %s",
+            cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU) : "native", err);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
@@ -113,9 +112,8 @@ int native_pack(Native *x, Run *r, const Net *n, Parameters *p)
 EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch)
 {
     (void)r;
-    return (EmitOptions){.prefix = "cnnc_model",
-                         .net_name = n->elab->graph.name,
-                         .max_batch = max_batch};
+    return (EmitOptions){
+        .prefix = "cnnc_model", .net_name = n->elab->graph.name, .max_batch = max_batch};
 }
 
 int native_load(Native *x, Run *r, const Net *n, int max_batch)

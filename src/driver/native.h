@@ -12,7 +12,7 @@ typedef struct Native {
     const CodegenApi *api;
     Fusion fusion;
     Plan plan;
-    float *blob;   /* packed weights, 64-byte aligned; malloc'ed */
+    float *blob; /* packed weights, 64-byte aligned; malloc'ed */
     Loaded *loaded;
     const CnnrtModel *model;
 } Native;

@@ -69,9 +69,9 @@ static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
     char shorts[2 * OPT_COUNT + 2] = ":";
     size_t at = 1;
     for (int i = 0; i < OPT_COUNT; i++) {
-        longs[i] = (struct option){opt_info[i].name,
-                                   opt_info[i].arg ? required_argument : no_argument, NULL,
-                                   LONG_BASE + i};
+        longs[i] =
+            (struct option){opt_info[i].name, opt_info[i].arg ? required_argument : no_argument,
+                            NULL, LONG_BASE + i};
         if (opt_info[i].letter != 0) {
             shorts[at++] = opt_info[i].letter;
             if (opt_info[i].arg != NULL)
@@ -124,8 +124,9 @@ bool cli_parse(Cli *c, int argc, char **argv, Buf *err)
     if (!find_command(c, argv[1], err) || !parse_options(c, argc - 1, argv + 1, err))
         return false;
     if (!c->help && !c->version && c->operand_count == 0 && c->command != CMD_NETS) {
-        buf_printf(err, "'%s' needs a network: FILE.cnn, FILE.cnn:NET or the name of a net of the "
-                        "standard library",
+        buf_printf(err,
+                   "'%s' needs a network: FILE.cnn, FILE.cnn:NET or the name of a net of the "
+                   "standard library",
                    cmd_info[c->command].name);
         return false;
     }
@@ -191,9 +192,10 @@ void cli_help(const Cli *c, Buf *out)
         for (int i = CMD_NONE + 1; i < CMD_COUNT; i++)
             buf_printf(out, "  %-12s %-8s  %s\n", cmd_info[i].name, cmd_info[i].args,
                        cmd_info[i].doc);
-        buf_add(out, "\n'cnnc COMMAND --help' lists the options of a command.\n"
-                     "exit codes: 0 fine, 1 refused, 2 usage, 3 file or target, 4 memory or limit,\n"
-                     "70 internal error\n");
+        buf_add(out,
+                "\n'cnnc COMMAND --help' lists the options of a command.\n"
+                "exit codes: 0 fine, 1 refused, 2 usage, 3 file or target, 4 memory or limit,\n"
+                "70 internal error\n");
         return;
     }
     const CmdInfo *k = &cmd_info[c->command];

@@ -36,8 +36,14 @@ typedef struct Cli {
 } Cli;
 
 /* Exit codes of cnnc (docs/exit-codes.md). */
-enum { EXIT_FINE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_FILE = 3, EXIT_LIMIT = 4,
-       EXIT_INTERNAL = 70 };
+enum {
+    EXIT_FINE = 0,
+    EXIT_REFUSED = 1,
+    EXIT_USAGE = 2,
+    EXIT_FILE = 3,
+    EXIT_LIMIT = 4,
+    EXIT_INTERNAL = 70
+};
 
 /* False with a message in err when the line is not understood. argv is permuted. */
 bool cli_parse(Cli *c, int argc, char **argv, Buf *err);

@@ -30,8 +30,8 @@ static int each_parameter(Run *r, const Net *n, Visit *visit, void *ctx)
             continue;
         int count = params_of(&n->elab->graph, (NodeId){v}, n->an.shape, spec);
         for (int i = 0; i < count; i++) {
-            const char *name = arena_printf(&r->net_arena, "%s.%s",
-                                            n->elab->graph.nodes.at[v].name, spec[i].suffix);
+            const char *name = arena_printf(&r->net_arena, "%s.%s", n->elab->graph.nodes.at[v].name,
+                                            spec[i].suffix);
             int code = visit(ctx, n, v, &spec[i], name);
             if (code != EXIT_FINE)
                 return code;
@@ -47,8 +47,8 @@ static double normal(uint64_t key, uint64_t i)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
-/* Outputs that one input value reaches: with groups, those of its own group (He et al. 2015, section
- * 2.2, backward case). */
+/* Outputs that one input value reaches: with groups, those of its own group (He et al. 2015,
+ * section 2.2, backward case). */
 static int64_t fan_out(const Net *n, uint32_t node, const ParamSpec *s)
 {
     int64_t f = s->dims[0];
@@ -75,21 +75,14 @@ static int make_initial(void *ctx, const Net *n, uint32_t node, const ParamSpec 
     float *out = weights_add(&m->p->weights, &m->r->net_arena, name, spec->dims, spec->ndim);
     if (out == NULL)
         return EXIT_LIMIT;
-    double std = spec->init == INIT_KAIMING_FAN_OUT ? sqrt(2.0 / (double)fan_out(n, node, spec)) : 0.02;
+    double std =
+        spec->init == INIT_KAIMING_FAN_OUT ? sqrt(2.0 / (double)fan_out(n, node, spec)) : 0.02;
     for (int64_t i = 0; i < count; i++)
         switch (spec->init) {
-        case INIT_ZERO:
-            out[i] = 0;
-            break;
-        case INIT_ONE:
-            out[i] = 1;
-            break;
-        case INIT_CONST:
-            out[i] = (float)spec->init_value;
-            break;
-        case INIT_KAIMING_FAN_OUT:
-            out[i] = (float)(std * normal(key, (uint64_t)i));
-            break;
+        case INIT_ZERO: out[i] = 0; break;
+        case INIT_ONE: out[i] = 1; break;
+        case INIT_CONST: out[i] = (float)spec->init_value; break;
+        case INIT_KAIMING_FAN_OUT: out[i] = (float)(std * normal(key, (uint64_t)i)); break;
         case INIT_TRUNC_NORMAL_02: {
             double z = normal(key, (uint64_t)i);
             out[i] = (float)(std * (z < -2 ? -2 : z > 2 ? 2 : z));
@@ -212,11 +205,10 @@ static const NameMap *choose_names(Run *r, const Net *n, const Weights *file)
         int found = 0;
         for (uint32_t v = 1; v < n->elab->graph.nodes.len; v++) {
             ParamSpec spec[PARAM_MAX];
-            if (!n->an.live[v] ||
-                params_of(&n->elab->graph, (NodeId){v}, n->an.shape, spec) == 0)
+            if (!n->an.live[v] || params_of(&n->elab->graph, (NodeId){v}, n->an.shape, spec) == 0)
                 continue;
-            const char *name = arena_printf(&r->net_arena, "%s.%s",
-                                            n->elab->graph.nodes.at[v].name, spec[0].suffix);
+            const char *name = arena_printf(&r->net_arena, "%s.%s", n->elab->graph.nodes.at[v].name,
+                                            spec[0].suffix);
             const char *theirs = m != NULL ? elab_name_theirs(&r->net_arena, m, name) : name;
             found += theirs != NULL && weights_find(file, theirs) != NULL;
         }
@@ -250,9 +242,9 @@ static int load_file(Parameters *p, Run *r, const Net *n, const char *path)
     if (m.rows > 0) {
         if (m.more > 0)
             buf_printf(&m.table, "\n  and %d more", m.more);
-        code = front_fail(r, EXIT_REFUSED, "%s does not fit '%s'%s%s:%s", path,
-                          n->elab->graph.name, m.names ? " under names " : "",
-                          m.names ? m.names->name : "", m.table.at ? m.table.at : "");
+        code = front_fail(r, EXIT_REFUSED, "%s does not fit '%s'%s%s:%s", path, n->elab->graph.name,
+                          m.names ? " under names " : "", m.names ? m.names->name : "",
+                          m.table.at ? m.table.at : "");
     }
     buf_free(&m.table);
     return code;
@@ -297,8 +289,7 @@ int parameters_open(Parameters *p, Run *r, const Net *n, bool required)
         code = each_parameter(r, n, make_initial, &m);
     }
     if (code == EXIT_LIMIT)
-        return front_fail(r, code, "out of memory for the parameters of '%s'",
-                          n->elab->graph.name);
+        return front_fail(r, code, "out of memory for the parameters of '%s'", n->elab->graph.name);
     weights_sort(&p->weights);
     return code;
 }

@@ -171,9 +171,8 @@ int command_nets(Run *r)
     int code = summary_format(r, &format);
     if (code != EXIT_FINE)
         return code;
-    uint32_t count = r->cli->operand_count > 0
-                         ? elab_nets(&r->session, r->cli->operands[0], &nets)
-                         : elab_std_nets(&r->session, &nets);
+    uint32_t count = r->cli->operand_count > 0 ? elab_nets(&r->session, r->cli->operands[0], &nets)
+                                               : elab_std_nets(&r->session, &nets);
     if (diag_failed(&r->session.diags))
         return EXIT_REFUSED;
     buf_add(&out, format == SUMMARY_JSON ? "{\"schema\":1,\"nets\":[" : "");
@@ -194,25 +193,16 @@ int command_nets(Run *r)
 static int dispatch(Run *r)
 {
     switch (r->cli->command) {
-    case CMD_CHECK:
-        return command_check(r);
-    case CMD_SUMMARY:
-        return command_summary(r);
-    case CMD_NETS:
-        return command_nets(r);
-    case CMD_GRAPH_TEXT:
-        return command_print_graph(r);
-    case CMD_BUILD:
-        return command_build(r);
-    case CMD_RUN:
-        return command_run(r);
-    case CMD_VERIFY:
-        return command_verify(r);
-    case CMD_BENCH:
-        return command_bench(r);
+    case CMD_CHECK: return command_check(r);
+    case CMD_SUMMARY: return command_summary(r);
+    case CMD_NETS: return command_nets(r);
+    case CMD_GRAPH_TEXT: return command_print_graph(r);
+    case CMD_BUILD: return command_build(r);
+    case CMD_RUN: return command_run(r);
+    case CMD_VERIFY: return command_verify(r);
+    case CMD_BENCH: return command_bench(r);
     case CMD_NONE:
-    case CMD_COUNT:
-        break;
+    case CMD_COUNT: break;
     }
     return EXIT_USAGE;
 }

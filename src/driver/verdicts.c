@@ -71,12 +71,11 @@ static const char *first_text(Run *r, const Net *n, int k, uint32_t v)
     Arena *a = &r->session.arena;
     switch (classes[k].verdict) {
     case VERDICT_UNPRODUCTIVE:
-        return arena_printf(a,
-                            "layer '%s' of '%s' can add no context%s: the smallest receptive field "
-                            "before it (%" PRId64 ") already spans the %" PRId64 "x%" PRId64
-                            " input",
-                            path, net, axis_note(n, v), rf->r_in_min[x], n->an.input[0],
-                            n->an.input[1]);
+        return arena_printf(
+            a,
+            "layer '%s' of '%s' can add no context%s: the smallest receptive field "
+            "before it (%" PRId64 ") already spans the %" PRId64 "x%" PRId64 " input",
+            path, net, axis_note(n, v), rf->r_in_min[x], n->an.input[0], n->an.input[1]);
     case VERDICT_UNDERUTILIZED:
         return arena_printf(a,
                             "layer '%s' of '%s' reaches past the image%s: its smallest receptive "
@@ -161,8 +160,7 @@ static void add_repairs(Run *r, Net *n, uint32_t d)
 {
     enum { SHOWN = 3 };
     Repair *list;
-    uint32_t count =
-        repair_one_stride(&r->session, n->ref, &n->opt, n->elab, &n->an, &list);
+    uint32_t count = repair_one_stride(&r->session, n->ref, &n->opt, n->elab, &n->an, &list);
     for (uint32_t i = 0; i < count && i < SHOWN; i++) {
         Buf b = {0};
         const Source *src = source_get(&r->session.sources, list[i].span[0].src);
@@ -195,10 +193,9 @@ static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool 
     uint32_t v = h->nodes.at[0];
     const Origin *o = &n->elab->origins.at[n->elab->graph.nodes.at[v].origin];
     /* The step of the stage is where one can act; the layer may be deep in a library's block. */
-    bool inside = o->instance.src != 0 &&
-                  (o->instance.src != o->span.src || o->instance.lo != o->span.lo);
-    uint32_t at = diag(d, classes[k].code, inside ? o->instance : o->span,
-                       first_text(r, n, k, v));
+    bool inside =
+        o->instance.src != 0 && (o->instance.src != o->span.src || o->instance.lo != o->span.lo);
+    uint32_t at = diag(d, classes[k].code, inside ? o->instance : o->span, first_text(r, n, k, v));
     if (at == UINT32_MAX)
         return;
     if (inside)

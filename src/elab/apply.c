@@ -1,4 +1,5 @@
-/* Applying layers: arguments to parameters, operators to nodes, blocks to what their bodies build. */
+/* Applying layers: arguments to parameters, operators to nodes, blocks to what their bodies build.
+ */
 #include "elab/elaborator.h"
 #include <stdio.h>
 #include <string.h>
@@ -55,18 +56,12 @@ static bool gather(Elaborator *el, const Closure *c, const Signature *sig, const
 static AttrVal to_attr(const Value *v, AttrType t)
 {
     switch (t) {
-    case ATTR_INT:
-        return attr_int(v->i);
-    case ATTR_REAL:
-        return attr_real(v->r);
-    case ATTR_BOOL:
-        return attr_bool(v->b);
-    case ATTR_SIZE:
-        return attr_size(v->size.h, v->size.w);
-    case ATTR_PAD:
-        return attr_pad(v->pad);
-    case ATTR_STR:
-        break;
+    case ATTR_INT: return attr_int(v->i);
+    case ATTR_REAL: return attr_real(v->r);
+    case ATTR_BOOL: return attr_bool(v->b);
+    case ATTR_SIZE: return attr_size(v->size.h, v->size.w);
+    case ATTR_PAD: return attr_pad(v->pad);
+    case ATTR_STR: break;
     }
     AttrVal a = {.type = ATTR_STR};
     a.str = v->str;
@@ -95,15 +90,11 @@ static void report_shape(Elaborator *el, Op op, const ShapeError *err, const Nod
         d = diag(ds, E_MAP_VANISHES, span, name, (long)err->num[0], (long)err->num[1],
                  (long)err->num[2], (long)err->num[3]);
         break;
-    case SHAPE_MISMATCH:
-        d = diag(ds, E_SHAPE_MISMATCH, span, name, err->text);
-        break;
+    case SHAPE_MISMATCH: d = diag(ds, E_SHAPE_MISMATCH, span, name, err->text); break;
     case SHAPE_TOO_LARGE:
         d = diag(ds, E_LIMIT, span, arena_printf(a, "%s: %s", name, err->text));
         break;
-    default:
-        d = diag(ds, E_SHAPE, span, name, err->text);
-        break;
+    default: d = diag(ds, E_SHAPE, span, name, err->text); break;
     }
     for (uint32_t i = 0; i < nin && i < 8; i++) {
         uint32_t origin = graph_node(&el->e->graph, ins[i])->origin;
@@ -163,8 +154,8 @@ Value apply_op(Elaborator *el, Op op, const AttrVal *attrs, const uint32_t *lits
         report_shape(el, op, &err, ins, nin, span);
         return POISON;
     }
-    Origin o = {.span = span, .instance = el->instance_span, .inst = el->inst,
-                .structure = el->structure};
+    Origin o = {
+        .span = span, .instance = el->instance_span, .inst = el->inst, .structure = el->structure};
     memcpy(o.attrs, lits, sizeof o.attrs);
     vec_push(el->a, &el->e->origins, o);
     NodeId n = graph_add(&el->e->graph, op, attrs, ins, nin, NULL, el->e->origins.len - 1);
@@ -209,7 +200,8 @@ static Value build_op(Elaborator *el, const Closure *c, const Signature *sig, co
     return ok ? apply_op(el, c->op, attrs, lits, ins, nin, args->span) : POISON;
 }
 
-/* Binds given values and defaults in f; defaults see what f holds and the parameters before them. */
+/* Binds given values and defaults in f; defaults see what f holds and the parameters before them.
+ */
 static bool bind_formals(Elaborator *el, Frame *f, const Signature *sig, const Value *vals,
                          Span span)
 {
@@ -262,11 +254,11 @@ static bool run_statement(Elaborator *el, Frame *f, AstId n, Value *out)
     case AST_REQUIRE: {
         v = eval_as(el, f, kid_at(f->module, n, 0), (Type){TY_BOOL, false});
         if (v.kind == V_BOOL && !v.b)
-            diag(&el->s->diags, E_REQUIRE, x->span, node_at(f->module, kid_at(f->module, n, 1))->sym);
+            diag(&el->s->diags, E_REQUIRE, x->span,
+                 node_at(f->module, kid_at(f->module, n, 1))->sym);
         return v.kind == V_BOOL && v.b;
     }
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -284,8 +276,8 @@ static Value run_block(Elaborator *el, const Closure *c, const Signature *sig, c
     uint32_t errors = el->s->diags.errors, inst = el->inst, first = el->e->graph.nodes.len;
     const AstNode *decl = node_at(c->module, c->decl);
     Value out = POISON;
-    el->inst = inst_open(el, INST_BLOCK, decl->sym, el->e->insts.at[inst].path, inst, 0, args->span,
-                         in);
+    el->inst =
+        inst_open(el, INST_BLOCK, decl->sym, el->e->insts.at[inst].path, inst, 0, args->span, in);
     uint32_t own = el->inst, count = count_block(el, c);
     Frame *f = frame_new(el, c->frame, c->module);
     f->has_in = true;

@@ -33,35 +33,24 @@ static Value compute(Elaborator *el, Builtin b, const Value *v, uint32_t n, Span
     bool ok = true;
     switch (b) {
     case BUILTIN_MAX:
-    case BUILTIN_MIN:
-        return extreme(v, n, b == BUILTIN_MAX);
+    case BUILTIN_MIN: return extreme(v, n, b == BUILTIN_MAX);
     case BUILTIN_ABS:
         if (out.kind == V_INT && out.i != INT64_MIN)
             out.i = out.i < 0 ? -out.i : out.i;
         else
             out = value_real(fabs(x));
         break;
-    case BUILTIN_REAL:
-        return value_real(x);
+    case BUILTIN_REAL: return value_real(x);
     case BUILTIN_SQRT:
         if (x < 0)
             diag(&el->s->diags, E_VALUE, span, "the square root of a negative number");
         return x < 0 ? POISON : value_real(sqrt(x));
-    case BUILTIN_INT:
-        ok = out.kind == V_INT || whole(el, trunc(x), span, &out);
-        break;
-    case BUILTIN_CEIL:
-        ok = out.kind == V_INT || whole(el, ceil(x), span, &out);
-        break;
-    case BUILTIN_FLOOR:
-        ok = out.kind == V_INT || whole(el, floor(x), span, &out);
-        break;
-    case BUILTIN_ROUND:
-        ok = out.kind == V_INT || whole(el, round(x), span, &out);
-        break;
+    case BUILTIN_INT: ok = out.kind == V_INT || whole(el, trunc(x), span, &out); break;
+    case BUILTIN_CEIL: ok = out.kind == V_INT || whole(el, ceil(x), span, &out); break;
+    case BUILTIN_FLOOR: ok = out.kind == V_INT || whole(el, floor(x), span, &out); break;
+    case BUILTIN_ROUND: ok = out.kind == V_INT || whole(el, round(x), span, &out); break;
     case BUILTIN_LEN:
-    case BUILTIN_COUNT:
-        break;
+    case BUILTIN_COUNT: break;
     }
     return ok ? out : POISON;
 }
@@ -83,8 +72,8 @@ Value eval_builtin(Elaborator *el, Frame *f, Builtin b, AstId args, Span span)
             return POISON;
         lits = lits_union(el, lits, v[i].lits);
         ordinal = ordinal || v[i].ordinal;
-        bool fits = b == BUILTIN_LEN ? v[i].kind == V_LIST
-                                     : v[i].kind == V_INT || v[i].kind == V_REAL;
+        bool fits =
+            b == BUILTIN_LEN ? v[i].kind == V_LIST : v[i].kind == V_INT || v[i].kind == V_REAL;
         if (!fits) {
             diag(&el->s->diags, E_TYPE, node_at(f->module, x)->span,
                  b == BUILTIN_LEN ? "list" : "real", type_text(value_type(&v[i])));

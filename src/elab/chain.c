@@ -5,8 +5,14 @@
 uint32_t inst_open(Elaborator *el, InstKind kind, const char *name, const char *path,
                    uint32_t parent, uint32_t index, Span span, NodeId in)
 {
-    Inst i = {.kind = kind, .name = name, .path = path, .parent = parent, .index = index,
-              .span = span, .in = in, .out = in};
+    Inst i = {.kind = kind,
+              .name = name,
+              .path = path,
+              .parent = parent,
+              .index = index,
+              .span = span,
+              .in = in,
+              .out = in};
     vec_push(el->a, &el->e->insts, i);
     return el->e->insts.len - 1;
 }
@@ -22,9 +28,8 @@ void name_operators(Elaborator *el, uint32_t from, const char *prefix)
         if (n->name != NULL)
             continue;
         const char *kind = op_info[n->op].name;
-        n->name = count[n->op] == 1
-                      ? arena_printf(el->a, "%s.%s", prefix, kind)
-                      : arena_printf(el->a, "%s.%s%u", prefix, kind, ++number[n->op]);
+        n->name = count[n->op] == 1 ? arena_printf(el->a, "%s.%s", prefix, kind)
+                                    : arena_printf(el->a, "%s.%s%u", prefix, kind, ++number[n->op]);
     }
 }
 
@@ -60,7 +65,9 @@ void apply_annotations(Elaborator *el, const Module *m, AstId annots, uint32_t i
             give_name(el, x, one->sym, first);
         } else {
             Mark k = {.kind = strcmp(x->sym, "frozen") == 0 ? MARK_FROZEN : MARK_DTYPE,
-                      .what = one != NULL ? one->sym : NULL, .inst = inst, .span = x->span};
+                      .what = one != NULL ? one->sym : NULL,
+                      .inst = inst,
+                      .span = x->span};
             vec_push(el->a, &el->e->marks, k);
         }
     }

@@ -33,9 +33,9 @@ static void warn_names(Elab *e, const Module *m)
             ParamSpec spec[PARAM_MAX];
             int n = params_of(&e->graph, (NodeId){v}, e->shape, spec);
             for (int i = 0; i < n; i++)
-                elab_name_theirs(e->arena, map,
-                                 arena_printf(e->arena, "%s.%s", e->graph.nodes.at[v].name,
-                                              spec[i].suffix));
+                elab_name_theirs(
+                    e->arena, map,
+                    arena_printf(e->arena, "%s.%s", e->graph.nodes.at[v].name, spec[i].suffix));
         }
         for (uint32_t i = 0; i < map->rules.len; i++)
             if (map->rules.at[i].ours != NULL && !map->rules.at[i].used)

@@ -12,7 +12,8 @@ typedef struct LitRef {
     uint32_t module; /* index in Session.modules */
     AstId node;      /* INT, REAL, SIZE or BOOL */
 } LitRef;
-/* A set of literals, by index in Elab.litsets; 0 = empty. Members are sorted indices of Elab.lits. */
+/* A set of literals, by index in Elab.litsets; 0 = empty. Members are sorted indices of Elab.lits.
+ */
 typedef struct LitSet {
     const uint32_t *at;
     uint32_t n;
@@ -20,9 +21,9 @@ typedef struct LitSet {
 
 /* Where a node came from. */
 typedef struct Origin {
-    Span span;        /* the step, in the source, that applied the operator */
-    Span instance;    /* the step of the stage or head that this is part of */
-    uint32_t inst;    /* index in Elab.insts */
+    Span span;          /* the step, in the source, that applied the operator */
+    Span instance;      /* the step of the stage or head that this is part of */
+    uint32_t inst;      /* index in Elab.insts */
     uint32_t structure; /* litset that decided that the node exists (repeats, conditions) */
     uint32_t attrs[OP_MAX_ATTRS]; /* litset per attribute */
 } Origin;
@@ -33,9 +34,9 @@ typedef struct Inst {
     const char *name; /* stage, head, or called block/operator */
     const char *path; /* "s3.2" */
     uint32_t parent;
-    uint32_t index;   /* position among its parent's instances */
+    uint32_t index; /* position among its parent's instances */
     Span span;
-    NodeId in, out;   /* tensor it was applied to and its result */
+    NodeId in, out; /* tensor it was applied to and its result */
 } Inst;
 
 /* A level for one lint inside a part of the net, from @allow(...). */
@@ -77,7 +78,7 @@ typedef struct Elab {
     Session *session;
     Arena *arena;
     Graph graph;
-    Shape *shape;  /* by node id; valid for all nodes when elab_net succeeded */
+    Shape *shape; /* by node id; valid for all nodes when elab_net succeeded */
     RfInfo *rf;
     VEC(Origin) origins; /* index 0 unused */
     VEC(Inst) insts;     /* index 0 = the net */
@@ -109,8 +110,8 @@ typedef struct NetRef {
 typedef struct ElabOptions {
     const char *const *params; /* "name=value" from -p; they reach through aliases */
     uint32_t param_count;
-    int64_t input[3];          /* --input c x h x w; 0 = as declared. Replaces the declared dims and a
-                                  net parameter called res when there is one */
+    int64_t input[3]; /* --input c x h x w; 0 = as declared. Replaces the declared dims and a
+                         net parameter called res when there is one */
     const LitOverride *overrides;
     uint32_t override_count;
 } ElabOptions;

@@ -4,8 +4,19 @@
 #include "elab/elab.h"
 #include "sema/sema.h"
 
-typedef enum ValueKind { V_POISON, V_INT, V_REAL, V_BOOL, V_STR, V_SIZE, V_PAD, V_LIST, V_LAYER,
-                         V_FUNCTION, V_TENSOR } ValueKind;
+typedef enum ValueKind {
+    V_POISON,
+    V_INT,
+    V_REAL,
+    V_BOOL,
+    V_STR,
+    V_SIZE,
+    V_PAD,
+    V_LIST,
+    V_LAYER,
+    V_FUNCTION,
+    V_TENSOR
+} ValueKind;
 
 struct Value;
 struct Frame;
@@ -13,7 +24,7 @@ struct Frame;
 /* A layer or function as a value: an operator, or a declaration with the names around it. Arguments
  * that were given with it wait in `bound`, by formal; an entry of kind V_POISON is not given. */
 typedef struct Closure {
-    Op op;       /* OP_NONE: a declaration; the identity when decl is none, too */
+    Op op; /* OP_NONE: a declaration; the identity when decl is none, too */
     bool is_builtin;
     Builtin builtin;
     const Module *module;
@@ -55,7 +66,7 @@ typedef struct Frame {
     VEC(Binding) names;
     bool has_in;
     NodeId in;
-    AstId block; /* the BLOCK this is a call of; none for nets, functions, files */
+    AstId block;          /* the BLOCK this is a call of; none for nets, functions, files */
     uint32_t block_count; /* index in Elaborator.counts */
     int64_t block_i;
     bool transparent; /* names bound here belong to the parent: stages and heads */
@@ -81,7 +92,8 @@ typedef struct LetValue {
     bool busy;
 } LetValue;
 
-/* Per node: the input of the step that made it, and the literals behind its channels and its map. */
+/* Per node: the input of the step that made it, and the literals behind its channels and its map.
+ */
 typedef struct NodeFacts {
     NodeId step_in;
     uint32_t lits_c, lits_hw;
@@ -102,12 +114,12 @@ typedef struct Elaborator {
     VEC(LetValue) lets;
     VEC(NodeFacts) facts;
     uint32_t capacity; /* of e->shape and e->rf */
-    uint32_t depth; /* of nested evaluation: the C stack is finite */
+    uint32_t depth;    /* of nested evaluation: the C stack is finite */
     StageCtx *stage;
-    NodeId step_input;  /* of the current step of the stage */
+    NodeId step_input;    /* of the current step of the stage */
     VEC(GivenName) given; /* @name annotations, until the operators have their names */
-    uint32_t inst;      /* current instance */
-    uint32_t structure; /* literals that decide whether what is built now exists */
+    uint32_t inst;        /* current instance */
+    uint32_t structure;   /* literals that decide whether what is built now exists */
     Span instance_span;
     int64_t fuel;
     bool ordinal_used, counting;
@@ -163,7 +175,8 @@ Value apply_function(Elaborator *el, const Closure *c, const Args *args);
 Value apply_op(Elaborator *el, Op op, const AttrVal *attrs, const uint32_t *lits, const NodeId *ins,
                uint32_t nin, Span span);
 
-/* Runs the steps of a chain; top: they are the steps of a stage or head, with paths of their own. */
+/* Runs the steps of a chain; top: they are the steps of a stage or head, with paths of their own.
+ */
 typedef struct ChainTop {
     const char *prefix; /* "s3" */
     uint32_t parent;    /* instance of the stage */

@@ -50,15 +50,10 @@ static Value let_value(Elaborator *el, const Module *m, AstId decl, Span span)
 static Value decl_value(Elaborator *el, const Module *m, AstId decl, Span span)
 {
     switch (node_at(m, decl)->kind) {
-    case AST_LET:
-        return let_value(el, m, decl, span);
-    case AST_FN:
-        return closure_value(el, V_FUNCTION, (Closure){.module = m, .decl = decl});
-    case AST_BLOCK:
-        return closure_value(el, V_LAYER, (Closure){.module = m, .decl = decl});
-    default:
-        diag(&el->s->diags, E_NOT_LAYER, span, node_at(m, decl)->sym, "a net");
-        return POISON;
+    case AST_LET: return let_value(el, m, decl, span);
+    case AST_FN: return closure_value(el, V_FUNCTION, (Closure){.module = m, .decl = decl});
+    case AST_BLOCK: return closure_value(el, V_LAYER, (Closure){.module = m, .decl = decl});
+    default: diag(&el->s->diags, E_NOT_LAYER, span, node_at(m, decl)->sym, "a net"); return POISON;
     }
 }
 
@@ -67,21 +62,17 @@ static Value ref_value(Elaborator *el, const Module *m, Ref r, Sym name, Span sp
     static const Pad none = {0};
     Value v = POISON;
     switch (r.kind) {
-    case REF_DECL:
-        return decl_value(el, r.module, r.node, span);
-    case REF_OP:
-        return closure_value(el, V_LAYER, (Closure){.op = r.op});
+    case REF_DECL: return decl_value(el, r.module, r.node, span);
+    case REF_OP: return closure_value(el, V_LAYER, (Closure){.op = r.op});
     case REF_FUNCTION:
         return closure_value(el, V_FUNCTION, (Closure){.is_builtin = true, .builtin = r.function});
-    case REF_IDENTITY:
-        return closure_value(el, V_LAYER, (Closure){0});
+    case REF_IDENTITY: return closure_value(el, V_LAYER, (Closure){0});
     case REF_PADDING:
         v.kind = V_PAD;
         v.pad = none;
         v.pad.kind = r.padding;
         return v;
-    case REF_NONE:
-        break;
+    case REF_NONE: break;
     }
     uint32_t d = diag(&el->s->diags, E_UNDEFINED, span, name);
     if (m->result != NULL) /* the checker has seen a declaration */
@@ -102,16 +93,18 @@ static const Value *frame_find(const Frame *f, Sym name)
 static Value eval_name(Elaborator *el, Frame *f, const AstNode *x)
 {
     const Value *v = frame_find(f, x->sym);
-    return v != NULL ? *v : ref_value(el, f->module, module_lookup(f->module, x->sym), x->sym,
-                                     x->span);
+    return v != NULL ? *v
+                     : ref_value(el, f->module, module_lookup(f->module, x->sym), x->sym, x->span);
 }
 
 static Value eval_literal(Elaborator *el, const Frame *f, AstId n)
 {
     const AstNode *x = node_at(f->module, n);
     Value v = {.lits = lits_one(el, f->module, n)};
-    v.kind = x->kind == AST_INT ? V_INT : x->kind == AST_REAL ? V_REAL
-             : x->kind == AST_BOOL ? V_BOOL : V_SIZE;
+    v.kind = x->kind == AST_INT    ? V_INT
+             : x->kind == AST_REAL ? V_REAL
+             : x->kind == AST_BOOL ? V_BOOL
+                                   : V_SIZE;
     if (x->kind == AST_INT)
         v.i = x->i;
     else if (x->kind == AST_REAL)
@@ -245,8 +238,7 @@ static Value eval_index(Elaborator *el, Frame *f, AstId n)
         return POISON;
     }
     if (i.i < 0 || i.i >= list.list.n) {
-        diag(&el->s->diags, E_INDEX, node_at(f->module, index)->span, (long)i.i,
-             (long)list.list.n);
+        diag(&el->s->diags, E_INDEX, node_at(f->module, index)->span, (long)i.i, (long)list.list.n);
         return POISON;
     }
     Value v = list.list.at[i.i];
@@ -280,15 +272,9 @@ static bool int_arithmetic(Elaborator *el, AstOp op, int64_t a, int64_t b, Span 
         return false;
     }
     switch (op) {
-    case BIN_ADD:
-        over = __builtin_add_overflow(a, b, out);
-        break;
-    case BIN_SUB:
-        over = __builtin_sub_overflow(a, b, out);
-        break;
-    case BIN_MUL:
-        over = __builtin_mul_overflow(a, b, out);
-        break;
+    case BIN_ADD: over = __builtin_add_overflow(a, b, out); break;
+    case BIN_SUB: over = __builtin_sub_overflow(a, b, out); break;
+    case BIN_MUL: over = __builtin_mul_overflow(a, b, out); break;
     case BIN_IDIV: /* rounds down */
         over = a == INT64_MIN && b == -1;
         if (!over)
@@ -475,37 +461,24 @@ static Value eval_kind(Elaborator *el, Frame *f, AstId n)
     case AST_INT:
     case AST_REAL:
     case AST_SIZE:
-    case AST_BOOL:
-        return eval_literal(el, f, n);
-    case AST_STRING:
-        return (Value){.kind = V_STR, .str = x->sym};
-    case AST_NAME:
-        return eval_name(el, f, x);
-    case AST_IN:
-        return eval_in(f);
-    case AST_PREV:
-        return eval_prev(el);
-    case AST_LISTLIT:
-        return eval_list(el, f, n);
-    case AST_FIELD:
-        return eval_field(el, f, n);
-    case AST_INDEX:
-        return eval_index(el, f, n);
-    case AST_CALL:
-        return eval_call(el, f, n);
-    case AST_UNARY:
-        return eval_unary(el, f, n);
-    case AST_BINARY:
-        return eval_binary(el, f, n);
-    case AST_IF:
-        return eval_if(el, f, n);
+    case AST_BOOL: return eval_literal(el, f, n);
+    case AST_STRING: return (Value){.kind = V_STR, .str = x->sym};
+    case AST_NAME: return eval_name(el, f, x);
+    case AST_IN: return eval_in(f);
+    case AST_PREV: return eval_prev(el);
+    case AST_LISTLIT: return eval_list(el, f, n);
+    case AST_FIELD: return eval_field(el, f, n);
+    case AST_INDEX: return eval_index(el, f, n);
+    case AST_CALL: return eval_call(el, f, n);
+    case AST_UNARY: return eval_unary(el, f, n);
+    case AST_BINARY: return eval_binary(el, f, n);
+    case AST_IF: return eval_if(el, f, n);
     case AST_CHAIN: {
         AstId source = kid_at(f->module, n, 0);
         Value in = source.v != 0 ? eval_as(el, f, source, (Type){TY_TENSOR, false}) : eval_in(f);
         return in.kind == V_POISON ? in : run_chain(el, f, n, in, NULL);
     }
-    default:
-        return POISON;
+    default: return POISON;
     }
 }
 

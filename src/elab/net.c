@@ -133,10 +133,10 @@ static const char *jump_text(Elaborator *el, NodeId n)
     const char *part[2];
     for (int i = 0; i < 2; i++) {
         const RfEntry *e = jump_of(el, n, i);
-        part[i] = e == NULL       ? "global"
-                  : e->s_den == 1 ? arena_printf(el->a, "%lld", (long long)e->s_num)
-                                  : arena_printf(el->a, "%lld/%lld", (long long)e->s_num,
-                                                 (long long)e->s_den);
+        part[i] = e == NULL ? "global"
+                  : e->s_den == 1
+                      ? arena_printf(el->a, "%lld", (long long)e->s_num)
+                      : arena_printf(el->a, "%lld/%lld", (long long)e->s_num, (long long)e->s_den);
     }
     return strcmp(part[0], part[1]) == 0 ? part[0] : arena_printf(el->a, "%sx%s", part[0], part[1]);
 }
@@ -154,9 +154,8 @@ static void note_strides(Build *b, uint32_t d, uint32_t from)
         Window w = graph_window(&el->e->graph, (NodeId){v});
         if (w.stride.h < 2 && w.stride.w < 2)
             continue;
-        diag_note(&el->s->diags, d, el->e->origins.at[n->origin].span,
-                  "'%s' has stride %lldx%lld", n->name, (long long)w.stride.h,
-                  (long long)w.stride.w);
+        diag_note(&el->s->diags, d, el->e->origins.at[n->origin].span, "'%s' has stride %lldx%lld",
+                  n->name, (long long)w.stride.h, (long long)w.stride.w);
         shown++;
     }
     if (shown == 0)
@@ -173,14 +172,15 @@ static void check_contract(Build *b, AstId n, const Value *stride, const Value *
     for (int axis = 0; axis < 2; axis++) {
         const RfEntry *a = jump_of(el, in, axis), *z = jump_of(el, out, axis);
         int64_t f = axis == 0 ? s.h : s.w, g = axis == 0 ? u.h : u.w;
-        kept = kept && (a == NULL || z == NULL
-                            ? a == z
-                            : z->s_num * a->s_den * g == a->s_num * f * z->s_den);
+        kept =
+            kept &&
+            (a == NULL || z == NULL ? a == z : z->s_num * a->s_den * g == a->s_num * f * z->s_den);
     }
     if (kept)
         return;
     Buf text = {0};
-    const Value *v = stride->lits != 0 || (s.h != 1 || s.w != 1) || (u.h == 1 && u.w == 1) ? stride : up;
+    const Value *v =
+        stride->lits != 0 || (s.h != 1 || s.w != 1) || (u.h == 1 && u.w == 1) ? stride : up;
     buf_add(&text, v == stride ? "stride=" : "up=");
     if (v->size.h == v->size.w)
         buf_printf(&text, "%lld", (long long)v->size.h);
@@ -202,7 +202,8 @@ static Value contract(Build *b, AstId args, const char *name, Value *as_written)
         *as_written = eval(b->el, b->frame, n);
     Span span = n.v != 0 ? node_at(m, n)->span : SPAN_NONE;
     Value v = value_as(b->el, *as_written, (Type){TY_SIZE, false}, span);
-    if (v.kind == V_SIZE && (v.size.h < 1 || v.size.w < 1 || v.size.h > 1 << 20 || v.size.w > 1 << 20)) {
+    if (v.kind == V_SIZE &&
+        (v.size.h < 1 || v.size.w < 1 || v.size.h > 1 << 20 || v.size.w > 1 << 20)) {
         diag(&b->el->s->diags, E_VALUE, span,
              arena_printf(&b->el->s->arena, "%s must be at least 1", name));
         return POISON;
@@ -262,8 +263,8 @@ static bool build_head(Build *b, AstId n)
         return false;
     StageCtx ctx = {.stride = value_int(1), .head = true};
     uint32_t first = el->e->graph.nodes.len, structure = el->structure;
-    uint32_t own = inst_open(el, INST_HEAD, x->sym, x->sym, 0, el->e->graph.outs.len, x->span,
-                             in.node);
+    uint32_t own =
+        inst_open(el, INST_HEAD, x->sym, x->sym, 0, el->e->graph.outs.len, x->span, in.node);
     el->stage = &ctx;
     el->inst = own;
     el->instance_span = x->span;
@@ -366,29 +367,18 @@ static bool build_if(Build *b, AstId n)
 static bool build_item(Build *b, AstId n)
 {
     switch ((AstKind)node_at(b->frame->module, n)->kind) {
-    case AST_INPUT:
-        return build_input(b, n);
-    case AST_STAGE:
-        return build_stage(b, n);
-    case AST_HEAD:
-        return build_head(b, n);
-    case AST_REQUIRE:
-        return build_require(b, n);
+    case AST_INPUT: return build_input(b, n);
+    case AST_STAGE: return build_stage(b, n);
+    case AST_HEAD: return build_head(b, n);
+    case AST_REQUIRE: return build_require(b, n);
     case AST_LET:
     case AST_FN:
-    case AST_BLOCK:
-        return build_local(b, n);
-    case AST_IFITEM:
-        return build_if(b, n);
-    case AST_NAMES:
-        add_names(b, n);
-        return true;
+    case AST_BLOCK: return build_local(b, n);
+    case AST_IFITEM: return build_if(b, n);
+    case AST_NAMES: add_names(b, n); return true;
     case AST_TRAIN:
-    case AST_REFINE:
-        add_section(b, n);
-        return true;
-    default:
-        return false;
+    case AST_REFINE: add_section(b, n); return true;
+    default: return false;
     }
 }
 
@@ -457,8 +447,8 @@ static void warn_idle(Build *b)
     for (uint32_t i = 0; i < e->graph.ins.len; i++)
         if (!live[e->graph.ins.at[i].node.v])
             diag(&b->el->s->diags, W_UNUSED,
-                 e->origins.at[graph_node(&e->graph, e->graph.ins.at[i].node)->origin].span, "input",
-                 e->graph.ins.at[i].name);
+                 e->origins.at[graph_node(&e->graph, e->graph.ins.at[i].node)->origin].span,
+                 "input", e->graph.ins.at[i].name);
 }
 
 /* @name annotations come before the patterns of every names section. */

@@ -144,8 +144,8 @@ static Value *alias_args(Elaborator *el, Frame *f, const Signature *sig, AstId a
     for (uint32_t i = 0; i < sig->count; i++) {
         if (slot[i] < 0)
             continue;
-        vals[i] = eval_as(el, f, kid_at(m, kid_at(m, args, (uint32_t)slot[i]), 0),
-                          sig->formals[i].type);
+        vals[i] =
+            eval_as(el, f, kid_at(m, kid_at(m, args, (uint32_t)slot[i]), 0), sig->formals[i].type);
         if (vals[i].kind == V_POISON)
             return NULL;
     }

@@ -101,9 +101,9 @@ double value_number(const Value *v)
 Type value_type(const Value *v)
 {
     static const TypeKind kind[] = {
-        [V_POISON] = TY_UNKNOWN, [V_INT] = TY_INT,     [V_REAL] = TY_REAL,
-        [V_BOOL] = TY_BOOL,      [V_STR] = TY_STR,     [V_SIZE] = TY_SIZE,
-        [V_PAD] = TY_PAD,        [V_LIST] = TY_UNKNOWN, [V_LAYER] = TY_LAYER,
+        [V_POISON] = TY_UNKNOWN,    [V_INT] = TY_INT,      [V_REAL] = TY_REAL,
+        [V_BOOL] = TY_BOOL,         [V_STR] = TY_STR,      [V_SIZE] = TY_SIZE,
+        [V_PAD] = TY_PAD,           [V_LIST] = TY_UNKNOWN, [V_LAYER] = TY_LAYER,
         [V_FUNCTION] = TY_FUNCTION, [V_TENSOR] = TY_TENSOR};
     if (v->kind != V_LIST)
         return (Type){kind[v->kind], false};
@@ -128,12 +128,9 @@ bool value_equal(const Value *a, const Value *b)
     if (a->kind != b->kind)
         return false;
     switch (a->kind) {
-    case V_BOOL:
-        return a->b == b->b;
-    case V_STR:
-        return strcmp(a->str, b->str) == 0;
-    case V_SIZE:
-        return a->size.h == b->size.h && a->size.w == b->size.w;
+    case V_BOOL: return a->b == b->b;
+    case V_STR: return strcmp(a->str, b->str) == 0;
+    case V_SIZE: return a->size.h == b->size.h && a->size.w == b->size.w;
     case V_PAD: {
         AttrVal x = attr_pad(a->pad), y = attr_pad(b->pad);
         return attr_equal(&x, &y);
@@ -146,8 +143,7 @@ bool value_equal(const Value *a, const Value *b)
     case V_LAYER:
         return a->closure->op == b->closure->op && a->closure->module == b->closure->module &&
                a->closure->decl.v == b->closure->decl.v && a->closure->bound == b->closure->bound;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -196,8 +192,9 @@ Value value_as(Elaborator *el, Value v, Type t, Span span)
         if (as_pad(&v, &out.pad))
             return out;
         uint32_t d = diag(&el->s->diags, E_TYPE, span, "pad", type_text(have));
-        diag_help(&el->s->diags, d, SPAN_NONE, "a padding is same, same_upper, valid, a number, a "
-                                               "size, or [top, bottom, left, right]");
+        diag_help(&el->s->diags, d, SPAN_NONE,
+                  "a padding is same, same_upper, valid, a number, a "
+                  "size, or [top, bottom, left, right]");
         return POISON;
     }
     if (!t.list && t.kind == TY_REAL && v.kind == V_INT) {
@@ -219,23 +216,15 @@ Value value_as(Elaborator *el, Value v, Type t, Span span)
 void value_print(const Value *v, Buf *out)
 {
     switch (v->kind) {
-    case V_INT:
-        buf_printf(out, "%lld", (long long)v->i);
-        break;
-    case V_REAL:
-        buf_printf(out, "%g", v->r);
-        break;
-    case V_BOOL:
-        buf_add(out, v->b ? "true" : "false");
-        break;
-    case V_STR:
-        buf_json_string(out, v->str);
-        break;
-    case V_SIZE:
-        buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w);
-        break;
+    case V_INT: buf_printf(out, "%lld", (long long)v->i); break;
+    case V_REAL: buf_printf(out, "%g", v->r); break;
+    case V_BOOL: buf_add(out, v->b ? "true" : "false"); break;
+    case V_STR: buf_json_string(out, v->str); break;
+    case V_SIZE: buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w); break;
     case V_PAD:
-        buf_add(out, v->pad.kind == PAD_SAME_SYM ? "same" : v->pad.kind == PAD_SAME_UP ? "same_upper" : "");
+        buf_add(out, v->pad.kind == PAD_SAME_SYM  ? "same"
+                     : v->pad.kind == PAD_SAME_UP ? "same_upper"
+                                                  : "");
         if (v->pad.kind == PAD_EXPLICIT)
             buf_printf(out, "[%lld, %lld, %lld, %lld]", (long long)v->pad.top,
                        (long long)v->pad.bottom, (long long)v->pad.left, (long long)v->pad.right);
@@ -250,12 +239,11 @@ void value_print(const Value *v, Buf *out)
         break;
     case V_LAYER:
         buf_add(out, v->closure->op != OP_NONE ? op_info[v->closure->op].name
-                     : v->closure->decl.v == 0 ? "identity"
-                                               : node_at(v->closure->module, v->closure->decl)->sym);
+                     : v->closure->decl.v == 0
+                         ? "identity"
+                         : node_at(v->closure->module, v->closure->decl)->sym);
         break;
-    default:
-        buf_add(out, "?");
-        break;
+    default: buf_add(out, "?"); break;
     }
 }
 

@@ -34,8 +34,8 @@ static bool node_equal(const ExprNode *x, const ExprNode *y)
     uint64_t vx, vy; /* bits, so that -0 and NaN are told apart and found again */
     memcpy(&vx, &x->value, sizeof vx);
     memcpy(&vy, &y->value, sizeof vy);
-    return x->op == y->op && x->a.v == y->a.v && x->b.v == y->b.v && x->c.v == y->c.v &&
-           vx == vy && x->arg == y->arg;
+    return x->op == y->op && x->a.v == y->a.v && x->b.v == y->b.v && x->c.v == y->c.v && vx == vy &&
+           x->arg == y->arg;
 }
 
 static uint32_t node_hash(const ExprNode *n)

@@ -8,10 +8,19 @@
 
 typedef enum ExprOp {
     EX_NONE,
-    EX_ARG,   /* k-th operand */
+    EX_ARG, /* k-th operand */
     EX_CONST,
-    EX_ADD, EX_SUB, EX_MUL, EX_DIV, EX_MIN, EX_MAX,
-    EX_NEG, EX_SQRT, EX_EXP, EX_TANH, EX_ERF,
+    EX_ADD,
+    EX_SUB,
+    EX_MUL,
+    EX_DIV,
+    EX_MIN,
+    EX_MAX,
+    EX_NEG,
+    EX_SQRT,
+    EX_EXP,
+    EX_TANH,
+    EX_ERF,
     EX_SELECT_GT0, /* a > 0 ? b : c */
 } ExprOp;
 

@@ -145,26 +145,21 @@ int64_t family_units(const Kernel *k, const Target *t)
         if (k->tile.winograd > 0)
             return ceil_div(family_winograd_tiles(k), k->tile.winograd);
         return k->tile.split_oc ? family_oc_tiles(k, t) : family_row_blocks(k);
-    case FAM_DENSE:
-        return family_oc_tiles(k, t);
+    case FAM_DENSE: return family_oc_tiles(k, t);
     case FAM_LN:
     case FAM_SOFTMAX:
-    case FAM_LRN:
-        return family_row_blocks(k);
+    case FAM_LRN: return family_row_blocks(k);
     case FAM_DEPTHWISE:
     case FAM_POOL:
-    case FAM_ELEM:
-        return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
-    case FAM_GAP:
-        return map_blocks(k->out, t->vl);
+    case FAM_ELEM: return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
+    case FAM_GAP: return map_blocks(k->out, t->vl);
     case FAM_COPY:
         if (k->copy == COPY_CHANNELS)
             return ceil_div(k->count_c, t->vl);
         if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR)
             return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
         return map_blocks(k->out, t->vl);
-    case FAM_COUNT:
-        break;
+    case FAM_COUNT: break;
     }
     return 1;
 }
@@ -188,14 +183,10 @@ int64_t family_weight_floats(const Kernel *k, const Target *t)
         taps = 36;
     switch (k->family) {
     case FAM_CONV:
-    case FAM_CONVT:
-        return mul(mul(oc, taps), mul(family_ic_blocks(k, t), family_ic_lanes(k, t)));
-    case FAM_DEPTHWISE:
-        return mul(oc, taps);
-    case FAM_DENSE:
-        return mul(oc, map_floats(k->in, t->vl));
-    default:
-        return 0;
+    case FAM_CONVT: return mul(mul(oc, taps), mul(family_ic_blocks(k, t), family_ic_lanes(k, t)));
+    case FAM_DEPTHWISE: return mul(oc, taps);
+    case FAM_DENSE: return mul(oc, map_floats(k->in, t->vl));
+    default: return 0;
     }
 }
 
@@ -218,8 +209,8 @@ int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t
         return ((block * k->kh + y) * k->kw + x) * vl + lane;
     if (k->family == FAM_DENSE) {
         int64_t plane = k->in.h * k->in.w, at = y * k->in.w + x;
-        int64_t input = k->in.layout == LAYOUT_PLANAR ? i * plane + at
-                                                      : (i / vl * plane + at) * vl + i % vl;
+        int64_t input =
+            k->in.layout == LAYOUT_PLANAR ? i * plane + at : (i / vl * plane + at) * vl + i % vl;
         return (block * map_floats(k->in, t->vl) + input) * vl + lane;
     }
     int64_t lanes = family_ic_lanes(k, t), tile = block / k->tile.ocv;
@@ -244,9 +235,10 @@ static void key_map(Buf *out, const char *name, MapDesc m)
 static void key_copy(const Kernel *k, Buf *out)
 {
     static const char *const name[] = {
-        [COPY_LAYOUT] = "layout",     [COPY_CHANNELS] = "channels", [COPY_BORDER] = "border",
-        [COPY_NEAREST] = "nearest",   [COPY_BILINEAR] = "bilinear",
-        [COPY_SPACE_TO_DEPTH] = "space_to_depth", [COPY_SHUFFLE] = "shuffle"};
+        [COPY_LAYOUT] = "layout",     [COPY_CHANNELS] = "channels",
+        [COPY_BORDER] = "border",     [COPY_NEAREST] = "nearest",
+        [COPY_BILINEAR] = "bilinear", [COPY_SPACE_TO_DEPTH] = "space_to_depth",
+        [COPY_SHUFFLE] = "shuffle"};
     buf_printf(out, " %s", name[k->copy]);
     if (k->copy == COPY_CHANNELS)
         buf_printf(out, " c=%lld:%lld+%lld", (long long)k->src_c, (long long)k->dst_c,
@@ -261,7 +253,8 @@ static void key_copy(const Kernel *k, Buf *out)
 
 static void key_window(const Kernel *k, Buf *out)
 {
-    static const char *const pool[] = {[POOL_MAX] = "max", [POOL_AVG] = "avg",
+    static const char *const pool[] = {[POOL_MAX] = "max",
+                                       [POOL_AVG] = "avg",
                                        [POOL_AVG_INCLUDE_PAD] = "avg_pad",
                                        [POOL_ADAPTIVE_AVG] = "adaptive"};
     if (k->family == FAM_POOL)

@@ -29,8 +29,8 @@ typedef struct MapDesc {
     Layout layout;
     int64_t c, h, w;
 } MapDesc;
-int64_t map_blocks(MapDesc m, int vl);   /* ceil(c / vl) */
-int64_t map_floats(MapDesc m, int vl);   /* floats of one image incl. padding lanes */
+int64_t map_blocks(MapDesc m, int vl); /* ceil(c / vl) */
+int64_t map_floats(MapDesc m, int vl); /* floats of one image incl. padding lanes */
 
 /* How the k-th extra operand of a kernel is read by its expression. */
 typedef enum ArgKind {
@@ -45,21 +45,22 @@ typedef enum CopyKind {
     COPY_LAYOUT,   /* same logical map, other layout */
     COPY_CHANNELS, /* in's channels [src_c, src_c + n) to out's [dst_c, ...): concat and slice */
     COPY_BORDER,   /* out(y, x) = in(y - top, x - left) or 0: zeropad (top, left > 0), crop (< 0) */
-    COPY_NEAREST, COPY_BILINEAR, /* upsample by (by_h, by_w) */
-    COPY_SPACE_TO_DEPTH,         /* by_h, torch pixel_unshuffle order */
-    COPY_SHUFFLE,                /* channel shuffle, groups */
+    COPY_NEAREST,
+    COPY_BILINEAR,       /* upsample by (by_h, by_w) */
+    COPY_SPACE_TO_DEPTH, /* by_h, torch pixel_unshuffle order */
+    COPY_SHUFFLE,        /* channel shuffle, groups */
 } CopyKind;
 
 typedef struct Tile {
-    int ocv;   /* output-channel vectors per register tile */
-    int px;    /* most pixels per register tile; DENSE: partial sums per output vector */
-    int rb;    /* rows (or, flat, pixels) per unit block: see family_row_blocks */
-    int kc;    /* input-channel blocks per chunk of the reduction; 0 = all at once */
-    bool flat; /* 1x1 stride 1: h*w is one row */
+    int ocv;       /* output-channel vectors per register tile */
+    int px;        /* most pixels per register tile; DENSE: partial sums per output vector */
+    int rb;        /* rows (or, flat, pixels) per unit block: see family_row_blocks */
+    int kc;        /* input-channel blocks per chunk of the reduction; 0 = all at once */
+    bool flat;     /* 1x1 stride 1: h*w is one row */
     bool split_oc; /* units are output-channel tiles (all rows inside); else row blocks (all
                       channels inside) */
     bool prefetch;
-    int winograd;  /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3); 0 = direct */
+    int winograd; /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3); 0 = direct */
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */
@@ -74,11 +75,11 @@ typedef struct Kernel {
                                        are whole vectors */
     PoolKind pool;
     CopyKind copy;
-    int64_t src_c, dst_c, count_c;  /* COPY_CHANNELS */
-    int64_t by_h, by_w;             /* upsampling, space_to_depth */
+    int64_t src_c, dst_c, count_c; /* COPY_CHANNELS */
+    int64_t by_h, by_w;            /* upsampling, space_to_depth */
     int64_t lrn_size;
     double eps, alpha, beta, bias_k; /* LN eps; LRN alpha, beta, k */
-    bool has_bias;                  /* accumulators start from args[3] */
+    bool has_bias;                   /* accumulators start from args[3] */
     /* epilogue: value stored = root(arg 0 = the family's result, arg i = extra operand i-1).
      * root 0 = store arg 0. ELEM: arg 0 is args[1]'s element. */
     const ExprPool *pool_expr;
@@ -96,8 +97,15 @@ typedef struct Kernel {
  * [KERNEL_ARG_SCRATCH] the thread's scratch. Absent ones are NULL. A MAP operand, and the input of
  * an ELEM kernel, may be the very buffer of the output (element by element in place) unless
  * family_in_place says no; others never alias it. */
-enum { KERNEL_ARG_OUT, KERNEL_ARG_IN, KERNEL_ARG_W, KERNEL_ARG_BIAS, KERNEL_ARG_EXTRA,
-       KERNEL_ARG_SCRATCH = KERNEL_ARG_EXTRA + KERNEL_MAX_EXTRA, KERNEL_ARGS };
+enum {
+    KERNEL_ARG_OUT,
+    KERNEL_ARG_IN,
+    KERNEL_ARG_W,
+    KERNEL_ARG_BIAS,
+    KERNEL_ARG_EXTRA,
+    KERNEL_ARG_SCRATCH = KERNEL_ARG_EXTRA + KERNEL_MAX_EXTRA,
+    KERNEL_ARGS
+};
 
 /* How a kernel's work is cut. What a unit is, per family (docs/kernels.md has the pictures):
  *   CONV CONVT       split_oc: unit = output-channel tile; else unit = row block

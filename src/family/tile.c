@@ -4,11 +4,11 @@
 #include "family/family.h"
 
 enum {
-    LATENCY = 4,         /* of a multiply-add: so many times two accumulators keep the pipes busy */
-    UNITS_WANTED = 14,   /* per kernel: 2 to 8 threads divide it well */
+    LATENCY = 4,       /* of a multiply-add: so many times two accumulators keep the pipes busy */
+    UNITS_WANTED = 14, /* per kernel: 2 to 8 threads divide it well */
     UNITS_FEW = 6,
     PX_MAX = 28,
-    PANEL_STEPS = 64,    /* fewest reduction steps worth a chunk of their own */
+    PANEL_STEPS = 64, /* fewest reduction steps worth a chunk of their own */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -88,8 +88,10 @@ static ConvSizes conv_sizes(const Kernel *k, const Target *t)
 {
     double w = 4.0 * (double)family_weight_floats(k, t);
     int64_t tiles = family_oc_tiles(k, t);
-    return (ConvSizes){.weights = w, .input = 4.0 * (double)map_floats(k->in, t->vl),
-                       .panel = w / (double)tiles, .oc_tiles = tiles};
+    return (ConvSizes){.weights = w,
+                       .input = 4.0 * (double)map_floats(k->in, t->vl),
+                       .panel = w / (double)tiles,
+                       .oc_tiles = tiles};
 }
 
 /* Flat blocks are whole register tiles, so that only the last one needs other widths. */
@@ -110,8 +112,8 @@ static void conv_units(Kernel *k, const Target *t)
 {
     ConvSizes s = conv_sizes(k, t);
     int64_t rows = family_rows(k);
-    int64_t row_units = k->tile.flat ? min64(ceil_div(rows, k->tile.px), UNITS_WANTED)
-                                     : min64(rows, UNITS_WANTED);
+    int64_t row_units =
+        k->tile.flat ? min64(ceil_div(rows, k->tile.px), UNITS_WANTED) : min64(rows, UNITS_WANTED);
     bool gated = k->gate_arg >= 0;
     double by_row = traffic(t, s.weights, (double)row_units);
     double by_oc = traffic(t, s.input, (double)s.oc_tiles);
@@ -253,29 +255,18 @@ void family_choose_tile(Kernel *k, const Target *t)
     k->tile = (Tile){.ocv = 1, .px = 1};
     switch (k->family) {
     case FAM_CONV:
-    case FAM_CONVT:
-        tile_conv(k, t);
-        break;
-    case FAM_DENSE:
-        tile_dense(k, t);
-        break;
+    case FAM_CONVT: tile_conv(k, t); break;
+    case FAM_DENSE: tile_dense(k, t); break;
     case FAM_DEPTHWISE:
-    case FAM_POOL:
-        tile_windowed(k, t);
-        break;
-    case FAM_ELEM:
-        tile_elem(k, t);
-        break;
+    case FAM_POOL: tile_windowed(k, t); break;
+    case FAM_ELEM: tile_elem(k, t); break;
     case FAM_LN:
     case FAM_SOFTMAX:
-    case FAM_LRN:
-        tile_positions(k);
-        break;
+    case FAM_LRN: tile_positions(k); break;
     case FAM_COPY:
         k->tile.rb = block_rows(k->out.h, max64(1, UNITS_WANTED / map_blocks(k->out, t->vl)), 1);
         break;
     case FAM_GAP:
-    case FAM_COUNT:
-        break;
+    case FAM_COUNT: break;
     }
 }

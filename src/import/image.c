@@ -68,10 +68,10 @@ static bool turn(Decoded *d)
 {
     Image *im = &d->image;
     int64_t w = d->orientation >= 5 ? im->h : im->w, h = d->orientation >= 5 ? im->w : im->h;
-    bool flip_x = d->orientation == 2 || d->orientation == 3 || d->orientation == 7 ||
-                  d->orientation == 8;
-    bool flip_y = d->orientation == 3 || d->orientation == 4 || d->orientation == 6 ||
-                  d->orientation == 7;
+    bool flip_x =
+        d->orientation == 2 || d->orientation == 3 || d->orientation == 7 || d->orientation == 8;
+    bool flip_y =
+        d->orientation == 3 || d->orientation == 4 || d->orientation == 6 || d->orientation == 7;
     if (d->orientation == 1)
         return true;
     uint8_t *out = malloc((size_t)w * (size_t)h * 3), *at = out;

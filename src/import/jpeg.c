@@ -40,11 +40,8 @@ static void on_message(j_common_ptr c, int level)
     case JWRN_HUFF_BAD_CODE:
     case JWRN_JPEG_EOF:
     case JWRN_MUST_RESYNC:
-    case JWRN_TOO_MUCH_DATA:
-        fail(c);
-        break;
-    default:
-        break;
+    case JWRN_TOO_MUCH_DATA: fail(c); break;
+    default: break;
     }
 }
 

@@ -49,8 +49,7 @@ static bool dims_count(const int64_t *dims, int ndim, size_t *count)
     return !__builtin_mul_overflow(*count, sizeof(float), &bytes);
 }
 
-bool npy_write(const char *path, const float *data, const int64_t *dims, int ndim,
-               const char **err)
+bool npy_write(const char *path, const float *data, const int64_t *dims, int ndim, const char **err)
 {
     char head[256];
     FsOut o;

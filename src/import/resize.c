@@ -125,8 +125,7 @@ bool image_resize(const uint8_t *in, int64_t in_w, int64_t in_h, int channels, I
     }
     int64_t first = t.first[0], rows = t.first[to.wh - 1] + t.n[to.wh - 1] - first;
     int64_t pitch = to.ww * channels, bytes;
-    uint8_t *middle =
-        __builtin_mul_overflow(rows, pitch, &bytes) ? NULL : malloc((size_t)bytes);
+    uint8_t *middle = __builtin_mul_overflow(rows, pitch, &bytes) ? NULL : malloc((size_t)bytes);
     bool ok = middle != NULL && rows_make(in, in_w, first, rows, channels, to, middle);
     for (int64_t y = 0; ok && y < to.wh; y++)
         along_column(t.weight + y * t.most, t.n[y], middle + (t.first[y] - first) * pitch,
@@ -203,8 +202,8 @@ static const char *check(const Image *im, const ImagePrep *p, Arena *a)
 {
     if (p->c != 3 && p->c != 1)
         return arena_printf(a, "a picture has 3 channels or 1, the input takes %" PRId64, p->c);
-    if (p->h < 1 || p->w < 1 || p->h > SIDE_MAX || p->w > SIDE_MAX ||
-        p->h * p->w > SIDE_MAX || im->w < 1 || im->h < 1)
+    if (p->h < 1 || p->w < 1 || p->h > SIDE_MAX || p->w > SIDE_MAX || p->h * p->w > SIDE_MAX ||
+        im->w < 1 || im->h < 1)
         return "the size is out of range";
     if (p->resize < 0 || p->resize > SIDE_MAX || p->crop < 0)
         return "resize and crop must not be negative or huge";

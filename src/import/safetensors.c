@@ -22,9 +22,9 @@ static const struct StType {
     StKind kind;
     unsigned size;
 } types[] = {
-    {"F32", ST_F32, 4},     {"F16", ST_F16, 2},     {"BF16", ST_BF16, 2},   {"F64", ST_F64, 8},
-    {"I64", ST_INTEGER, 8}, {"I32", ST_INTEGER, 4}, {"I16", ST_INTEGER, 2}, {"I8", ST_INTEGER, 1},
-    {"U64", ST_INTEGER, 8}, {"U32", ST_INTEGER, 4}, {"U16", ST_INTEGER, 2}, {"U8", ST_INTEGER, 1},
+    {"F32", ST_F32, 4},      {"F16", ST_F16, 2},     {"BF16", ST_BF16, 2},   {"F64", ST_F64, 8},
+    {"I64", ST_INTEGER, 8},  {"I32", ST_INTEGER, 4}, {"I16", ST_INTEGER, 2}, {"I8", ST_INTEGER, 1},
+    {"U64", ST_INTEGER, 8},  {"U32", ST_INTEGER, 4}, {"U16", ST_INTEGER, 2}, {"U8", ST_INTEGER, 1},
     {"BOOL", ST_INTEGER, 1},
 };
 
@@ -156,9 +156,8 @@ static bool read_metadata(Reader *r, const json_t *v)
     json_t *text;
     if (!json_is_object(v))
         return FAIL(r, "'__metadata__' is no object");
-    json_object_foreach ((json_t *)(uintptr_t)v, key, text)
-        if (!json_is_string(text))
-            return FAIL(r, "'__metadata__' has a value that is no string: %s", shown(r->a, key));
+    json_object_foreach((json_t *)(uintptr_t)v, key, text) if (!json_is_string(text)) return FAIL(
+        r, "'__metadata__' has a value that is no string: %s", shown(r->a, key));
     return true;
 }
 
@@ -181,7 +180,8 @@ static bool read_header(Reader *r, const char *at, size_t n)
                     shown(r->a, je.text));
     }
     r->entries = arena_new_n(r->a, Entry, json_object_size(root) + 1);
-    json_object_foreach (root, key, v) {
+    json_object_foreach(root, key, v)
+    {
         ok = strcmp(key, "__metadata__") == 0 ? read_metadata(r, v) : read_entry(r, key, v);
         if (!ok)
             break;
@@ -253,9 +253,7 @@ static void convert(float *out, const unsigned char *from, StKind kind, int64_t 
             out[i] = (float)d;
             break;
         case ST_F32:
-        case ST_INTEGER:
-            memcpy(&out[i], from + 4 * i, sizeof out[i]);
-            break;
+        case ST_INTEGER: memcpy(&out[i], from + 4 * i, sizeof out[i]); break;
         }
     }
 }

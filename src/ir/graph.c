@@ -15,8 +15,13 @@ void graph_init(Graph *g, Arena *a, const char *name)
 NodeId graph_add(Graph *g, Op op, const AttrVal *attrs, const NodeId *ins, uint32_t nin,
                  const char *name, uint32_t origin)
 {
-    Node n = {.op = op, .attr_first = g->attrs.len, .in_first = g->inputs.len, .in_count = nin,
-              .attr_count = (uint32_t)op_info[op].attr_count, .origin = origin, .name = name};
+    Node n = {.op = op,
+              .attr_first = g->attrs.len,
+              .in_first = g->inputs.len,
+              .in_count = nin,
+              .attr_count = (uint32_t)op_info[op].attr_count,
+              .origin = origin,
+              .name = name};
     for (uint32_t i = 0; i < n.attr_count; i++)
         vec_push(g->arena, &g->attrs, attrs[i]);
     for (uint32_t i = 0; i < nin; i++)
@@ -61,8 +66,8 @@ static const char *check_attr(const Graph *g, uint32_t id, const AttrInfo *info,
         what = "is out of range";
     else if (v->type == ATTR_REAL && !isfinite(v->r))
         what = "is not finite";
-    else if (v->type == ATTR_SIZE && (v->size.h < 0 || v->size.w < 0 ||
-                                      v->size.h > INT_MAX_ATTR || v->size.w > INT_MAX_ATTR))
+    else if (v->type == ATTR_SIZE && (v->size.h < 0 || v->size.w < 0 || v->size.h > INT_MAX_ATTR ||
+                                      v->size.w > INT_MAX_ATTR))
         what = "is out of range";
     else if (v->type == ATTR_PAD && v->pad.kind == PAD_EXPLICIT &&
              (v->pad.top < 0 || v->pad.bottom < 0 || v->pad.left < 0 || v->pad.right < 0 ||
@@ -139,8 +144,8 @@ static const char *check_names(const Graph *g)
 /* What is done to a picture: sides in range, numbers finite. */
 static bool picture_ok(const GraphInput *in)
 {
-    bool ok = in->resize >= 0 && in->resize <= INT_MAX_ATTR && in->crop >= 0 &&
-              in->crop <= INT_MAX_ATTR;
+    bool ok =
+        in->resize >= 0 && in->resize <= INT_MAX_ATTR && in->crop >= 0 && in->crop <= INT_MAX_ATTR;
     for (int i = 0; i < 4 && in->has_norm; i++)
         ok = ok && isfinite(in->mean[i]) && isfinite(in->std[i]);
     return ok;

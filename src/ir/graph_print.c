@@ -22,18 +22,15 @@ static void attr_text(Buf *out, const AttrVal *v)
     case ATTR_INT: buf_printf(out, "%lld", (long long)v->i); break;
     case ATTR_BOOL: buf_add(out, v->i ? "true" : "false"); break;
     case ATTR_REAL: buf_printf(out, "%.17g", v->r); break;
-    case ATTR_SIZE:
-        buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w);
-        break;
+    case ATTR_SIZE: buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w); break;
     case ATTR_PAD:
         if (v->pad.kind == PAD_SAME_SYM)
             buf_add(out, "same");
         else if (v->pad.kind == PAD_SAME_UP)
             buf_add(out, "same_upper");
         else
-            buf_printf(out, "%lld,%lld,%lld,%lld", (long long)v->pad.top,
-                       (long long)v->pad.bottom, (long long)v->pad.left,
-                       (long long)v->pad.right);
+            buf_printf(out, "%lld,%lld,%lld,%lld", (long long)v->pad.top, (long long)v->pad.bottom,
+                       (long long)v->pad.left, (long long)v->pad.right);
         break;
     case ATTR_STR: quoted(out, v->str); break;
     }

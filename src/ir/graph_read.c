@@ -124,12 +124,9 @@ static bool read_attr(Reader *r, AttrType type, AttrVal *v)
     *v = (AttrVal){.type = type};
     switch (type) {
     case ATTR_INT: return read_int(r, &v->i);
-    case ATTR_BOOL:
-        v->i = take(r, "true");
-        return v->i || expect(r, "false");
+    case ATTR_BOOL: v->i = take(r, "true"); return v->i || expect(r, "false");
     case ATTR_REAL: return read_real(r, &v->r);
-    case ATTR_SIZE:
-        return read_int(r, &v->size.h) && expect(r, "x") && read_int(r, &v->size.w);
+    case ATTR_SIZE: return read_int(r, &v->size.h) && expect(r, "x") && read_int(r, &v->size.w);
     case ATTR_PAD: return read_pad(r, &v->pad);
     case ATTR_STR: return read_string(r, &v->str);
     }
@@ -191,8 +188,7 @@ static bool read_node(Reader *r)
     }
     AttrVal attrs[OP_MAX_ATTRS];
     const char *name;
-    if (!expect(r, ")") || !read_attrs(r, op, attrs) || !expect(r, " : ") ||
-        !read_string(r, &name))
+    if (!expect(r, ")") || !read_attrs(r, op, attrs) || !expect(r, " : ") || !read_string(r, &name))
         return false;
     graph_add(r->g, op, attrs, ins.at, ins.len, name, 0);
     return true;
@@ -242,7 +238,7 @@ const char *graph_read(Graph *g, Arena *a, const char *text, size_t len)
         expect(&r, "\n");
     while (r.err == NULL && r.at < r.end) {
         r.line++;
-        bool ok = peek(&r, "%")    ? read_node(&r)
+        bool ok = peek(&r, "%")      ? read_node(&r)
                   : take(&r, "in ")  ? read_input(&r)
                   : take(&r, "out ") ? read_output(&r)
                                      : fail(&r, "expected a node, an input or an output");

@@ -5,10 +5,22 @@
  * own way; a PAD default of 0 is no padding. */
 #define REQUIRED (-1)
 #define PAD_SAME (-2)
-#define INIT_INT(D) {.type = ATTR_INT, .i = (int64_t)(D)}
-#define INIT_BOOL(D) {.type = ATTR_BOOL, .i = (int64_t)(D)}
-#define INIT_REAL(D) {.type = ATTR_REAL, .r = (double)(D)}
-#define INIT_SIZE(D) {.type = ATTR_SIZE, .size = {(int64_t)(D), (int64_t)(D)}}
+#define INIT_INT(D)                                                                                \
+    {                                                                                              \
+        .type = ATTR_INT, .i = (int64_t)(D)                                                        \
+    }
+#define INIT_BOOL(D)                                                                               \
+    {                                                                                              \
+        .type = ATTR_BOOL, .i = (int64_t)(D)                                                       \
+    }
+#define INIT_REAL(D)                                                                               \
+    {                                                                                              \
+        .type = ATTR_REAL, .r = (double)(D)                                                        \
+    }
+#define INIT_SIZE(D)                                                                               \
+    {                                                                                              \
+        .type = ATTR_SIZE, .size = {(int64_t)(D), (int64_t)(D) }                                   \
+    }
 #define INIT_PAD(D)                                                                                \
     {                                                                                              \
         .type = ATTR_PAD, .pad = {.kind = (D) == PAD_SAME ? PAD_SAME_SYM : PAD_EXPLICIT }          \
@@ -16,7 +28,8 @@
 
 /* One row per operator (unused, so that every operator has a first row) and one per attribute. */
 #define OP(ID, ...) {NULL, ATTR_INT, false, INIT_INT(0)},
-#define A(ID, NAME, TYPE, DEFAULT) {#NAME, ATTR_##TYPE, (DEFAULT) == REQUIRED, INIT_##TYPE(DEFAULT)},
+#define A(ID, NAME, TYPE, DEFAULT)                                                                 \
+    {#NAME, ATTR_##TYPE, (DEFAULT) == REQUIRED, INIT_##TYPE(DEFAULT)},
 static const AttrInfo rows[] = {
 #include "ops/ops.def"
 };
@@ -107,16 +120,11 @@ bool attr_equal(const AttrVal *a, const AttrVal *b)
         return false;
     switch (a->type) {
     case ATTR_INT:
-    case ATTR_BOOL:
-        return a->i == b->i;
-    case ATTR_REAL:
-        return a->r == b->r || (a->r != a->r && b->r != b->r);
-    case ATTR_SIZE:
-        return a->size.h == b->size.h && a->size.w == b->size.w;
-    case ATTR_PAD:
-        return pad_equal(&a->pad, &b->pad);
-    case ATTR_STR:
-        return a->str == b->str || (a->str && b->str && strcmp(a->str, b->str) == 0);
+    case ATTR_BOOL: return a->i == b->i;
+    case ATTR_REAL: return a->r == b->r || (a->r != a->r && b->r != b->r);
+    case ATTR_SIZE: return a->size.h == b->size.h && a->size.w == b->size.w;
+    case ATTR_PAD: return pad_equal(&a->pad, &b->pad);
+    case ATTR_STR: return a->str == b->str || (a->str && b->str && strcmp(a->str, b->str) == 0);
     }
     return false;
 }

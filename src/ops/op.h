@@ -13,11 +13,11 @@ typedef enum Op {
 } Op;
 
 enum {
-    OPF_WEIGHTS = 1,    /* has trained parameters or statistics */
-    OPF_WINDOW = 2,     /* k, stride, dilation, pad */
-    OPF_COUNTED = 4,    /* counted by the receptive-field verdicts */
+    OPF_WEIGHTS = 1, /* has trained parameters or statistics */
+    OPF_WINDOW = 2,  /* k, stride, dilation, pad */
+    OPF_COUNTED = 4, /* counted by the receptive-field verdicts */
     OPF_NORM = 8,
-    OPF_ELEM = 16,      /* element by element: fusable as an expression */
+    OPF_ELEM = 16, /* element by element: fusable as an expression */
     OPF_MERGE = 32,
     OPF_VIEW = 64,
     OPF_TRAIN_ONLY = 128, /* the identity in inference */
@@ -69,7 +69,7 @@ typedef struct OpInfo {
 
 extern const OpInfo op_info[OP_COUNT];
 
-Op op_by_name(const char *name); /* OP_NONE when unknown or internal */
+Op op_by_name(const char *name);            /* OP_NONE when unknown or internal */
 int op_attr_index(Op op, const char *attr); /* -1 when unknown */
 /* Index of each attribute, fixed at compile time: AT_CONV_stride and so on. */
 enum {

@@ -231,8 +231,12 @@ static void copy_channels(Planner *s, const FuseGroup *g, Value from, Value to, 
                           int64_t dst, int64_t count)
 {
     Draft d = {.group = g};
-    d.k = (Kernel){.family = FAM_COPY, .copy = COPY_CHANNELS, .gate_arg = -1,
-                   .src_c = src, .dst_c = dst, .count_c = count};
+    d.k = (Kernel){.family = FAM_COPY,
+                   .copy = COPY_CHANNELS,
+                   .gate_arg = -1,
+                   .src_c = src,
+                   .dst_c = dst,
+                   .count_c = count};
     plan_set_in(&d, from);
     plan_set_out(&d, to);
     plan_finish_step(s, &d);
@@ -275,12 +279,8 @@ static void plan_copy(Planner *s, Draft *d)
     k->family = FAM_COPY;
     k->by_h = k->by_w = 0;
     switch (anchor_op(s, d)) {
-    case OP_CONCAT:
-        plan_concat(s, d->group);
-        return;
-    case OP_SLICE:
-        plan_slice(s, d);
-        return;
+    case OP_CONCAT: plan_concat(s, d->group); return;
+    case OP_SLICE: plan_slice(s, d); return;
     case OP_ZEROPAD:
         k->copy = COPY_BORDER;
         k->pt = attr(s, d, AT_ZEROPAD_top)->i;

@@ -92,7 +92,9 @@ static void make_blocks(Arrangement *l)
             continue;
         }
         l->block_of[out - 1] = l->count;
-        l->block[l->count++] = (Block){.tensor = out - 1, .first = i, .last = l->last[out - 1],
+        l->block[l->count++] = (Block){.tensor = out - 1,
+                                       .first = i,
+                                       .last = l->last[out - 1],
                                        .floats = p->tensors.at[out - 1].floats};
     }
 }
@@ -183,10 +185,11 @@ static int64_t live_peak(const Arrangement *l)
 void plan_memory(Plan *p)
 {
     uint32_t n = p->tensors.len;
-    Arrangement l = {.p = p, .first = arena_new_n(p->arena, uint32_t, n),
-                .last = arena_new_n(p->arena, uint32_t, n),
-                .block_of = arena_new_n(p->arena, uint32_t, n),
-                .block = arena_new_n(p->arena, Block, n)};
+    Arrangement l = {.p = p,
+                     .first = arena_new_n(p->arena, uint32_t, n),
+                     .last = arena_new_n(p->arena, uint32_t, n),
+                     .block_of = arena_new_n(p->arena, uint32_t, n),
+                     .block = arena_new_n(p->arena, Block, n)};
     plan_liveness(p, l.first, l.last);
     for (uint32_t i = 0; i < n; i++) {
         p->tensors.at[i].first_step = l.first[i] == NOT_USED ? 0 : l.first[i];

@@ -19,8 +19,7 @@ static const float *parameter(Packer *s, NodeId n, const char *suffix)
     for (int i = 0; i < count; i++) {
         if (strcmp(spec[i].suffix, suffix) != 0)
             continue;
-        const char *full =
-            arena_printf(s->p->arena, "%s.%s", graph_node(s->g, n)->name, suffix);
+        const char *full = arena_printf(s->p->arena, "%s.%s", graph_node(s->g, n)->name, suffix);
         const float *data = s->param(s->ctx, full, &spec[i]);
         if (data == NULL && s->missing == NULL)
             s->missing = full;
@@ -131,8 +130,8 @@ static void pack_weights(Packer *s, const PackJob *job, float *out)
     for (int64_t o = 0; o < k.out.c; o++) {
         /* Transposed convolutions keep theirs as [i][o of the group][kh][kw]. */
         bool turned = k.family == FAM_CONVT;
-        int64_t at = turned ? (o / per_out * per_in * per_out + o % per_out) * taps
-                            : o * per_in * taps;
+        int64_t at =
+            turned ? (o / per_out * per_in * per_out + o % per_out) * taps : o * per_in * taps;
         pack_channel(s, &k, o, data + at, turned ? per_out * taps : taps, scale_of(&bn, o), out);
     }
 }
@@ -148,8 +147,10 @@ static void pack_bias(Packer *s, const PackJob *job, float *out)
 
 static void pack_vector(Packer *s, const PackJob *job, float *out)
 {
-    static const char *const suffix[] = {[FILL_BN_SCALE] = NULL, [FILL_BN_SHIFT] = NULL,
-                                         [FILL_LN_WEIGHT] = "weight", [FILL_LN_BIAS] = "bias",
+    static const char *const suffix[] = {[FILL_BN_SCALE] = NULL,
+                                         [FILL_BN_SHIFT] = NULL,
+                                         [FILL_LN_WEIGHT] = "weight",
+                                         [FILL_LN_BIAS] = "bias",
                                          [FILL_GAMMA] = "gamma"};
     int64_t c = s->p->an->shape[job->node.v].c;
     if (suffix[job->fill] != NULL) {

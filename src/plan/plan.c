@@ -21,7 +21,10 @@ Value plan_new_value(Planner *s, NodeId n, MapDesc map, Space space, uint32_t in
 {
     Plan *p = s->p;
     int64_t floats = map_floats(map, p->target.vl);
-    PlanTensor t = {.node = n, .map = map, .space = space, .index = index,
+    PlanTensor t = {.node = n,
+                    .map = map,
+                    .space = space,
+                    .index = index,
                     .floats = space == SPACE_ARENA ? plan_round(floats) : floats};
     vec_push(p->arena, &p->tensors, t);
     return (Value){.tensor = p->tensors.len, .map = map};
@@ -58,8 +61,8 @@ static Value flattened(Planner *s, NodeId n)
 {
     NodeId source = s->f->alias[graph_in(s->g, n, 0).v];
     Value from = s->value[source.v];
-    MapDesc vector = plan_blocked_map(s, n), plain = {LAYOUT_PLANAR, from.map.c, from.map.h,
-                                                      from.map.w};
+    MapDesc vector = plan_blocked_map(s, n),
+            plain = {LAYOUT_PLANAR, from.map.c, from.map.h, from.map.w};
     Value flat = from;
     if (from.map.layout != LAYOUT_PLANAR) {
         flat = plan_new_value(s, n, plain, SPACE_ARENA, 0);
@@ -154,8 +157,8 @@ static void place_weights(Planner *s, Draft *d, uint32_t kernel)
     const Kernel *k = &d->k;
     if (d->group == NULL)
         return;
-    PackJob job = {.node = d->group->anchor, .fold_bn = d->group->fold_bn, .kernel = kernel,
-                   .in = k->in};
+    PackJob job = {
+        .node = d->group->anchor, .fold_bn = d->group->fold_bn, .kernel = kernel, .in = k->in};
     int64_t weights = family_weight_floats(k, t), bias = family_bias_floats(k, t);
     if (weights > 0)
         d->args[KERNEL_ARG_W] = add_pack(s, job, weights);
@@ -177,8 +180,8 @@ static void place_weights(Planner *s, Draft *d, uint32_t kernel)
 /* The expression's operands, as the group lists them, then the gate of the input. */
 static void place_operands(Planner *s, Draft *d)
 {
-    static const ArgKind kind[] = {[OPERAND_MAP] = KARG_MAP, [OPERAND_GATE] = KARG_GATE,
-                                   [OPERAND_CHANNEL] = KARG_CHANNEL};
+    static const ArgKind kind[] = {
+        [OPERAND_MAP] = KARG_MAP, [OPERAND_GATE] = KARG_GATE, [OPERAND_CHANNEL] = KARG_CHANNEL};
     const FuseGroup *g = d->group;
     Kernel *k = &d->k;
     k->pool_expr = &s->f->exprs;
@@ -222,7 +225,8 @@ void plan_finish_step(Planner *s, Draft *d)
         p->scratch_floats = scratch;
     const FuseGroup *g = d->group;
     NodeId named = g == NULL ? d->node : g->anchor.v != 0 ? g->anchor : g->result;
-    PlanStep step = {.kernel = kernel, .units = family_units(&d->k, &p->target),
+    PlanStep step = {.kernel = kernel,
+                     .units = family_units(&d->k, &p->target),
                      .group = g == NULL ? UINT32_MAX : (uint32_t)(g - s->f->groups.at),
                      .name = graph_node(s->g, named)->name,
                      .macs = g != NULL && g->anchor.v != 0 ? s->an->cost[g->anchor.v].macs : 0};
@@ -247,8 +251,7 @@ static void count_readers(Planner *s)
     }
     /* A flattened map is read where the vector is. */
     for (uint32_t i = 1; i < s->g->nodes.len; i++)
-        if (graph_node(s->g, (NodeId){i})->op == OP_FLATTEN && s->an->live[i] &&
-            f->alias[i].v == i)
+        if (graph_node(s->g, (NodeId){i})->op == OP_FLATTEN && s->an->live[i] && f->alias[i].v == i)
             s->readers[f->alias[graph_in(s->g, (NodeId){i}, 0).v].v]++;
     for (uint32_t i = 0; i < s->g->outs.len; i++)
         s->heads[f->alias[s->g->outs.at[i].node.v].v]++;
@@ -318,9 +321,14 @@ const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, c
 {
     uint32_t n = f->g->nodes.len;
     *p = (Plan){.arena = a, .an = an, .fusion = f, .target = *t};
-    Planner s = {.p = p, .g = f->g, .an = an, .f = f,
-                 .value = arena_new_n(a, Value, n), .blocked = arena_new_n(a, Value, n),
-                 .readers = arena_new_n(a, uint32_t, n), .heads = arena_new_n(a, uint32_t, n)};
+    Planner s = {.p = p,
+                 .g = f->g,
+                 .an = an,
+                 .f = f,
+                 .value = arena_new_n(a, Value, n),
+                 .blocked = arena_new_n(a, Value, n),
+                 .readers = arena_new_n(a, uint32_t, n),
+                 .heads = arena_new_n(a, uint32_t, n)};
     count_readers(&s);
     lower_all(&s);
     if (s.failed != NULL)

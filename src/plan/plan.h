@@ -7,16 +7,22 @@
 #include "transform/fuse.h"
 
 /* The order of CNNRT_NONE ... CNNRT_SCRATCH in cnnrt.h. */
-typedef enum Space { SPACE_NONE, SPACE_INPUT, SPACE_OUTPUT, SPACE_ARENA, SPACE_WEIGHTS,
-                     SPACE_SCRATCH } Space;
+typedef enum Space {
+    SPACE_NONE,
+    SPACE_INPUT,
+    SPACE_OUTPUT,
+    SPACE_ARENA,
+    SPACE_WEIGHTS,
+    SPACE_SCRATCH
+} Space;
 
 typedef struct PlanTensor {
     NodeId node;
     MapDesc map;
     Space space;
-    uint32_t index;  /* which graph input or output */
-    int64_t floats;  /* of one image: the step from image to image; ARENA: whole cache lines */
-    int64_t offset;  /* ARENA: floats from the start of the arena, times the batch */
+    uint32_t index; /* which graph input or output */
+    int64_t floats; /* of one image: the step from image to image; ARENA: whole cache lines */
+    int64_t offset; /* ARENA: floats from the start of the arena, times the batch */
     uint32_t first_step, last_step; /* written first, used last */
 } PlanTensor;
 
@@ -46,11 +52,11 @@ typedef struct PlanKernel {
 typedef enum PackKind { PACK_WEIGHTS, PACK_BIAS, PACK_CHANNEL } PackKind;
 typedef struct PackJob {
     PackKind kind;
-    NodeId node;      /* whose parameters */
+    NodeId node; /* whose parameters */
     NodeId fold_bn;
     ChannelFill fill; /* PACK_CHANNEL */
     uint32_t kernel;
-    MapDesc in;       /* physical order of the input: dense weights are permuted to it */
+    MapDesc in; /* physical order of the input: dense weights are permuted to it */
     int64_t offset, floats;
 } PackJob;
 
@@ -63,7 +69,7 @@ typedef struct Plan {
     VEC(PlanKernel) kernels; /* distinct */
     VEC(PlanStep) steps;
     VEC(PackJob) packs;
-    int64_t arena_floats;   /* per image: the buffer of tensor t for batch b starts at offset * b */
+    int64_t arena_floats; /* per image: the buffer of tensor t for batch b starts at offset * b */
     int64_t weight_floats;
     int64_t scratch_floats; /* per thread */
     int64_t live_peak;      /* floats: largest live set, the bound arena_floats is held against */

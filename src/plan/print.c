@@ -4,23 +4,14 @@
 static void print_operand(const Plan *p, const PlanOperand *o, Buf *out)
 {
     switch (o->space) {
-    case SPACE_NONE:
-        return;
-    case SPACE_WEIGHTS:
-        buf_printf(out, "w+%lld", (long long)o->offset);
-        return;
-    case SPACE_SCRATCH:
-        buf_add(out, "scratch");
-        return;
-    case SPACE_INPUT:
-        buf_printf(out, "in%u", (unsigned)p->tensors.at[o->tensor - 1].index);
-        break;
+    case SPACE_NONE: return;
+    case SPACE_WEIGHTS: buf_printf(out, "w+%lld", (long long)o->offset); return;
+    case SPACE_SCRATCH: buf_add(out, "scratch"); return;
+    case SPACE_INPUT: buf_printf(out, "in%u", (unsigned)p->tensors.at[o->tensor - 1].index); break;
     case SPACE_OUTPUT:
         buf_printf(out, "out%u", (unsigned)p->tensors.at[o->tensor - 1].index);
         break;
-    case SPACE_ARENA:
-        buf_printf(out, "t%u", (unsigned)o->tensor);
-        break;
+    case SPACE_ARENA: buf_printf(out, "t%u", (unsigned)o->tensor); break;
     }
     if (o->offset != 0)
         buf_printf(out, "+%lld", (long long)o->offset);

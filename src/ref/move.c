@@ -111,9 +111,9 @@ void ref_UPSAMPLE(const RefCall *c)
         double *to = c->out->data + i * out.h * out.w;
         for (int64_t y = 0; y < out.h; y++)
             for (int64_t x = 0; x < out.w; x++)
-                *to++ = smooth ? bilinear(from, in.w, between(y, by.h, in.h),
-                                          between(x, by.w, in.w))
-                               : from[y / by.h * in.w + x / by.w];
+                *to++ = smooth
+                            ? bilinear(from, in.w, between(y, by.h, in.h), between(x, by.w, in.w))
+                            : from[y / by.h * in.w + x / by.w];
     }
 }
 

@@ -39,8 +39,13 @@ bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
     const Node *node = graph_node(g, n);
     if (!tensor_new(out, shape[n.v], batch))
         return false;
-    RefCall c = {.g = g, .n = n, .in = ins, .nin = node->in_count, .param = params,
-                 .batch = batch, .out = out};
+    RefCall c = {.g = g,
+                 .n = n,
+                 .in = ins,
+                 .nin = node->in_count,
+                 .param = params,
+                 .batch = batch,
+                 .out = out};
     function_of[node->op](&c);
     return true;
 }
@@ -165,7 +170,9 @@ bool ref_run(const RefRun *r, const float *const *inputs, double **outputs, cons
     uint32_t most = 1;
     for (uint32_t v = 1; v < g->nodes.len; v++)
         most = g->nodes.at[v].in_count > most ? g->nodes.at[v].in_count : most;
-    Walk w = {.r = r, .inputs = inputs, .err = err,
+    Walk w = {.r = r,
+              .inputs = inputs,
+              .err = err,
               .value = calloc(g->nodes.len, sizeof *w.value),
               .uses = calloc(g->nodes.len, sizeof *w.uses),
               .operands = calloc(most, sizeof *w.operands)};

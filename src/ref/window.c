@@ -97,8 +97,13 @@ static void conv_value(void *ctx, int64_t unit)
 
 static Conv conv_of(const RefCall *c, int64_t groups, bool bias)
 {
-    Conv v = {.c = c, .in = c->in[0].shape, .out = c->out->shape, .w = graph_window(c->g, c->n),
-              .groups = groups, .weight = c->param[0], .bias = bias ? c->param[1] : NULL};
+    Conv v = {.c = c,
+              .in = c->in[0].shape,
+              .out = c->out->shape,
+              .w = graph_window(c->g, c->n),
+              .groups = groups,
+              .weight = c->param[0],
+              .bias = bias ? c->param[1] : NULL};
     v.pad = shape_resolve_pad(&v.w, v.in.h, v.in.w);
     return v;
 }

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One attempt: elaborate with overrides in an arena of its own. False when it does not elaborate. */
+/* One attempt: elaborate with overrides in an arena of its own. False when it does not elaborate.
+ */
 typedef struct Outcome {
     int64_t n[2], params, macs;
     bool feasible;
@@ -40,14 +41,10 @@ typedef VEC(Site) SiteList;
 static int stride_attr(Op op)
 {
     switch (op) {
-    case OP_CONV:
-        return AT_CONV_stride;
-    case OP_MAXPOOL:
-        return AT_MAXPOOL_stride;
-    case OP_AVGPOOL:
-        return AT_AVGPOOL_stride;
-    default:
-        return -1;
+    case OP_CONV: return AT_CONV_stride;
+    case OP_MAXPOOL: return AT_MAXPOOL_stride;
+    case OP_AVGPOOL: return AT_AVGPOOL_stride;
+    default: return -1;
     }
 }
 

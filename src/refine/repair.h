@@ -10,10 +10,10 @@ enum { REPAIR_MAX_LITERALS = 2 };
 typedef struct Repair {
     LitOverride change[REPAIR_MAX_LITERALS];
     uint32_t changes;
-    Span span[REPAIR_MAX_LITERALS];       /* of the literals, in the source */
+    Span span[REPAIR_MAX_LITERALS];        /* of the literals, in the source */
     const char *text[REPAIR_MAX_LITERALS]; /* what to write instead */
-    const char *layer;  /* path of the first layer whose stride changes */
-    int64_t n[2];       /* minimum feasible resolution afterwards */
+    const char *layer;                     /* path of the first layer whose stride changes */
+    int64_t n[2];                          /* minimum feasible resolution afterwards */
     int64_t params, macs;
 } Repair;
 

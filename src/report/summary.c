@@ -108,13 +108,10 @@ static void table_window(Buf *out, const RowFacts *f)
 static const char *verdict_colour(Verdict v)
 {
     switch (v) {
-    case VERDICT_SATURATED:
-        return "\x1b[33m";
+    case VERDICT_SATURATED: return "\x1b[33m";
     case VERDICT_UNDERUTILIZED:
-    case VERDICT_UNPRODUCTIVE:
-        return "\x1b[31m";
-    default:
-        return NULL;
+    case VERDICT_UNPRODUCTIVE: return "\x1b[31m";
+    default: return NULL;
     }
 }
 
@@ -307,8 +304,7 @@ static void summary_csv(const Analysis *a, const SummaryOptions *o, Buf *out)
         buf_printf(out, "%s,%s,%" PRId64 ",%" PRId64 ",%" PRId64, a->g->nodes.at[v].name,
                    op_info[a->g->nodes.at[v].op].name, s.c, s.h, s.w);
         if (f.windowed || a->g->nodes.at[v].op == OP_CONVT)
-            buf_printf(out,
-                       ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+            buf_printf(out, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
                        f.w.k.h, f.w.k.w, f.w.stride.h, f.w.stride.w, f.w.dilation.h,
                        f.w.dilation.w);
         else
@@ -330,14 +326,8 @@ static void summary_csv(const Analysis *a, const SummaryOptions *o, Buf *out)
 void report_summary(const Analysis *a, const SummaryOptions *o, SummaryFormat f, Buf *out)
 {
     switch (f) {
-    case SUMMARY_TABLE:
-        summary_table(a, o, out);
-        break;
-    case SUMMARY_JSON:
-        summary_json(a, o, out);
-        break;
-    case SUMMARY_CSV:
-        summary_csv(a, o, out);
-        break;
+    case SUMMARY_TABLE: summary_table(a, o, out); break;
+    case SUMMARY_JSON: summary_json(a, o, out); break;
+    case SUMMARY_CSV: summary_csv(a, o, out); break;
     }
 }

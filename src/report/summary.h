@@ -8,7 +8,7 @@
 typedef enum SummaryFormat { SUMMARY_TABLE, SUMMARY_JSON, SUMMARY_CSV } SummaryFormat;
 
 typedef struct SummaryOptions {
-    bool all;          /* every operator, not only convolutions, poolings and dense layers */
+    bool all; /* every operator, not only convolutions, poolings and dense layers */
     bool colour;
     int64_t runnable[2]; /* smallest input for which the shapes work */
     /* "file:line:col" of a node, or NULL; the text lives until the next call. */

@@ -3,8 +3,8 @@
 
 static void sweep_table(const char *net, const SweepRow *rows, uint32_t n, Buf *out)
 {
-    buf_printf(out, "%s\n%10s %10s %12s %13s %14s %10s\n", net, "resolution", "MACs",
-               "activations", "unproductive", "underutilized", "saturated");
+    buf_printf(out, "%s\n%10s %10s %12s %13s %14s %10s\n", net, "resolution", "MACs", "activations",
+               "unproductive", "underutilized", "saturated");
     for (uint32_t i = 0; i < n; i++) {
         const SweepRow *r = &rows[i];
         buf_printf(out, "%10" PRId64, r->res);
@@ -60,8 +60,8 @@ void report_sweep(const char *net, const SweepRow *rows, uint32_t n, SummaryForm
         const SweepRow *r = &rows[i];
         if (r->ok)
             buf_printf(out, "%" PRId64 ",true,%" PRId64 ",%" PRId64 ",%u,%u,%u\n", r->res, r->macs,
-                       r->act_peak, r->count[VERDICT_UNPRODUCTIVE],
-                       r->count[VERDICT_UNDERUTILIZED], r->count[VERDICT_SATURATED]);
+                       r->act_peak, r->count[VERDICT_UNPRODUCTIVE], r->count[VERDICT_UNDERUTILIZED],
+                       r->count[VERDICT_SATURATED]);
         else
             buf_printf(out, "%" PRId64 ",false,,,,,\n", r->res);
     }

@@ -10,8 +10,8 @@ static Type declared_type(Checker *c, AstId param)
     Type type = type_by_name(t->sym, (t->flags & AF_LIST) != 0);
     if (type.kind != TY_UNKNOWN)
         return type;
-    static const char *const names[] = {"int", "real", "bool", "str", "size", "pad", "layer",
-                                        "tensor"};
+    static const char *const names[] = {"int",  "real", "bool",  "str",
+                                        "size", "pad",  "layer", "tensor"};
     uint32_t d = diag(&c->s->diags, E_UNDEFINED, t->span, t->sym);
     const char *near = intern_nearest(t->sym, names, sizeof names / sizeof *names);
     if (near != NULL)
@@ -74,9 +74,7 @@ static void check_statement(Checker *c, AstId n, bool *out)
     const AstNode *x = node_at(c->m, n);
     switch ((AstKind)x->kind) {
     case AST_LET:
-    case AST_FN:
-        check_local(c, n);
-        break;
+    case AST_FN: check_local(c, n); break;
     case AST_BIND: {
         Type t = check_expr(c, kid_at(c->m, n, 0));
         scope_declare(c, x->sym, LOCAL_BINDING, t, n, x->name_span);
@@ -88,12 +86,8 @@ static void check_statement(Checker *c, AstId n, bool *out)
         *out = true;
         check_as(c, kid_at(c->m, n, 0), TYPE(TENSOR));
         break;
-    case AST_REQUIRE:
-        check_require(c, n);
-        break;
-    default:
-        *out = *out || x->kind == AST_POISON;
-        break;
+    case AST_REQUIRE: check_require(c, n); break;
+    default: *out = *out || x->kind == AST_POISON; break;
     }
 }
 
@@ -167,7 +161,8 @@ static void check_input(Checker *c, AstId n)
         check_as(c, kid_at(c->m, dims, i), TYPE(INT));
     if (kid_count(c->m, dims) != 3)
         diag(&c->s->diags, E_VALUE, x->span,
-             arena_printf(&c->s->arena, "an input has 3 dimensions [channels, height, width], not %u",
+             arena_printf(&c->s->arena,
+                          "an input has 3 dimensions [channels, height, width], not %u",
                           kid_count(c->m, dims)));
     check_options(c, "input", kid_at(c->m, n, 2), options, 4);
     scope_declare(c, x->sym, LOCAL_INPUT, TYPE(TENSOR), n, x->name_span);
@@ -175,9 +170,8 @@ static void check_input(Checker *c, AstId n)
 
 static void check_stage(Checker *c, AstId n, bool head)
 {
-    static const Option stage_options[] = {{"stride", {TY_SIZE, false}},
-                                           {"up", {TY_SIZE, false}},
-                                           {"from", {TY_TENSOR, false}}};
+    static const Option stage_options[] = {
+        {"stride", {TY_SIZE, false}}, {"up", {TY_SIZE, false}}, {"from", {TY_TENSOR, false}}};
     const AstNode *x = node_at(c->m, n);
     bool in_chain = c->in_chain, in_stage = c->in_stage;
     check_annotations(c, kid_at(c->m, n, 0));
@@ -213,33 +207,20 @@ static void check_item(Checker *c, AstId n)
 {
     const AstNode *x = node_at(c->m, n);
     switch ((AstKind)x->kind) {
-    case AST_INPUT:
-        check_input(c, n);
-        break;
+    case AST_INPUT: check_input(c, n); break;
     case AST_STAGE:
-    case AST_HEAD:
-        check_stage(c, n, x->kind == AST_HEAD);
-        break;
+    case AST_HEAD: check_stage(c, n, x->kind == AST_HEAD); break;
     case AST_LET:
-    case AST_FN:
-        check_local(c, n);
-        break;
+    case AST_FN: check_local(c, n); break;
     case AST_BLOCK:
         check_block(c, n);
         scope_declare(c, x->sym, LOCAL_BLOCK, TYPE(LAYER), n, x->name_span);
         break;
-    case AST_REQUIRE:
-        check_require(c, n);
-        break;
-    case AST_IFITEM:
-        check_if(c, n);
-        break;
+    case AST_REQUIRE: check_require(c, n); break;
+    case AST_IFITEM: check_if(c, n); break;
     case AST_TRAIN:
-    case AST_REFINE:
-        check_section(c, n);
-        break;
-    default:
-        break;
+    case AST_REFINE: check_section(c, n); break;
+    default: break;
     }
 }
 
@@ -268,7 +249,8 @@ static void check_net(Checker *c, AstId n)
     c->inside = AST_NIL;
 }
 
-/* Depth-first over the references between declarations; an edge back to an open one is recursion. */
+/* Depth-first over the references between declarations; an edge back to an open one is recursion.
+ */
 static void find_cycle(Checker *c, AstId at, uint8_t *state)
 {
     state[at.v] = 1;

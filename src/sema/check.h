@@ -3,8 +3,16 @@
 #define CNNC_SEMA_CHECK_H
 #include "sema/sema.h"
 
-typedef enum LocalKind { LOCAL_PARAM, LOCAL_BINDING, LOCAL_FN, LOCAL_BLOCK, LOCAL_STAGE, LOCAL_HEAD,
-                         LOCAL_INPUT, LOCAL_STEP } LocalKind;
+typedef enum LocalKind {
+    LOCAL_PARAM,
+    LOCAL_BINDING,
+    LOCAL_FN,
+    LOCAL_BLOCK,
+    LOCAL_STAGE,
+    LOCAL_HEAD,
+    LOCAL_INPUT,
+    LOCAL_STEP
+} LocalKind;
 typedef struct Local {
     Sym name;
     LocalKind kind;
@@ -25,7 +33,7 @@ typedef struct Checker {
     Module *m;
     VEC(Local) locals;
     VEC(Edge) edges;
-    AstId inside;      /* the FN, BLOCK or NET whose body is checked */
+    AstId inside; /* the FN, BLOCK or NET whose body is checked */
     bool in_block, in_chain, in_stage;
 } Checker;
 

@@ -3,16 +3,23 @@
 #include <string.h>
 
 /* What stands before an argument list. */
-typedef enum CalleeKind { CALLEE_POISON, CALLEE_LAYER, CALLEE_FUNCTION, CALLEE_NET, CALLEE_BUILTIN,
-                          CALLEE_VALUE, CALLEE_IDENTITY } CalleeKind;
+typedef enum CalleeKind {
+    CALLEE_POISON,
+    CALLEE_LAYER,
+    CALLEE_FUNCTION,
+    CALLEE_NET,
+    CALLEE_BUILTIN,
+    CALLEE_VALUE,
+    CALLEE_IDENTITY
+} CalleeKind;
 typedef struct Callee {
     CalleeKind kind;
-    Signature sig;   /* LAYER, FUNCTION, NET */
-    Op op;           /* LAYER of an operator */
-    AstId node;      /* FUNCTION of this module: its declaration */
+    Signature sig; /* LAYER, FUNCTION, NET */
+    Op op;         /* LAYER of an operator */
+    AstId node;    /* FUNCTION of this module: its declaration */
     const Module *module;
     Builtin builtin;
-    Type type;       /* VALUE */
+    Type type; /* VALUE */
     Span span;
     const char *name;
 } Callee;
@@ -48,7 +55,9 @@ static Callee callee_of_decl(Checker *c, const Module *m, AstId node, Span span)
     if (d->kind == AST_LET)
         return out;
     out.sig = signature_of_decl(&c->s->arena, m, node);
-    out.kind = d->kind == AST_FN ? CALLEE_FUNCTION : d->kind == AST_BLOCK ? CALLEE_LAYER : CALLEE_NET;
+    out.kind = d->kind == AST_FN      ? CALLEE_FUNCTION
+               : d->kind == AST_BLOCK ? CALLEE_LAYER
+                                      : CALLEE_NET;
     return out;
 }
 
@@ -56,8 +65,7 @@ static Callee callee_of_ref(Checker *c, Ref r, Sym name, Span span)
 {
     Callee out = {.kind = CALLEE_POISON, .span = span, .name = name};
     switch (r.kind) {
-    case REF_DECL:
-        return callee_of_decl(c, r.module, r.node, span);
+    case REF_DECL: return callee_of_decl(c, r.module, r.node, span);
     case REF_OP:
         out.kind = CALLEE_LAYER;
         out.op = r.op;
@@ -67,16 +75,12 @@ static Callee callee_of_ref(Checker *c, Ref r, Sym name, Span span)
         out.kind = CALLEE_BUILTIN;
         out.builtin = r.function;
         break;
-    case REF_IDENTITY:
-        out.kind = CALLEE_IDENTITY;
-        break;
+    case REF_IDENTITY: out.kind = CALLEE_IDENTITY; break;
     case REF_PADDING:
         out.kind = CALLEE_VALUE;
         out.type = TYPE(PAD);
         break;
-    case REF_NONE:
-        scope_undefined(c, name, span);
-        break;
+    case REF_NONE: scope_undefined(c, name, span); break;
     }
     return out;
 }
@@ -120,17 +124,12 @@ static Type value_of(const Callee *x)
 {
     switch (x->kind) {
     case CALLEE_LAYER:
-    case CALLEE_IDENTITY:
-        return TYPE(LAYER);
+    case CALLEE_IDENTITY: return TYPE(LAYER);
     case CALLEE_FUNCTION:
-    case CALLEE_BUILTIN:
-        return TYPE(FUNCTION);
-    case CALLEE_NET:
-        return TYPE(NET);
-    case CALLEE_VALUE:
-        return x->node.v != 0 ? fn_result(x) : x->type;
-    case CALLEE_POISON:
-        break;
+    case CALLEE_BUILTIN: return TYPE(FUNCTION);
+    case CALLEE_NET: return TYPE(NET);
+    case CALLEE_VALUE: return x->node.v != 0 ? fn_result(x) : x->type;
+    case CALLEE_POISON: break;
     }
     return TYPE(UNKNOWN);
 }
@@ -214,21 +213,16 @@ static Type check_call(Checker *c, AstId n)
     AstId callee = kid_at(c->m, n, 0), args = kid_at(c->m, n, 1);
     Callee f;
     if (!resolve(c, callee, &f))
-        f = (Callee){.kind = CALLEE_VALUE, .type = check_expr(c, callee), .name = "this",
+        f = (Callee){.kind = CALLEE_VALUE,
+                     .type = check_expr(c, callee),
+                     .name = "this",
                      .span = node_at(c->m, callee)->span};
     switch (f.kind) {
-    case CALLEE_LAYER:
-        return check_args(c, &f, args, x->span, false) ? TYPE(TENSOR) : TYPE(LAYER);
-    case CALLEE_FUNCTION:
-        check_args(c, &f, args, x->span, false);
-        return fn_result(&f);
-    case CALLEE_NET:
-        check_args(c, &f, args, x->span, false);
-        return TYPE(NET);
-    case CALLEE_BUILTIN:
-        return check_builtin(c, &f, args, x->span);
-    default:
-        break;
+    case CALLEE_LAYER: return check_args(c, &f, args, x->span, false) ? TYPE(TENSOR) : TYPE(LAYER);
+    case CALLEE_FUNCTION: check_args(c, &f, args, x->span, false); return fn_result(&f);
+    case CALLEE_NET: check_args(c, &f, args, x->span, false); return TYPE(NET);
+    case CALLEE_BUILTIN: return check_builtin(c, &f, args, x->span);
+    default: break;
     }
     bool tensor = false;
     for (uint32_t i = 0; i < kid_count(c->m, args); i++) {
@@ -250,7 +244,9 @@ static void check_step(Checker *c, AstId n)
     Callee f;
     check_annotations(c, kid_at(c->m, n, 0));
     if (!resolve(c, callee, &f))
-        f = (Callee){.kind = CALLEE_VALUE, .type = check_expr(c, callee), .name = "this",
+        f = (Callee){.kind = CALLEE_VALUE,
+                     .type = check_expr(c, callee),
+                     .name = "this",
                      .span = node_at(c->m, callee)->span};
     if (f.kind == CALLEE_LAYER) {
         check_args(c, &f, args, x->span, true);
@@ -472,38 +468,26 @@ Type check_expr(Checker *c, AstId n)
 {
     const AstNode *x = node_at(c->m, n);
     switch ((AstKind)x->kind) {
-    case AST_INT:
-        return TYPE(INT);
-    case AST_REAL:
-        return TYPE(REAL);
-    case AST_STRING:
-        return TYPE(STR);
-    case AST_SIZE:
-        return TYPE(SIZE);
-    case AST_BOOL:
-        return TYPE(BOOL);
-    case AST_NAME:
-        return check_name(c, n);
+    case AST_INT: return TYPE(INT);
+    case AST_REAL: return TYPE(REAL);
+    case AST_STRING: return TYPE(STR);
+    case AST_SIZE: return TYPE(SIZE);
+    case AST_BOOL: return TYPE(BOOL);
+    case AST_NAME: return check_name(c, n);
     case AST_IN:
-    case AST_PREV:
-        return check_in(c, x);
+    case AST_PREV: return check_in(c, x);
     case AST_STAGECTX:
     case AST_BLOCKCTX:
         diag(&c->s->diags, E_CONTEXT, x->span, x->kind == AST_STAGECTX ? "stage" : "block",
-             x->kind == AST_STAGECTX ? "write stage.stride or stage.i" : "write block.i or block.n");
+             x->kind == AST_STAGECTX ? "write stage.stride or stage.i"
+                                     : "write block.i or block.n");
         return TYPE(UNKNOWN);
-    case AST_LISTLIT:
-        return check_list(c, n);
-    case AST_FIELD:
-        return check_field(c, n);
-    case AST_INDEX:
-        return check_index(c, n);
-    case AST_CALL:
-        return check_call(c, n);
-    case AST_CHAIN:
-        return check_chain(c, n);
-    case AST_BINARY:
-        return check_binary(c, n);
+    case AST_LISTLIT: return check_list(c, n);
+    case AST_FIELD: return check_field(c, n);
+    case AST_INDEX: return check_index(c, n);
+    case AST_CALL: return check_call(c, n);
+    case AST_CHAIN: return check_chain(c, n);
+    case AST_BINARY: return check_binary(c, n);
     case AST_UNARY: {
         AstId kid = kid_at(c->m, n, 0);
         Type t = check_expr(c, kid);
@@ -518,7 +502,6 @@ Type check_expr(Checker *c, AstId n)
         Type a = check_expr(c, kid_at(c->m, n, 1)), b = check_expr(c, kid_at(c->m, n, 2));
         return join_types(c, a, kid_at(c->m, n, 2), b);
     }
-    default:
-        return TYPE(UNKNOWN);
+    default: return TYPE(UNKNOWN);
     }
 }

@@ -39,11 +39,8 @@ static void collect(Session *s, Module *m)
         case AST_FN:
         case AST_BLOCK:
         case AST_NET:
-        case AST_NETALIAS:
-            declare(s, m, kid);
-            break;
-        default:
-            break;
+        case AST_NETALIAS: declare(s, m, kid); break;
+        default: break;
         }
     }
 }
@@ -121,8 +118,8 @@ static void unknown_std(Session *s, const char *name, Span at)
     for (unsigned i = 0; i < cnnc_std_file_count; i++)
         names[i] = arena_strndup(&s->arena, cnnc_std_files[i].name,
                                  strlen(cnnc_std_files[i].name) - strlen(".cnn"));
-    uint32_t d = diag(&s->diags, E_IMPORT_MISSING, at,
-                      arena_printf(&s->arena, "std.%s", name), "the library has no such module");
+    uint32_t d = diag(&s->diags, E_IMPORT_MISSING, at, arena_printf(&s->arena, "std.%s", name),
+                      "the library has no such module");
     const char *near = intern_nearest(name, names, cnnc_std_file_count);
     if (near != NULL)
         diag_help(&s->diags, d, SPAN_NONE, "did you mean 'std.%s'?", near);

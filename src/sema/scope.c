@@ -52,10 +52,10 @@ void scope_declare(Checker *c, Sym name, LocalKind kind, Type type, AstId node, 
 
 void scope_close(Checker *c, uint32_t mark)
 {
-    static const char *const what[] = {[LOCAL_PARAM] = "parameter", [LOCAL_BINDING] = "binding",
-                                       [LOCAL_FN] = "function",     [LOCAL_BLOCK] = "block",
-                                       [LOCAL_STAGE] = "stage",     [LOCAL_HEAD] = "head",
-                                       [LOCAL_INPUT] = "input",     [LOCAL_STEP] = "name"};
+    static const char *const what[] = {
+        [LOCAL_PARAM] = "parameter", [LOCAL_BINDING] = "binding", [LOCAL_FN] = "function",
+        [LOCAL_BLOCK] = "block",     [LOCAL_STAGE] = "stage",     [LOCAL_HEAD] = "head",
+        [LOCAL_INPUT] = "input",     [LOCAL_STEP] = "name"};
     for (uint32_t i = mark; i < c->locals.len; i++)
         if (!c->locals.at[i].used)
             diag(&c->s->diags, W_UNUSED, c->locals.at[i].span, what[c->locals.at[i].kind],

@@ -2,8 +2,18 @@
 #include "sema/check.h"
 #include <string.h>
 
-typedef enum SectionValue { SV_INT, SV_REAL, SV_STR, SV_BOOL, SV_HEAD, SV_LOSS, SV_OPTIMIZER,
-                            SV_SCHEDULE, SV_AUGMENT, SV_BUDGET } SectionValue;
+typedef enum SectionValue {
+    SV_INT,
+    SV_REAL,
+    SV_STR,
+    SV_BOOL,
+    SV_HEAD,
+    SV_LOSS,
+    SV_OPTIMIZER,
+    SV_SCHEDULE,
+    SV_AUGMENT,
+    SV_BUDGET
+} SectionValue;
 enum { SECTION_TRAIN, SECTION_REFINE };
 
 typedef struct KeyRow {
@@ -88,14 +98,16 @@ static void check_head(Checker *c, AstId value)
     if (x->kind != AST_NAME)
         diag(&c->s->diags, E_TYPE, x->span, "the name of a head", "another expression");
     else
-        did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, x->span, x->sym), x->sym, x->span, names, n);
+        did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, x->span, x->sym), x->sym, x->span, names,
+                     n);
 }
 
 static void check_value(Checker *c, AstId value, SectionValue want)
 {
-    static const Type types[] = {
-        [SV_INT] = {TY_INT, false}, [SV_REAL] = {TY_REAL, false}, [SV_STR] = {TY_STR, false},
-        [SV_BOOL] = {TY_BOOL, false}};
+    static const Type types[] = {[SV_INT] = {TY_INT, false},
+                                 [SV_REAL] = {TY_REAL, false},
+                                 [SV_STR] = {TY_STR, false},
+                                 [SV_BOOL] = {TY_BOOL, false}};
     if (want == SV_HEAD)
         check_head(c, value);
     else
@@ -231,24 +243,13 @@ static void check_pair(Checker *c, AstId pair, const KeyRow *k)
 {
     AstId value = kid_at(c->m, pair, 0);
     switch (k->value) {
-    case SV_LOSS:
-        check_loss(c, value);
-        break;
+    case SV_LOSS: check_loss(c, value); break;
     case SV_OPTIMIZER:
-    case SV_SCHEDULE:
-        check_table_call(c, (int)k->value, value);
-        break;
-    case SV_AUGMENT:
-        check_augment(c, value);
-        break;
-    case SV_BUDGET:
-        check_budget(c, value);
-        break;
-    case SV_STR:
-        check_word(c, k->name, value);
-        break;
-    default:
-        check_value(c, value, k->value);
+    case SV_SCHEDULE: check_table_call(c, (int)k->value, value); break;
+    case SV_AUGMENT: check_augment(c, value); break;
+    case SV_BUDGET: check_budget(c, value); break;
+    case SV_STR: check_word(c, k->name, value); break;
+    default: check_value(c, value, k->value);
     }
 }
 
@@ -271,8 +272,8 @@ void check_section(Checker *c, AstId section)
             names[n++] = keys[k].name;
         }
         if (found == NULL) {
-            uint32_t d = diag(&c->s->diags, E_SECTION_KEY, x->name_span, section_names[which],
-                              x->sym);
+            uint32_t d =
+                diag(&c->s->diags, E_SECTION_KEY, x->name_span, section_names[which], x->sym);
             did_you_mean(c, d, x->sym, x->name_span, names, n);
             continue;
         }

@@ -6,8 +6,19 @@
 #include "sema/session.h"
 
 /* Static types. Unknown stands where an error was reported, and fits everywhere. */
-typedef enum TypeKind { TY_UNKNOWN, TY_INT, TY_REAL, TY_BOOL, TY_STR, TY_SIZE, TY_PAD, TY_LAYER,
-                        TY_TENSOR, TY_FUNCTION, TY_NET } TypeKind;
+typedef enum TypeKind {
+    TY_UNKNOWN,
+    TY_INT,
+    TY_REAL,
+    TY_BOOL,
+    TY_STR,
+    TY_SIZE,
+    TY_PAD,
+    TY_LAYER,
+    TY_TENSOR,
+    TY_FUNCTION,
+    TY_NET
+} TypeKind;
 typedef struct Type {
     TypeKind kind;
     bool list;
@@ -64,7 +75,14 @@ static inline uint32_t kid_count(const Module *m, AstId n)
 Module *module_load_file(Session *s, const char *path, Span at);
 Module *module_load_std(Session *s, const char *name, Span at);
 
-typedef enum RefKind { REF_NONE, REF_DECL, REF_OP, REF_FUNCTION, REF_PADDING, REF_IDENTITY } RefKind;
+typedef enum RefKind {
+    REF_NONE,
+    REF_DECL,
+    REF_OP,
+    REF_FUNCTION,
+    REF_PADDING,
+    REF_IDENTITY
+} RefKind;
 typedef enum Builtin {
 #define FUNCTION(ID, NAME, LEAST, MOST, RESULT, DOC) BUILTIN_##ID,
 #include "sema/builtin.def"
@@ -109,9 +127,9 @@ typedef struct Signature {
 Signature signature_of_op(Arena *a, Op op);
 Signature signature_of_decl(Arena *a, const Module *m, AstId decl); /* FN BLOCK NET NETALIAS */
 
-/* Matches arguments to formals: slot[f] = index of the argument in the list, or -1. The first `skip`
- * positional arguments are tensors that the layer is applied to. Reports unknown, repeated and
- * surplus arguments; missing ones are args_missing's. */
+/* Matches arguments to formals: slot[f] = index of the argument in the list, or -1. The first
+ * `skip` positional arguments are tensors that the layer is applied to. Reports unknown, repeated
+ * and surplus arguments; missing ones are args_missing's. */
 bool args_bind(Session *s, const Module *m, const Signature *sig, AstId args, uint32_t skip,
                int32_t *slot);
 /* Reports that a formal without default has no value. */

@@ -3,10 +3,10 @@
 #include <string.h>
 
 static const char *const type_names[][2] = {
-    [TY_UNKNOWN] = {"unknown", "list"},       [TY_INT] = {"int", "list of int"},
-    [TY_REAL] = {"real", "list of real"},     [TY_BOOL] = {"bool", "list of bool"},
-    [TY_STR] = {"str", "list of str"},        [TY_SIZE] = {"size", "list of size"},
-    [TY_PAD] = {"pad", "list of pad"},        [TY_LAYER] = {"layer", "list of layer"},
+    [TY_UNKNOWN] = {"unknown", "list"},         [TY_INT] = {"int", "list of int"},
+    [TY_REAL] = {"real", "list of real"},       [TY_BOOL] = {"bool", "list of bool"},
+    [TY_STR] = {"str", "list of str"},          [TY_SIZE] = {"size", "list of size"},
+    [TY_PAD] = {"pad", "list of pad"},          [TY_LAYER] = {"layer", "list of layer"},
     [TY_TENSOR] = {"tensor", "list of tensor"}, [TY_FUNCTION] = {"function", "list of function"},
     [TY_NET] = {"net", "list of net"}};
 
@@ -17,9 +17,9 @@ const char *type_text(Type t)
 
 Type type_of_attr(AttrType t)
 {
-    static const TypeKind kind[] = {[ATTR_INT] = TY_INT,   [ATTR_REAL] = TY_REAL,
-                                    [ATTR_BOOL] = TY_BOOL, [ATTR_SIZE] = TY_SIZE,
-                                    [ATTR_PAD] = TY_PAD,   [ATTR_STR] = TY_STR};
+    static const TypeKind kind[] = {
+        [ATTR_INT] = TY_INT,   [ATTR_REAL] = TY_REAL, [ATTR_BOOL] = TY_BOOL,
+        [ATTR_SIZE] = TY_SIZE, [ATTR_PAD] = TY_PAD,   [ATTR_STR] = TY_STR};
     return (Type){kind[t], false};
 }
 
@@ -38,11 +38,13 @@ bool type_fits(Type from, Type to)
     if (from.kind == TY_UNKNOWN) /* the empty list */
         return to.list;
     if (to.kind == TY_PAD && !to.list)
-        return from.kind == TY_PAD ? !from.list : from.kind == TY_INT || (from.kind == TY_SIZE && !from.list);
+        return from.kind == TY_PAD ? !from.list
+                                   : from.kind == TY_INT || (from.kind == TY_SIZE && !from.list);
     if (from.list != to.list)
         return false;
     return from.kind == to.kind ||
-           (from.kind == TY_INT && (to.kind == TY_REAL || to.kind == TY_SIZE || to.kind == TY_PAD)) ||
+           (from.kind == TY_INT &&
+            (to.kind == TY_REAL || to.kind == TY_SIZE || to.kind == TY_PAD)) ||
            (from.kind == TY_SIZE && to.kind == TY_PAD);
 }
 

@@ -130,8 +130,9 @@ void diag_fix(Diags *d, uint32_t at, Span edit, const char *text, const char *fm
 {
     va_list ap;
     va_start(ap, fmt);
-    add_note(d, at, (DiagNote){NOTE_HELP, edit, arena_vprintf(d->arena, fmt, ap), edit,
-                               arena_strdup(d->arena, text)});
+    add_note(d, at,
+             (DiagNote){NOTE_HELP, edit, arena_vprintf(d->arena, fmt, ap), edit,
+                        arena_strdup(d->arena, text)});
     va_end(ap);
 }
 

@@ -17,10 +17,10 @@ typedef enum DiagCode {
 typedef enum Severity { SEV_ALLOW, SEV_WARNING, SEV_ERROR } Severity;
 
 typedef struct DiagInfo {
-    const char *code;    /* "E0412", "W0203" */
-    Severity level;      /* default level */
-    const char *lint;    /* lint name, or NULL for a plain error */
-    const char *fmt;     /* printf format of the message */
+    const char *code; /* "E0412", "W0203" */
+    Severity level;   /* default level */
+    const char *lint; /* lint name, or NULL for a plain error */
+    const char *fmt;  /* printf format of the message */
 } DiagInfo;
 extern const DiagInfo diag_info[DIAG_COUNT];
 
@@ -51,8 +51,8 @@ typedef struct Diags {
     uint32_t *bucket; /* heads of chains by hash, index + 1: a repeated message is not added */
     uint32_t buckets; /* a power of two, or 0 */
     uint32_t errors, warnings;
-    uint32_t error_limit;            /* 0 = 20 */
-    uint8_t lint_level[DIAG_COUNT];  /* 0 = default, else Severity + 1 */
+    uint32_t error_limit;           /* 0 = 20 */
+    uint8_t lint_level[DIAG_COUNT]; /* 0 = default, else Severity + 1 */
     bool deny_warnings;
 } Diags;
 

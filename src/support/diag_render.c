@@ -66,8 +66,8 @@ static void excerpt(const Diags *d, Span s, const char *replace, const char *col
     buf_add(out, "\n      | ");
     buf_pad(out, ' ', columns(line, lo));
     buf_add(out, colour);
-    int width = replace != NULL ? columns(replace, (uint32_t)strlen(replace))
-                                : columns(line + lo, hi - lo);
+    int width =
+        replace != NULL ? columns(replace, (uint32_t)strlen(replace)) : columns(line + lo, hi - lo);
     buf_addc(out, replace != NULL ? '+' : '^');
     buf_pad(out, replace != NULL ? '+' : '~', width - 1);
     buf_printf(out, "%s\n", st->off);

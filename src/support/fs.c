@@ -246,7 +246,8 @@ bool fs_write_all(const char *path, const void *data, size_t len, bool exec, con
         fs_abandon(&o);
         return false;
     }
-    if (exec && o.tmp != NULL && fchmod(fileno(o.f), default_mode() | (default_mode() & 0444) >> 2)) {
+    if (exec && o.tmp != NULL &&
+        fchmod(fileno(o.f), default_mode() | (default_mode() & 0444) >> 2)) {
         *err = errno_text();
         fs_abandon(&o);
         return false;

@@ -1,11 +1,23 @@
 /* Printing and comparing trees. */
 #include "syntax/ast.h"
 
-const char *const ast_op_text[] = {
-    NULL,     [UN_NEG] = "-",  [UN_NOT] = "not", [BIN_ADD] = "+", [BIN_SUB] = "-",
-    [BIN_MUL] = "*", [BIN_DIV] = "/", [BIN_IDIV] = "//", [BIN_MOD] = "%", [BIN_EQ] = "==",
-    [BIN_NE] = "!=", [BIN_LT] = "<",  [BIN_GT] = ">",    [BIN_LE] = "<=", [BIN_GE] = ">=",
-    [BIN_AND] = "and", [BIN_OR] = "or"};
+const char *const ast_op_text[] = {NULL,
+                                   [UN_NEG] = "-",
+                                   [UN_NOT] = "not",
+                                   [BIN_ADD] = "+",
+                                   [BIN_SUB] = "-",
+                                   [BIN_MUL] = "*",
+                                   [BIN_DIV] = "/",
+                                   [BIN_IDIV] = "//",
+                                   [BIN_MOD] = "%",
+                                   [BIN_EQ] = "==",
+                                   [BIN_NE] = "!=",
+                                   [BIN_LT] = "<",
+                                   [BIN_GT] = ">",
+                                   [BIN_LE] = "<=",
+                                   [BIN_GE] = ">=",
+                                   [BIN_AND] = "and",
+                                   [BIN_OR] = "or"};
 
 const char *const ast_kind_name[AST_KIND_COUNT] = {
 #define AST(KIND, NAME, KIDS) [AST_##KIND] = NAME,

@@ -18,8 +18,24 @@ typedef struct AstId {
 } AstId;
 #define AST_NIL ((AstId){0})
 
-typedef enum AstOp { UN_NEG = 1, UN_NOT, BIN_ADD, BIN_SUB, BIN_MUL, BIN_DIV, BIN_IDIV, BIN_MOD, BIN_EQ,
-                     BIN_NE, BIN_LT, BIN_GT, BIN_LE, BIN_GE, BIN_AND, BIN_OR } AstOp;
+typedef enum AstOp {
+    UN_NEG = 1,
+    UN_NOT,
+    BIN_ADD,
+    BIN_SUB,
+    BIN_MUL,
+    BIN_DIV,
+    BIN_IDIV,
+    BIN_MOD,
+    BIN_EQ,
+    BIN_NE,
+    BIN_LT,
+    BIN_GT,
+    BIN_LE,
+    BIN_GE,
+    BIN_AND,
+    BIN_OR
+} AstOp;
 extern const char *const ast_op_text[]; /* "+", "//", "and", ... by AstOp */
 
 enum { AF_QUOTED = 1, AF_LIST = 2, AF_SHORT = 4, AF_ARGS = 8 };
@@ -27,8 +43,8 @@ enum { AF_QUOTED = 1, AF_LIST = 2, AF_SHORT = 4, AF_ARGS = 8 };
 typedef struct AstNode {
     uint8_t kind, op, flags;
     uint32_t kid_first, kid_count; /* into Ast.kids */
-    Span span;      /* from its first to its last token */
-    Span name_span; /* the declared or called name, where it has one */
+    Span span;                     /* from its first to its last token */
+    Span name_span;                /* the declared or called name, where it has one */
     Sym sym, sym2;
     union {
         int64_t i;
@@ -47,7 +63,7 @@ enum { TOKEN_COMMENT = -1 };
 /* One file's tree. Ids are unique within an Ast only. */
 typedef struct Ast {
     Arena *arena;
-    uint32_t src;      /* index in the SourceMap */
+    uint32_t src; /* index in the SourceMap */
     const char *text;
     VEC(AstNode) nodes; /* index 0 unused */
     VEC(AstId) kids;

@@ -52,23 +52,19 @@ static bool is_identity(const Graph *g, const Shape *shape, NodeId n)
     switch (node->op) {
     case OP_DROPOUT:
     case OP_DROP_PATH:
-    case OP_CONCAT:
-        return true;
+    case OP_CONCAT: return true;
     case OP_FLATTEN: /* a vector already */
     case OP_SLICE:
     case OP_UPSAMPLE:
-    case OP_ADAPTIVE_AVGPOOL:
-        return same;
-    case OP_SPACE_TO_DEPTH:
-        return graph_attr(g, n, AT_SPACE_TO_DEPTH_by)->i == 1;
+    case OP_ADAPTIVE_AVGPOOL: return same;
+    case OP_SPACE_TO_DEPTH: return graph_attr(g, n, AT_SPACE_TO_DEPTH_by)->i == 1;
     case OP_ZEROPAD:
         return same && graph_attr(g, n, AT_ZEROPAD_top)->i == 0 &&
                graph_attr(g, n, AT_ZEROPAD_left)->i == 0;
     case OP_CROP:
         return same && graph_attr(g, n, AT_CROP_top)->i == 0 &&
                graph_attr(g, n, AT_CROP_left)->i == 0;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -81,11 +77,18 @@ static bool is_contraction(Op op)
 static bool takes_epilogue(Op op)
 {
     switch (op) {
-    case OP_CONV: case OP_CONVT: case OP_DENSE: case OP_MAXPOOL: case OP_AVGPOOL: case OP_GAP:
-    case OP_ADAPTIVE_AVGPOOL: case OP_BN: case OP_LN: case OP_LRN: case OP_SOFTMAX:
-        return true;
-    default:
-        return (op_info[op].flags & OPF_ELEM) != 0;
+    case OP_CONV:
+    case OP_CONVT:
+    case OP_DENSE:
+    case OP_MAXPOOL:
+    case OP_AVGPOOL:
+    case OP_GAP:
+    case OP_ADAPTIVE_AVGPOOL:
+    case OP_BN:
+    case OP_LN:
+    case OP_LRN:
+    case OP_SOFTMAX: return true;
+    default: return (op_info[op].flags & OPF_ELEM) != 0;
     }
 }
 
@@ -96,8 +99,7 @@ static ExprId root_of(const Fuser *s, const FuseGroup *g)
 
 static ExprId add_operand(Fuser *s, FuseGroup *g, OperandKind kind, NodeId n, ChannelFill fill)
 {
-    vec_push(s->f->arena, &g->operands,
-             ((FuseOperand){.kind = kind, .node = n, .fill = fill}));
+    vec_push(s->f->arena, &g->operands, ((FuseOperand){.kind = kind, .node = n, .fill = fill}));
     return expr_arg(&s->f->exprs, g->operands.len);
 }
 
@@ -160,8 +162,7 @@ static bool absorb(Fuser *s, FuseGroup *g, NodeId u)
 {
     ExprPool *p = &s->f->exprs;
     switch (op_of(s, u)) {
-    case OP_BN:
-        return absorb_bn(s, g, u);
+    case OP_BN: return absorb_bn(s, g, u);
     case OP_LAYER_SCALE:
         if (!room_for(g, 1))
             return false;
@@ -169,8 +170,7 @@ static bool absorb(Fuser *s, FuseGroup *g, NodeId u)
                               add_operand(s, g, OPERAND_CHANNEL, u, FILL_GAMMA));
         return true;
     case OP_ADD:
-    case OP_MUL:
-        return absorb_merge(s, g, u);
+    case OP_MUL: return absorb_merge(s, g, u);
     default: {
         ExprId e = fuse_expr_unary(p, s->g, u, root_of(s, g));
         if (e.v != 0)
@@ -347,9 +347,13 @@ void fuse_run(Fusion *f, Arena *a, const Analysis *an)
     expr_init(&f->exprs, a);
     f->alias = arena_new_n(a, NodeId, n);
     f->group_of = arena_new_n(a, uint32_t, n);
-    Fuser s = {.f = f, .g = g, .an = an,
-               .uses = arena_new_n(a, uint32_t, n), .user = arena_new_n(a, NodeId, n),
-               .output = arena_new_n(a, bool, n), .claimed = arena_new_n(a, bool, n),
+    Fuser s = {.f = f,
+               .g = g,
+               .an = an,
+               .uses = arena_new_n(a, uint32_t, n),
+               .user = arena_new_n(a, NodeId, n),
+               .output = arena_new_n(a, bool, n),
+               .claimed = arena_new_n(a, bool, n),
                .gated = arena_new_n(a, bool, n)};
     for (uint32_t i = 1; i < n; i++) {
         NodeId id = {i};

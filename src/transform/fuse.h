@@ -8,8 +8,13 @@
 
 typedef enum OperandKind { OPERAND_MAP, OPERAND_GATE, OPERAND_CHANNEL } OperandKind;
 /* What a CHANNEL operand holds; computed when weights are packed. */
-typedef enum ChannelFill { FILL_BN_SCALE, FILL_BN_SHIFT, FILL_LN_WEIGHT, FILL_LN_BIAS,
-                           FILL_GAMMA } ChannelFill;
+typedef enum ChannelFill {
+    FILL_BN_SCALE,
+    FILL_BN_SHIFT,
+    FILL_LN_WEIGHT,
+    FILL_LN_BIAS,
+    FILL_GAMMA
+} ChannelFill;
 enum { FUSE_MAX_OPERANDS = 7 }; /* of one group, its gate not counted */
 typedef struct FuseOperand {
     OperandKind kind;
@@ -22,12 +27,12 @@ typedef struct FuseOperand {
  * a view: it has no group, and readers name it as their input. A sum or product of very many
  * operands is several groups with the same result, of which all but the first read that result. */
 typedef struct FuseGroup {
-    NodeId anchor;     /* node whose family computes arg 0; NODE_NONE for a pure ELEM group */
-    NodeId result;     /* node whose value is stored */
-    NodeId in;         /* main input (alias-resolved); ELEM: arg 0 */
-    NodeId fold_bn;    /* conv/dense/convt: batch norm folded into weights and bias; or NONE */
-    NodeId gate;       /* 1x1 conv: tensor whose channels multiply the input; or NONE */
-    ExprId root;       /* over arg 0 and operands 1.. */
+    NodeId anchor;  /* node whose family computes arg 0; NODE_NONE for a pure ELEM group */
+    NodeId result;  /* node whose value is stored */
+    NodeId in;      /* main input (alias-resolved); ELEM: arg 0 */
+    NodeId fold_bn; /* conv/dense/convt: batch norm folded into weights and bias; or NONE */
+    NodeId gate;    /* 1x1 conv: tensor whose channels multiply the input; or NONE */
+    ExprId root;    /* over arg 0 and operands 1.. */
     VEC(FuseOperand) operands;
 } FuseGroup;
 
@@ -35,9 +40,9 @@ typedef struct Fusion {
     Arena *arena;
     const Graph *g;
     ExprPool exprs;
-    NodeId *alias;      /* by node: the node whose value it is (dropout -> its input, ...) */
+    NodeId *alias;         /* by node: the node whose value it is (dropout -> its input, ...) */
     VEC(FuseGroup) groups; /* in execution order */
-    uint32_t *group_of; /* by node: index + 1 of the group that stores it, 0 = not stored */
+    uint32_t *group_of;    /* by node: index + 1 of the group that stores it, 0 = not stored */
 } Fusion;
 
 void fuse_run(Fusion *f, Arena *a, const Analysis *an);

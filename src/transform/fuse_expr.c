@@ -25,29 +25,21 @@ ExprId fuse_expr_unary(ExprPool *p, const Graph *g, NodeId n, ExprId x)
 {
     ExprId zero = expr_const(p, 0), six = expr_const(p, 6), sixth = expr_const(p, 1.0 / 6);
     switch (graph_node(g, n)->op) {
-    case OP_RELU:
-        return expr_binary(p, EX_MAX, x, zero);
-    case OP_RELU6:
-        return expr_binary(p, EX_MIN, expr_binary(p, EX_MAX, x, zero), six);
+    case OP_RELU: return expr_binary(p, EX_MAX, x, zero);
+    case OP_RELU6: return expr_binary(p, EX_MIN, expr_binary(p, EX_MAX, x, zero), six);
     case OP_LEAKY: {
         ExprId slope = expr_const(p, graph_attr(g, n, AT_LEAKY_slope)->r);
         return expr_select_gt0(p, x, x, expr_binary(p, EX_MUL, x, slope));
     }
-    case OP_SILU:
-        return expr_binary(p, EX_DIV, x, sigmoid_below(p, x));
-    case OP_SIGMOID:
-        return expr_binary(p, EX_DIV, expr_const(p, 1), sigmoid_below(p, x));
+    case OP_SILU: return expr_binary(p, EX_DIV, x, sigmoid_below(p, x));
+    case OP_SIGMOID: return expr_binary(p, EX_DIV, expr_const(p, 1), sigmoid_below(p, x));
     case OP_HSWISH:
         return expr_binary(p, EX_MUL, expr_binary(p, EX_MUL, x, hard_ramp(p, x)), sixth);
-    case OP_HSIGMOID:
-        return expr_binary(p, EX_MUL, hard_ramp(p, x), sixth);
-    case OP_GELU:
-        return gelu(p, x);
-    case OP_TANH:
-        return expr_unary(p, EX_TANH, x);
+    case OP_HSIGMOID: return expr_binary(p, EX_MUL, hard_ramp(p, x), sixth);
+    case OP_GELU: return gelu(p, x);
+    case OP_TANH: return expr_unary(p, EX_TANH, x);
     case OP_SCALE:
         return expr_binary(p, EX_MUL, x, expr_const(p, graph_attr(g, n, AT_SCALE_by)->r));
-    default:
-        return (ExprId){0};
+    default: return (ExprId){0};
     }
 }

@@ -1,19 +1,17 @@
 /* Text and invariants of a fusion. */
 #include "transform/fuse.h"
 
-static const char *const fill_name[] = {
-    [FILL_BN_SCALE] = "bn_scale", [FILL_BN_SHIFT] = "bn_shift", [FILL_LN_WEIGHT] = "ln_weight",
-    [FILL_LN_BIAS] = "ln_bias",   [FILL_GAMMA] = "gamma"};
+static const char *const fill_name[] = {[FILL_BN_SCALE] = "bn_scale",
+                                        [FILL_BN_SHIFT] = "bn_shift",
+                                        [FILL_LN_WEIGHT] = "ln_weight",
+                                        [FILL_LN_BIAS] = "ln_bias",
+                                        [FILL_GAMMA] = "gamma"};
 
 static void print_operand(const FuseOperand *o, Buf *out)
 {
     switch (o->kind) {
-    case OPERAND_MAP:
-        buf_printf(out, " map %%%u", (unsigned)o->node.v);
-        break;
-    case OPERAND_GATE:
-        buf_printf(out, " gate %%%u", (unsigned)o->node.v);
-        break;
+    case OPERAND_MAP: buf_printf(out, " map %%%u", (unsigned)o->node.v); break;
+    case OPERAND_GATE: buf_printf(out, " gate %%%u", (unsigned)o->node.v); break;
     case OPERAND_CHANNEL:
         buf_printf(out, " %s %%%u", fill_name[o->fill], (unsigned)o->node.v);
         break;

@@ -31,8 +31,7 @@ static inline float *case_logical(Case *c, int64_t n, const char *stream, float 
 static inline int64_t place_of(MapDesc m, int vl, int64_t c, int64_t pixel)
 {
     int64_t plane = m.h * m.w;
-    return m.layout == LAYOUT_PLANAR ? c * plane + pixel
-                                     : (c / vl * plane + pixel) * vl + c % vl;
+    return m.layout == LAYOUT_PLANAR ? c * plane + pixel : (c / vl * plane + pixel) * vl + c % vl;
 }
 
 /* The padding lanes hold finite numbers that no sum over channels may meet. */

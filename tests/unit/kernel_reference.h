@@ -150,20 +150,15 @@ static inline double ref_copy(const Kernel *k, const Operands *o, int64_t c, int
 {
     int64_t r = k->by_h;
     switch (k->copy) {
-    case COPY_CHANNELS:
-        return map_at(k, o, c - k->dst_c + k->src_c, y, x);
-    case COPY_BORDER:
-        return map_at(k, o, c, y - k->pt, x - k->pl);
-    case COPY_NEAREST:
-        return map_at(k, o, c, y / k->by_h, x / k->by_w);
-    case COPY_BILINEAR:
-        return ref_bilinear(k, o, c, y, x);
+    case COPY_CHANNELS: return map_at(k, o, c - k->dst_c + k->src_c, y, x);
+    case COPY_BORDER: return map_at(k, o, c, y - k->pt, x - k->pl);
+    case COPY_NEAREST: return map_at(k, o, c, y / k->by_h, x / k->by_w);
+    case COPY_BILINEAR: return ref_bilinear(k, o, c, y, x);
     case COPY_SPACE_TO_DEPTH:
         return map_at(k, o, c / (r * r), y * r + c % (r * r) / r, x * r + c % r);
     case COPY_SHUFFLE:
         return map_at(k, o, c % k->groups * (k->in.c / k->groups) + c / k->groups, y, x);
-    case COPY_LAYOUT:
-        break;
+    case COPY_LAYOUT: break;
     }
     return map_at(k, o, c, y, x);
 }

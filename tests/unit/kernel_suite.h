@@ -111,11 +111,8 @@ static inline Kernel with(Suite *s, Kernel k, Epilogue how)
     ExprId a = expr_arg(p, (uint32_t)first + 1), b = expr_arg(p, (uint32_t)first + 2);
     k.pool_expr = p;
     switch (how) {
-    case PLAIN:
-        break;
-    case RELU:
-        k.root = expr_binary(p, EX_MAX, x, zero);
-        break;
+    case PLAIN: break;
+    case RELU: k.root = expr_binary(p, EX_MAX, x, zero); break;
     case RESIDUAL:
         k.extra[k.extra_count++] = KARG_MAP;
         k.root = expr_binary(p, EX_MAX, expr_binary(p, EX_ADD, x, a), zero);
@@ -125,12 +122,8 @@ static inline Kernel with(Suite *s, Kernel k, Epilogue how)
         k.extra[k.extra_count++] = KARG_CHANNEL;
         k.root = expr_binary(p, EX_ADD, expr_binary(p, EX_MUL, x, a), b);
         break;
-    case SILU:
-        k.root = expr_binary(p, EX_MUL, x, sigmoid_of(p, x));
-        break;
-    case GELU:
-        k.root = gelu_of(p, x);
-        break;
+    case SILU: k.root = expr_binary(p, EX_MUL, x, sigmoid_of(p, x)); break;
+    case GELU: k.root = gelu_of(p, x); break;
     case GATED_RESIDUAL:
         k.extra[k.extra_count++] = KARG_GATE;
         k.extra[k.extra_count++] = KARG_MAP;

@@ -71,9 +71,9 @@ static inline void random_conv(RandomNet *r, int in)
 
 static inline void random_unary(RandomNet *r, int in)
 {
-    static const char *const op[] = {"relu", "relu6", "silu", "hswish", "gelu", "sigmoid", "tanh",
-                                     "leaky", "bn", "bn", "bn", "layer_scale", "dropout", "ln",
-                                     "softmax"};
+    static const char *const op[] = {"relu",    "relu6",       "silu",    "hswish", "gelu",
+                                     "sigmoid", "tanh",        "leaky",   "bn",     "bn",
+                                     "bn",      "layer_scale", "dropout", "ln",     "softmax"};
     begin_random(r, op[draw(r, sizeof op / sizeof *op)], in);
     buf_add(&r->text, ")");
     add_random(r, r->node[in]);
@@ -198,19 +198,18 @@ static inline void random_node(RandomNet *r)
     const RandomNode *n = &r->node[in];
     int vector = n->flat == 1;
     switch (draw(r, 12)) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         if (!vector)
             random_conv(r, in);
         break;
-    case 4: case 5: case 6:
-        random_unary(r, in);
-        break;
-    case 7:
-        random_merge(r, in);
-        break;
-    case 8:
-        random_concat(r, in);
-        break;
+    case 4:
+    case 5:
+    case 6: random_unary(r, in); break;
+    case 7: random_merge(r, in); break;
+    case 8: random_concat(r, in); break;
     case 9:
         if (!vector)
             random_window(r, in);

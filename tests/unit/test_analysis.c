@@ -215,7 +215,10 @@ static void test_shapes_of_anything(void **state)
         for (int k = 0; k < op_info[op].attr_count; k++)
             switch (rng_mix(13, turn++) % 3 ? (AttrType)-1 : a[k].type) {
             case ATTR_INT: a[k].i = PICK(); break;
-            case ATTR_SIZE: a[k].size.h = PICK(); a[k].size.w = PICK(); break;
+            case ATTR_SIZE:
+                a[k].size.h = PICK();
+                a[k].size.w = PICK();
+                break;
             case ATTR_PAD:
                 a[k].pad = (Pad){.kind = (PadKind)(rng_mix(14, turn++) % 3)};
                 a[k].pad.top = PICK();
@@ -295,12 +298,12 @@ static void test_activations(void **state)
     (void)state;
     Graph g;
     graph_init(&g, &arena, "g");
-    NodeId x = input(&g, 1, 10, 10);                  /* 400 bytes */
-    NodeId a = conv3(&g, x, 3, 1, 1);                 /* 1200; x stays for the sum */
-    NodeId b = conv3(&g, a, 1, 1, 1);                 /* 400 */
-    NodeId sum = join(&g, OP_ADD, b, x);              /* 400 */
-    NodeId twice = join(&g, OP_MUL, sum, sum);        /* 400 */
-    plain(&g, OP_RELU, a);                            /* dead */
+    NodeId x = input(&g, 1, 10, 10);           /* 400 bytes */
+    NodeId a = conv3(&g, x, 3, 1, 1);          /* 1200; x stays for the sum */
+    NodeId b = conv3(&g, a, 1, 1, 1);          /* 400 */
+    NodeId sum = join(&g, OP_ADD, b, x);       /* 400 */
+    NodeId twice = join(&g, OP_MUL, sum, sum); /* 400 */
+    plain(&g, OP_RELU, a);                     /* dead */
     head(&g, "o", twice, true);
     Analysis an = analyse(&g);
     assert_int_equal(an.cost[a.v].act_bytes, 1200);
@@ -329,12 +332,9 @@ static void test_runnable_min(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ARENA(test_window_shapes),
-        WITH_ARENA(test_same_padding),
-        WITH_ARENA(test_other_shapes),
-        WITH_ARENA(test_shapes_of_anything),
-        WITH_ARENA(test_costs),
-        WITH_ARENA(test_activations),
+        WITH_ARENA(test_window_shapes), WITH_ARENA(test_same_padding),
+        WITH_ARENA(test_other_shapes),  WITH_ARENA(test_shapes_of_anything),
+        WITH_ARENA(test_costs),         WITH_ARENA(test_activations),
         WITH_ARENA(test_runnable_min),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,10 +129,10 @@ static void conv_shapes(Suite *s)
 static void conv_pointwise(Suite *s)
 {
     static const Conv shapes[] = {
-        {16, 16, 4, 4, 1, 1, 1, 0, 1},  {3, 40, 9, 9, 1, 1, 1, 0, 1},
+        {16, 16, 4, 4, 1, 1, 1, 0, 1},   {3, 40, 9, 9, 1, 1, 1, 0, 1},
         {64, 48, 14, 14, 1, 1, 1, 0, 1}, {30, 33, 7, 7, 1, 1, 1, 0, 1},
-        {128, 96, 1, 1, 1, 1, 1, 0, 1}, {48, 17, 8, 8, 1, 2, 1, 0, 1},
-        {20, 130, 3, 2, 1, 1, 1, 0, 1}, {16, 32, 23, 31, 1, 1, 1, 0, 1},
+        {128, 96, 1, 1, 1, 1, 1, 0, 1},  {48, 17, 8, 8, 1, 2, 1, 0, 1},
+        {20, 130, 3, 2, 1, 1, 1, 0, 1},  {16, 32, 23, 31, 1, 1, 1, 0, 1},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         Kernel k = windowed(FAM_CONV, shapes[i]);
@@ -267,9 +267,9 @@ static void dense(Suite *s)
 static void pooling(Suite *s)
 {
     static const Conv shapes[] = {
-        {16, 16, 8, 8, 2, 2, 1, 0, 1},  {19, 19, 13, 11, 3, 2, 1, 1, 1},
-        {5, 5, 7, 7, 3, 1, 1, 1, 1},    {33, 33, 4, 40, 3, 1, 1, 1, 1},
-        {8, 8, 9, 9, 5, 1, 1, 2, 1},    {7, 7, 3, 3, 3, 1, 1, 0, 1},
+        {16, 16, 8, 8, 2, 2, 1, 0, 1},   {19, 19, 13, 11, 3, 2, 1, 1, 1},
+        {5, 5, 7, 7, 3, 1, 1, 1, 1},     {33, 33, 4, 40, 3, 1, 1, 1, 1},
+        {8, 8, 9, 9, 5, 1, 1, 2, 1},     {7, 7, 3, 3, 3, 1, 1, 0, 1},
         {20, 20, 10, 10, 3, 1, 2, 1, 1},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
@@ -331,8 +331,8 @@ static void functions(Suite *s)
     static const struct {
         ExprOp op;
         double scale, shift;
-    } rows[] = {{EX_EXP, 87, 0},  {EX_EXP, 1, 0},    {EX_TANH, 12, 0}, {EX_TANH, 0.7, 0},
-                {EX_ERF, 5, 0},   {EX_ERF, 1.1, 0},  {EX_SQRT, 1, 1},  {EX_TANH, 200, 0},
+    } rows[] = {{EX_EXP, 87, 0},  {EX_EXP, 1, 0},     {EX_TANH, 12, 0}, {EX_TANH, 0.7, 0},
+                {EX_ERF, 5, 0},   {EX_ERF, 1.1, 0},   {EX_SQRT, 1, 1},  {EX_TANH, 200, 0},
                 {EX_ERF, 1e4, 0}, {EX_SQRT, 1e6, 2e6}};
     ExprPool *p = &s->pool;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -386,9 +386,9 @@ static void add_channel_ranges(Suite *s)
 {
     static const int64_t range[][5] = {
         /* channels in and out, from, to, how many */
-        {16, 32, 0, 16, 16}, {5, 12, 0, 7, 5}, {40, 24, 16, 0, 24}, {20, 33, 0, 13, 20},
-        {64, 10, 32, 0, 10}, {64, 10, 33, 0, 10}, {7, 20, 0, 0, 7}, {1, 3, 0, 2, 1},
-        {24, 72, 0, 32, 24},
+        {16, 32, 0, 16, 16}, {5, 12, 0, 7, 5},    {40, 24, 16, 0, 24},
+        {20, 33, 0, 13, 20}, {64, 10, 32, 0, 10}, {64, 10, 33, 0, 10},
+        {7, 20, 0, 0, 7},    {1, 3, 0, 2, 1},     {24, 72, 0, 32, 24},
     };
     for (size_t i = 0; i < sizeof range / sizeof *range; i++) {
         Kernel k = kernel(FAM_COPY, blocked(range[i][0], 3, 5), blocked(range[i][1], 3, 5));
@@ -493,11 +493,15 @@ TEST(transposed)
 static void test_neon_compiles(void **state)
 {
     (void)state;
-    static Fill *const fill[] = {conv_shapes, conv_chunks, conv_groups, depthwise,
-                                 dense,       pooling,     global_mean, elementwise,
-                                 functions,   over_channels, copies,    transposed};
-    Target t = {.triple = "aarch64-unknown-linux-gnu", .cpu = "generic", .vl = 4, .regs = 32,
-                .l1 = 64 << 10, .l2 = 512 << 10};
+    static Fill *const fill[] = {conv_shapes, conv_chunks,   conv_groups, depthwise,
+                                 dense,       pooling,       global_mean, elementwise,
+                                 functions,   over_channels, copies,      transposed};
+    Target t = {.triple = "aarch64-unknown-linux-gnu",
+                .cpu = "generic",
+                .vl = 4,
+                .regs = 32,
+                .l1 = 64 << 10,
+                .l2 = 512 << 10};
     static Suite s;
     char err[1024] = "";
     EmitResult r;
@@ -527,9 +531,8 @@ int main(void)
         cmocka_unit_test(test_dense),         cmocka_unit_test(test_pooling),
         cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
         cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_transposed),   cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_conv_winograd),
-        cmocka_unit_test(test_neon_compiles),
+        cmocka_unit_test(test_transposed),    cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_conv_winograd), cmocka_unit_test(test_neon_compiles),
     };
     api = suite_api();
     return cmocka_run_group_tests_name("codegen", tests, NULL, NULL);

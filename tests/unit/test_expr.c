@@ -65,7 +65,7 @@ static bool close(double a, double b)
 static Built grow(ExprPool *p, uint64_t seed, const double *args, Built *all, int n)
 {
     static const double constants[] = {0, 1, -1, 0.5, 2, 6, 3};
-    static const ExprOp ops[] = {EX_ADD, EX_SUB, EX_MUL,  EX_DIV,  EX_MIN, EX_MAX,
+    static const ExprOp ops[] = {EX_ADD, EX_SUB, EX_MUL,  EX_DIV, EX_MIN,        EX_MAX,
                                  EX_NEG, EX_EXP, EX_TANH, EX_ERF, EX_SELECT_GT0, EX_MUL};
     uint64_t turn = 0;
 #define DRAW(k) (rng_mix(seed, turn++) % (k))
@@ -258,10 +258,10 @@ static void test_special_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_POOL(test_values),          WITH_POOL(test_sharing_and_folding),
-        WITH_POOL(test_table_grows),     WITH_POOL(test_deep_and_shared),
-        WITH_POOL(test_substitution),    WITH_POOL(test_text),
-        WITH_POOL(test_arg_count),       WITH_POOL(test_special_values),
+        WITH_POOL(test_values),       WITH_POOL(test_sharing_and_folding),
+        WITH_POOL(test_table_grows),  WITH_POOL(test_deep_and_shared),
+        WITH_POOL(test_substitution), WITH_POOL(test_text),
+        WITH_POOL(test_arg_count),    WITH_POOL(test_special_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* The front end against damaged sources: library texts with bytes and words changed at random are
- * parsed, checked and elaborated. Nothing may crash, hang, be refused without a diagnostic, or end in
- * a graph that does not hold together. The seed is fixed; FUZZ_ROUNDS and FUZZ_SEED run more. */
+ * parsed, checked and elaborated. Nothing may crash, hang, be refused without a diagnostic, or end
+ * in a graph that does not hold together. The seed is fixed; FUZZ_ROUNDS and FUZZ_SEED run more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static const char features[] =
     "  input image[3, res, res + 4](mean=[0.5, 0.5, 0.5], std=[0.2, 0.2, 0.2], resize=50)\n"
     "  input other[3, 24, 26]\n"
     "  @allow(saturated, \"why\")\n"
-    "  stage s1(stride=2) { local(widths[0]) * 2 as early -> (relu -> conv(4, k=1)) * 2 when deep }\n"
+    "  stage s1(stride=2) { local(widths[0]) * 2 as early -> (relu -> conv(4, k=1)) * 2 when deep "
+    "}\n"
     "  stage s2 { cell(prev, 6, act=leaky(0.25)) -> cell(prev, 6) -> twice(twice(relu)) }\n"
     "  if deep and early.rf < 30 { stage s3(stride=2) { maxpool(3, stride=2, pad=same_upper) } }\n"
     "  else { stage s3 { if deep { relu } else { tanh } } }\n"
@@ -51,11 +52,67 @@ static const char features[] =
 
 /* Words that are put where others were. */
 static const char *const evil[] = {
-    "0", "1", "-1", "2", "7", "100000", "9223372036854775807", "-9223372036854775807", "0.0", "1e308",
-    "3x1", "2147483648x1", "\"\"", "true", "in", "out", "prev", "stage", "block", "stage.stride",
-    "block.i", "[", "]", "(", ")", "{", "}", ",", "=", "->", "*", "* 30", "* 100000", "/", "//", "%",
-    "-", "not", "and", "if", "else", "when", "as", "let", "net", "input", "head", "require", "@",
-    "import", "from", "conv", "relu", "concat", "in.c", "in.h", "in.rf", "[]", "identity", "n", "c",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "7",
+    "100000",
+    "9223372036854775807",
+    "-9223372036854775807",
+    "0.0",
+    "1e308",
+    "3x1",
+    "2147483648x1",
+    "\"\"",
+    "true",
+    "in",
+    "out",
+    "prev",
+    "stage",
+    "block",
+    "stage.stride",
+    "block.i",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    ",",
+    "=",
+    "->",
+    "*",
+    "* 30",
+    "* 100000",
+    "/",
+    "//",
+    "%",
+    "-",
+    "not",
+    "and",
+    "if",
+    "else",
+    "when",
+    "as",
+    "let",
+    "net",
+    "input",
+    "head",
+    "require",
+    "@",
+    "import",
+    "from",
+    "conv",
+    "relu",
+    "concat",
+    "in.c",
+    "in.h",
+    "in.rf",
+    "[]",
+    "identity",
+    "n",
+    "c",
 };
 
 typedef struct Word {
@@ -77,7 +134,8 @@ static uint32_t words_of(Word *w)
 {
     uint32_t n = 0;
     for (size_t i = 0; i < text_len && n < MOST_WORDS;) {
-        size_t len = strspn(text + i, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+        size_t len =
+            strspn(text + i, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
         if (text[i] == ' ' || text[i] == '\n') {
             i++;
             continue;
@@ -121,15 +179,11 @@ static void damage(void)
     size_t len = w[b].len < sizeof copy ? w[b].len : sizeof copy;
     memcpy(copy, text + w[b].at, len);
     switch (below(9)) {
-    case 0: /* a byte of any value */
-        text[below((uint32_t)text_len)] = (char)below(256);
-        break;
+    case 0: /* a byte of any value */ text[below((uint32_t)text_len)] = (char)below(256); break;
     case 1: /* a byte of the printable ones */
         text[below((uint32_t)text_len)] = (char)(' ' + below(95));
         break;
-    case 2:
-        splice(w[a].at, w[a].len, "", 0);
-        break;
+    case 2: splice(w[a].at, w[a].len, "", 0); break;
     case 3: /* a stretch of words away */
         b = a + below(12) < n ? a + below(12) : n - 1;
         b = b < a ? a : b;
@@ -143,9 +197,7 @@ static void damage(void)
         splice(w[a].at, 0, copy, len);
         break;
     case 5:
-    case 6:
-        put_word(w[a], copy, len);
-        break;
+    case 6: put_word(w[a], copy, len); break;
     default: {
         const char *e = evil[below(sizeof evil / sizeof *evil)];
         put_word(w[a], e, strlen(e));

@@ -302,9 +302,9 @@ static void test_npy_types(void **state)
         unsigned char f[256] = "\x93NUMPY\x01";
         NdArray back;
         const char *err = NULL;
-        int n = snprintf((char *)f + 10, sizeof f - 10,
-                         "{'descr': %s, 'fortran_order': False, 'shape': (2,), }\n",
-                         cases[i].descr);
+        int n =
+            snprintf((char *)f + 10, sizeof f - 10,
+                     "{'descr': %s, 'fortran_order': False, 'shape': (2,), }\n", cases[i].descr);
         f[8] = (unsigned char)n;
         memcpy(f + 10 + n, cases[i].bytes, sizeof cases[i].bytes);
         put_file(f, 10 + (size_t)n + cases[i].len);
@@ -409,11 +409,16 @@ static void test_damaged_npy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_many_values),     cmocka_unit_test(test_types),
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_write_refusals),
-        cmocka_unit_test(test_npy),             cmocka_unit_test(test_npy_types),
-        cmocka_unit_test(test_damaged_weights), cmocka_unit_test(test_damaged_npy),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_many_values),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_write_refusals),
+        cmocka_unit_test(test_npy),
+        cmocka_unit_test(test_npy_types),
+        cmocka_unit_test(test_damaged_weights),
+        cmocka_unit_test(test_damaged_npy),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

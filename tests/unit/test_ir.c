@@ -86,8 +86,11 @@ static void random_graph(Graph *g, uint64_t s)
         graph_add(g, op, attrs, in, nin, random_name(i), 0);
         if (op != OP_INPUT)
             continue;
-        GraphInput x = {.name = random_name(i), .node = {i}, .has_norm = pick(2),
-                        .resize = (int64_t)pick(2) * 256, .crop = (int64_t)pick(2) * 224};
+        GraphInput x = {.name = random_name(i),
+                        .node = {i},
+                        .has_norm = pick(2),
+                        .resize = (int64_t)pick(2) * 256,
+                        .crop = (int64_t)pick(2) * 224};
         for (int k = 0; k < 4 && x.has_norm; k++) {
             x.mean[k] = (double)pick(1000) / 999;
             x.std[k] = (double)pick(1000) / 777 + 0.1;
@@ -160,14 +163,13 @@ static void test_round_trip(void **state)
     }
 }
 
-static const char small[] =
-    "graph \"g\"\n"
-    "%1 = input() c=3 h=8 w=8 : \"image\"\n"
-    "%2 = conv(%1) c=4 k=3x3 : \"c1\"\n"
-    "%3 = bn(%2) : \"b1\"\n"
-    "%4 = add(%2, %3) : \"sum\"\n"
-    "in \"image\" %1\n"
-    "out \"out\" %4 from %3 primary\n";
+static const char small[] = "graph \"g\"\n"
+                            "%1 = input() c=3 h=8 w=8 : \"image\"\n"
+                            "%2 = conv(%1) c=4 k=3x3 : \"c1\"\n"
+                            "%3 = bn(%2) : \"b1\"\n"
+                            "%4 = add(%2, %3) : \"sum\"\n"
+                            "in \"image\" %1\n"
+                            "out \"out\" %4 from %3 primary\n";
 
 static void small_graph(Graph *g)
 {
@@ -242,7 +244,10 @@ static const char *break_it(Graph *g, int which)
     case 27: g->outs.at[0].primary = false; return "0 primary outputs";
     case 28: vec_push(g->arena, &g->outs, g->outs.at[0]); return "2 primary outputs";
     case 29: g->outs.len = 0; return "0 primary outputs";
-    case 30: g->ins.at[0].has_norm = true; g->ins.at[0].std[2] = NAN; return "picture values";
+    case 30:
+        g->ins.at[0].has_norm = true;
+        g->ins.at[0].std[2] = NAN;
+        return "picture values";
     case 31: g->ins.at[0].crop = -1; return "picture values";
     default: return NULL;
     }
@@ -343,8 +348,9 @@ static void test_reader_cut_short(void **state)
 static void test_reader_fuzz(void **state)
 {
     (void)state;
-    static const char *const words[] = {"%", "9", "\"", "\n", " ", "=", "-", "x", "same", "\\x",
-                                        "99999999999", "(", ")", ", ", " : ", "conv", "1e9", "nan"};
+    static const char *const words[] = {"%", "9",  "\"",   "\n",   " ",           "=",
+                                        "-", "x",  "same", "\\x",  "99999999999", "(",
+                                        ")", ", ", " : ",  "conv", "1e9",         "nan"};
     int read = 0, refused = 0;
     for (uint64_t s = 1; s <= 4000; s++) {
         Graph g;

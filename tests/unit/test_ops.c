@@ -114,14 +114,23 @@ static void test_equality(void **state)
     (void)state;
     static const Pad same = {PAD_SAME_SYM, 1, 2, 3, 4}, same2 = {PAD_SAME_SYM, 0, 0, 0, 0},
                      up = {PAD_SAME_UP, 0, 0, 0, 0};
-    AttrVal v[] = {attr_int(1),         attr_int(2),       attr_bool(true),   attr_real(1),
-                   attr_real(NAN),      attr_size(3, 5),   attr_size(5, 3),   attr_size(3, 3),
-                   attr_pad(same),      attr_pad(up),      attr_pad((Pad){0}),
+    AttrVal v[] = {attr_int(1),
+                   attr_int(2),
+                   attr_bool(true),
+                   attr_real(1),
+                   attr_real(NAN),
+                   attr_size(3, 5),
+                   attr_size(5, 3),
+                   attr_size(3, 3),
+                   attr_pad(same),
+                   attr_pad(up),
+                   attr_pad((Pad){0}),
                    attr_pad((Pad){PAD_EXPLICIT, 1, 0, 0, 0}),
                    attr_pad((Pad){PAD_EXPLICIT, 0, 1, 0, 0}),
                    attr_pad((Pad){PAD_EXPLICIT, 0, 0, 1, 0}),
                    attr_pad((Pad){PAD_EXPLICIT, 0, 0, 0, 1}),
-                   {.type = ATTR_STR, .str = "a"}, {.type = ATTR_STR, .str = "b"},
+                   {.type = ATTR_STR, .str = "a"},
+                   {.type = ATTR_STR, .str = "b"},
                    {.type = ATTR_STR, .str = NULL}};
     size_t n = sizeof v / sizeof *v;
     for (size_t i = 0; i < n; i++)
@@ -137,9 +146,12 @@ static void test_equality(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_attributes),
-        cmocka_unit_test(test_attribute_indices), cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_equality),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_attribute_indices),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_equality),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

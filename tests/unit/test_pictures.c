@@ -59,11 +59,11 @@ static void test_resize_bytes(void **state)
 {
     (void)state;
     /* Pillow 9.4: list(picture(13, 9).resize((5, 4), Image.BILINEAR).tobytes()) */
-    static const uint8_t want[60] = {
-        106, 131, 143, 120, 135, 146, 126, 124, 134, 115, 130, 137, 119, 144, 118,
-        123, 134, 130, 140, 141, 132, 141, 128, 126, 127, 129, 127, 135, 144, 144,
-        115, 147, 122, 128, 130, 113, 144, 134, 127, 124, 132, 109, 138, 106, 128,
-        131, 105, 146, 132, 117, 138, 122, 121, 128, 128, 124, 132, 129, 100, 153};
+    static const uint8_t want[60] = {106, 131, 143, 120, 135, 146, 126, 124, 134, 115, 130, 137,
+                                     119, 144, 118, 123, 134, 130, 140, 141, 132, 141, 128, 126,
+                                     127, 129, 127, 135, 144, 144, 115, 147, 122, 128, 130, 113,
+                                     144, 134, 127, 124, 132, 109, 138, 106, 128, 131, 105, 146,
+                                     132, 117, 138, 122, 121, 128, 128, 124, 132, 129, 100, 153};
     uint8_t out[60];
     Image im = picture(13, 9);
     assert_true(image_resize(im.rgb, 13, 9, 3, (ImageWindow){5, 4, 0, 0, 5, 4}, out));
@@ -85,10 +85,9 @@ static void test_resize_sums(void **state)
         int w, h, to_w, to_h;
         uint32_t sum;
     } cases[] = {
-        {13, 9, 20, 17, 0x95d6336f},   {13, 9, 13, 4, 0xaec6a3e5},   {13, 9, 5, 9, 0xc29a3e30},
-        {200, 3, 7, 50, 0x6cc1208f},   {3, 211, 64, 10, 0x51c61bcd}, {1, 1, 8, 8, 0xd1160a85},
-        {97, 61, 96, 60, 0xd7e9e3fa},  {300, 200, 1, 1, 0xbcf8ca0d},
-        {64, 64, 64, 64, 0x5e091b45},
+        {13, 9, 20, 17, 0x95d6336f},  {13, 9, 13, 4, 0xaec6a3e5},   {13, 9, 5, 9, 0xc29a3e30},
+        {200, 3, 7, 50, 0x6cc1208f},  {3, 211, 64, 10, 0x51c61bcd}, {1, 1, 8, 8, 0xd1160a85},
+        {97, 61, 96, 60, 0xd7e9e3fa}, {300, 200, 1, 1, 0xbcf8ca0d}, {64, 64, 64, 64, 0x5e091b45},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int w = cases[i].to_w, h = cases[i].to_h;
@@ -122,8 +121,13 @@ static void test_prepare(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int crop = cases[i].crop;
         Image im = picture(cases[i].w, cases[i].h);
-        ImagePrep p = {.c = 3, .h = crop, .w = crop, .resize = cases[i].resize, .crop = crop,
-                       .has_norm = true, .mean = {0.485, 0.456, 0.406},
+        ImagePrep p = {.c = 3,
+                       .h = crop,
+                       .w = crop,
+                       .resize = cases[i].resize,
+                       .crop = crop,
+                       .has_norm = true,
+                       .mean = {0.485, 0.456, 0.406},
                        .std = {0.229, 0.224, 0.225}};
         if (!image_prepare(&im, &p, out, &arena, &err))
             fail_msg("%s", err);
@@ -248,13 +252,10 @@ static void test_png_kinds(void **state)
     }
     image_free(&im);
     static const uint8_t colours[15] = {255, 0, 0, 9, 8, 7, 0, 0, 255, 0, 255, 0, 255, 0, 0};
-    static const uint8_t greys[15] = {0,   0,   0,   255, 255, 255, 170, 170,
-                                      170, 85,  85,  85,  0,   0,   0};
+    static const uint8_t greys[15] = {0, 0, 0, 255, 255, 255, 170, 170, 170, 85, 85, 85, 0, 0, 0};
     static const uint8_t packed[2] = {0x39, 0x00}; /* 0 3 2 1 0 */
-    expect_picture(png_make(packed, 2, 5, 1, PNG_COLOR_TYPE_PALETTE, 2, 0, 0),
-                   colours, 5, 1);
-    expect_picture(png_make(packed, 2, 5, 1, PNG_COLOR_TYPE_GRAY, 2, 0, 0),
-                   greys, 5, 1);
+    expect_picture(png_make(packed, 2, 5, 1, PNG_COLOR_TYPE_PALETTE, 2, 0, 0), colours, 5, 1);
+    expect_picture(png_make(packed, 2, 5, 1, PNG_COLOR_TYPE_GRAY, 2, 0, 0), greys, 5, 1);
 }
 
 /* Where the stored pixels 0..5 (3 x 2) belong when the file says the orientation. */
@@ -263,9 +264,14 @@ static const struct {
     uint8_t at[6];
 } upright[9] = {
     {0, 0, {0}},
-    {3, 2, {0, 1, 2, 3, 4, 5}}, {3, 2, {2, 1, 0, 5, 4, 3}}, {3, 2, {5, 4, 3, 2, 1, 0}},
-    {3, 2, {3, 4, 5, 0, 1, 2}}, {2, 3, {0, 3, 1, 4, 2, 5}}, {2, 3, {3, 0, 4, 1, 5, 2}},
-    {2, 3, {5, 2, 4, 1, 3, 0}}, {2, 3, {2, 5, 1, 4, 0, 3}},
+    {3, 2, {0, 1, 2, 3, 4, 5}},
+    {3, 2, {2, 1, 0, 5, 4, 3}},
+    {3, 2, {5, 4, 3, 2, 1, 0}},
+    {3, 2, {3, 4, 5, 0, 1, 2}},
+    {2, 3, {0, 3, 1, 4, 2, 5}},
+    {2, 3, {3, 0, 4, 1, 5, 2}},
+    {2, 3, {5, 2, 4, 1, 3, 0}},
+    {2, 3, {2, 5, 1, 4, 0, 3}},
 };
 
 static void test_orientation(void **state)

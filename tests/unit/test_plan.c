@@ -81,8 +81,11 @@ static void run_reference(Bench *b)
     }
     for (uint32_t i = 0; i < b->g.outs.len; i++)
         b->out_floats[i] = floats_of(b, b->g.outs.at[i].node);
-    RefRun r = {.g = &b->g, .shape = b->an.shape, .param = random_parameter,
-                .param_ctx = &b->arena, .batch = MAX_BATCH};
+    RefRun r = {.g = &b->g,
+                .shape = b->an.shape,
+                .param = random_parameter,
+                .param_ctx = &b->arena,
+                .batch = MAX_BATCH};
     if (!ref_run(&r, (const float *const *)b->in, b->want, &err))
         fail_msg("reference: %s", err);
 }
@@ -269,7 +272,8 @@ int main(void)
     struct CMUnitTest tests[PLAN_NETS + 1];
     api = suite_api();
     for (int i = 0; i < PLAN_NETS; i++)
-        tests[i] = (struct CMUnitTest){.name = plan_nets[i].name, .test_func = test_net,
+        tests[i] = (struct CMUnitTest){.name = plan_nets[i].name,
+                                       .test_func = test_net,
                                        .initial_state = (void *)&plan_nets[i]};
     tests[PLAN_NETS] = (struct CMUnitTest){.name = "random nets", .test_func = test_random_nets};
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

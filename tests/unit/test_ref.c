@@ -26,13 +26,18 @@ typedef struct Case {
     double want[VALUES_MAX];
 } Case;
 
-#define V(...) {__VA_ARGS__}
+#define V(...)                                                                                     \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define IN(C, H, W) "%1 = input() c=" #C " h=" #H " w=" #W " : \"x\"\n"
 #define SECOND(C, H, W) "%2 = input() c=" #C " h=" #H " w=" #W " : \"y\"\n"
 #define THIRD(C, H, W) "%3 = input() c=" #C " h=" #H " w=" #W " : \"z\"\n"
 #define N ": \"n\"\n"
 #define UNARY(ID, LINE, COUNT, X, Y)                                                               \
-    {OP_##ID, IN(1, 1, COUNT) "%2 = " LINE N, 1, 1, X, V(0), COUNT, Y}
+    {                                                                                              \
+        OP_##ID, IN(1, 1, COUNT) "%2 = " LINE N, 1, 1, X, V(0), COUNT, Y                           \
+    }
 
 static const Case cases[] = {
     {OP_INPUT, IN(2, 1, 2), 1, 1, V(1, 2, 3, 4), V(0), 4, V(1, 2, 3, 4)},
@@ -118,8 +123,8 @@ static const Case cases[] = {
      V(0.0900305731703805, 1.0 / 3, 0.2447284710547977, 1.0 / 3, 0.6652409557748219, 1.0 / 3)},
     {OP_ADD, IN(2, 1, 2) SECOND(2, 1, 2) THIRD(2, 1, 2) "%4 = add(%1, %2, %3) " N, 3, 1,
      V(1, 2, 3, 4, 10, 20, 30, 40, 100, 200, 300, 400), V(0), 4, V(111, 222, 333, 444)},
-    {OP_ADD, IN(2, 1, 1) SECOND(2, 1, 2) "%3 = add(%1, %2) " N, 2, 2, V(1, 2, 3, 4, 10, 20, 30, 40,
-     50, 60, 70, 80), V(0), 8, V(11, 21, 32, 42, 53, 63, 74, 84)},
+    {OP_ADD, IN(2, 1, 1) SECOND(2, 1, 2) "%3 = add(%1, %2) " N, 2, 2,
+     V(1, 2, 3, 4, 10, 20, 30, 40, 50, 60, 70, 80), V(0), 8, V(11, 21, 32, 42, 53, 63, 74, 84)},
     {OP_MUL, IN(2, 1, 2) SECOND(2, 1, 1) "%3 = mul(%1, %2) " N, 2, 1, V(1, 2, 3, 4, 10, 100), V(0),
      4, V(10, 20, 300, 400)},
     {OP_MUL, IN(1, 1, 2) "%2 = mul(%1, %1, %1) " N, 1, 1, V(2, -3), V(0), 2, V(8, -27)},
@@ -168,8 +173,8 @@ static void net_open(Net *net, const char *nodes, uint32_t inputs)
     int len = snprintf(text, sizeof text, "graph \"t\"\n%s", nodes);
     for (uint32_t i = 1; i <= inputs; i++)
         len += snprintf(text + len, sizeof text - (size_t)len, "in \"i%u\" %%%u\n", i, i);
-    len += snprintf(text + len, sizeof text - (size_t)len, "out \"o\" %%%u from %%1 primary\n",
-                    lines);
+    len +=
+        snprintf(text + len, sizeof text - (size_t)len, "out \"o\" %%%u from %%1 primary\n", lines);
     arena_init(&net->arena, &net->oom, 0);
     const char *err = graph_read(&net->g, &net->arena, text, (size_t)len);
     if (err != NULL)
@@ -212,8 +217,8 @@ static double *net_run(Net *net, int64_t batch, const float *in, Params *p)
         ins[i] = in;
         in += batch * shape_count(net->shape[net->g.ins.at[i].node.v]);
     }
-    RefRun r = {.g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p,
-                .batch = batch};
+    RefRun r = {
+        .g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p, .batch = batch};
     if (!ref_run(&r, ins, out, &err))
         fail_msg("%s", err);
     return out[0];
@@ -260,9 +265,10 @@ static void test_nan_stays(void **state)
 {
     (void)state;
     static const char *const line[] = {
-        "relu(%1) ", "relu6(%1) ", "leaky(%1) ", "silu(%1) ", "hswish(%1) ", "hsigmoid(%1) ",
-        "gelu(%1) ", "sigmoid(%1) ", "tanh(%1) ", "scale(%1) by=0 ", "maxpool(%1) k=1x2 ",
-        "avgpool(%1) k=1x2 ", "gap(%1) ", "softmax(%1) ", "add(%1, %1) ", "mul(%1, %1) "};
+        "relu(%1) ",   "relu6(%1) ",      "leaky(%1) ",         "silu(%1) ",
+        "hswish(%1) ", "hsigmoid(%1) ",   "gelu(%1) ",          "sigmoid(%1) ",
+        "tanh(%1) ",   "scale(%1) by=0 ", "maxpool(%1) k=1x2 ", "avgpool(%1) k=1x2 ",
+        "gap(%1) ",    "softmax(%1) ",    "add(%1, %1) ",       "mul(%1, %1) "};
     for (size_t i = 0; i < sizeof line / sizeof line[0]; i++) {
         char nodes[256];
         snprintf(nodes, sizeof nodes, "%s%%2 = %s" N, IN(1, 1, 2), line[i]);
@@ -294,14 +300,14 @@ typedef struct ConvCase {
 } ConvCase;
 
 static const ConvCase conv_cases[] = {
-    {2, 4, 9, 7, 6, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 2},  /* everything uneven */
+    {2, 4, 9, 7, 6, 3, 2, 2, 1, 1, 2, 1, 0, 2, 1, 2}, /* everything uneven */
     {1, 3, 17, 13, 8, 5, 5, 3, 2, 2, 1, 4, 4, 0, 3, 1},
-    {1, 6, 5, 5, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6},  /* depthwise */
-    {2, 8, 6, 5, 4, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2},  /* the map as one row */
-    {2, 8, 1, 1, 4, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2},  /* a single value */
-    {1, 2, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},  /* padding around a 1x1 kernel */
-    {1, 2, 2, 2, 3, 7, 7, 1, 1, 1, 1, 5, 4, 3, 6, 1},  /* windows mostly in the padding */
-    {1, 2, 5, 5, 2, 1, 1, 3, 3, 1, 1, 0, 0, 0, 0, 1},  /* stride larger than the kernel */
+    {1, 6, 5, 5, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6},     /* depthwise */
+    {2, 8, 6, 5, 4, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2},     /* the map as one row */
+    {2, 8, 1, 1, 4, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 2},     /* a single value */
+    {1, 2, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1},     /* padding around a 1x1 kernel */
+    {1, 2, 2, 2, 3, 7, 7, 1, 1, 1, 1, 5, 4, 3, 6, 1},     /* windows mostly in the padding */
+    {1, 2, 5, 5, 2, 1, 1, 3, 3, 1, 1, 0, 0, 0, 0, 1},     /* stride larger than the kernel */
     {1, 32, 40, 40, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1}, /* work for several threads */
 };
 
@@ -350,8 +356,8 @@ static void test_conv_by_definition(void **state)
         for (int64_t n = 0; n < k->batch; n++)
             for (int64_t o = 0; o < s.c; o++)
                 for (int64_t p = 0; p < s.h * s.w; p++) {
-                    double want = param[weights + o] + conv_value_by_definition(
-                                                           k, in, param, n, o, p / s.w, p % s.w);
+                    double want = param[weights + o] +
+                                  conv_value_by_definition(k, in, param, n, o, p / s.w, p % s.w);
                     if (fabs(*at - want) > 1e-12)
                         fail_msg("conv case %d: %g, expected %g", (int)i, *at, want);
                     at++;
@@ -452,17 +458,16 @@ static void test_avgpool_is_a_convolution(void **state)
 
 /* ---- graphs ---- */
 
-static const char residual[] =
-    "%1 = input() c=2 h=4 w=4 : \"x\"\n"
-    "%2 = conv(%1) c=2 k=3x3 : \"c1\"\n"
-    "%3 = relu(%2) : \"r1\"\n"
-    "%4 = conv(%1) c=7 k=1x1 : \"unused\"\n"
-    "%5 = gap(%3) : \"g\"\n"
-    "%6 = sigmoid(%5) : \"s\"\n"
-    "%7 = mul(%3, %6) : \"m\"\n"
-    "%8 = add(%7, %1) : \"a\"\n"
-    "%9 = flatten(%8) : \"f\"\n"
-    "%10 = dense(%9) c=3 : \"d\"\n";
+static const char residual[] = "%1 = input() c=2 h=4 w=4 : \"x\"\n"
+                               "%2 = conv(%1) c=2 k=3x3 : \"c1\"\n"
+                               "%3 = relu(%2) : \"r1\"\n"
+                               "%4 = conv(%1) c=7 k=1x1 : \"unused\"\n"
+                               "%5 = gap(%3) : \"g\"\n"
+                               "%6 = sigmoid(%5) : \"s\"\n"
+                               "%7 = mul(%3, %6) : \"m\"\n"
+                               "%8 = add(%7, %1) : \"a\"\n"
+                               "%9 = flatten(%8) : \"f\"\n"
+                               "%10 = dense(%9) c=3 : \"d\"\n";
 enum { RESIDUAL_PARAMS = 2 * 2 * 9 + 2 + 3 * 32 + 3 };
 
 /* The same net written out for one image. */
@@ -531,8 +536,13 @@ static void test_progress_and_stop(void **state)
     for (uint32_t stop = 0; stop <= 10; stop++) {
         Params p = {.next = param};
         Seen seen = {.in_order = true, .stop_at = stop};
-        RefRun r = {.g = &net.g, .shape = net.shape, .param = next_param, .param_ctx = &p,
-                    .batch = 1, .after = see, .after_ctx = &seen};
+        RefRun r = {.g = &net.g,
+                    .shape = net.shape,
+                    .param = next_param,
+                    .param_ctx = &p,
+                    .batch = 1,
+                    .after = see,
+                    .after_ctx = &seen};
         double *out[1];
         const char *err = NULL;
         bool stops = stop != 0 && stop != 4; /* node 4 is not run */
@@ -551,8 +561,8 @@ static void test_progress_and_stop(void **state)
 static void expect_failure(Net *net, const float *const *ins, Params *p, int64_t batch,
                            const char *want)
 {
-    RefRun r = {.g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p,
-                .batch = batch};
+    RefRun r = {
+        .g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p, .batch = batch};
     double *out[1] = {(double *)1};
     const char *err = "";
     assert_false(ref_run(&r, ins, out, &err));
@@ -583,10 +593,11 @@ static void test_what_is_missing_is_named(void **state)
 static void test_outputs_share_nodes(void **state)
 {
     (void)state;
-    static const char text[] = "graph \"t\"\n" IN(1, 1, 2) "%2 = scale(%1) by=3 : \"s\"\n"
-                               "%3 = add(%2, %2, %1) : \"a\"\nin \"x\" %1\n"
-                               "out \"p\" %2 from %1\nout \"q\" %3 from %1 primary\n"
-                               "out \"r\" %2 from %1\nout \"s\" %1 from %1\n";
+    static const char text[] =
+        "graph \"t\"\n" IN(1, 1, 2) "%2 = scale(%1) by=3 : \"s\"\n"
+                                    "%3 = add(%2, %2, %1) : \"a\"\nin \"x\" %1\n"
+                                    "out \"p\" %2 from %1\nout \"q\" %3 from %1 primary\n"
+                                    "out \"r\" %2 from %1\nout \"s\" %1 from %1\n";
     static const double want[4][2] = {{3, 6}, {7, 14}, {3, 6}, {1, 2}};
     Net net;
     arena_init(&net.arena, &net.oom, 0);

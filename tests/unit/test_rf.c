@@ -350,8 +350,8 @@ static void test_boundaries(void **state)
     static const struct {
         int64_t size;
         Verdict v;
-    } at[] = {{10, VERDICT_UNPRODUCTIVE}, {11, VERDICT_UNPRODUCTIVE}, {12, VERDICT_UNDERUTILIZED},
-              {18, VERDICT_UNDERUTILIZED}, {19, VERDICT_SATURATED},   {20, VERDICT_PRODUCTIVE}};
+    } at[] = {{10, VERDICT_UNPRODUCTIVE},  {11, VERDICT_UNPRODUCTIVE}, {12, VERDICT_UNDERUTILIZED},
+              {18, VERDICT_UNDERUTILIZED}, {19, VERDICT_SATURATED},    {20, VERDICT_PRODUCTIVE}};
     for (int i = 0; i < 6; i++)
         for (int k = 0; k < 6; k++) {
             bool axis[2];

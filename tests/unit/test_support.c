@@ -176,9 +176,10 @@ static void test_nearest(void **state)
     (void)state;
     static const char *const words[] = {"stride", "dilation", "groups", "pad", "k", "bias"};
     static const char *const pairs[][2] = {
-        {"strid", "stride"},   {"sride", "stride"}, {"stirde", "stride"}, {"stride", NULL},
-        {"dilatoin", "dilation"}, {"dialtoin", "dilation"}, {"group", "groups"}, {"pda", "pad"},
-        {"kernel", NULL},      {"", NULL},          {"zzzzzz", NULL},     {"bais", "bias"},
+        {"strid", "stride"}, {"sride", "stride"},      {"stirde", "stride"},
+        {"stride", NULL},    {"dilatoin", "dilation"}, {"dialtoin", "dilation"},
+        {"group", "groups"}, {"pda", "pad"},           {"kernel", NULL},
+        {"", NULL},          {"zzzzzz", NULL},         {"bais", "bias"},
         {"strxxxde", NULL},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
@@ -235,9 +236,9 @@ static void test_json_strings(void **state)
     expect_json("a\"b\\c\n\t", "\"a\\\"b\\\\c\\u000a\\u0009\"");
     expect_json("h\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80",
                 "\"h\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80\"");
-    expect_json("\xC0\xAF", "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");             /* overlong */
+    expect_json("\xC0\xAF", "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");                 /* overlong */
     expect_json("\xED\xA0\x80", "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""); /* a surrogate */
-    expect_json("x\xE2\x82", "\"x\xEF\xBF\xBD\xEF\xBF\xBD\"");           /* cut short */
+    expect_json("x\xE2\x82", "\"x\xEF\xBF\xBD\xEF\xBF\xBD\"");               /* cut short */
     for (uint64_t round = 0; round < 2000; round++) {
         char text[24];
         for (size_t i = 0; i < sizeof text - 1; i++) {
@@ -473,7 +474,8 @@ static void test_diag_json(void **state)
 {
     (void)state;
     Session s;
-    session_start(&s, "\xC3\xA9" "bc\nxyz\n");
+    session_start(&s, "\xC3\xA9"
+                      "bc\nxyz\n");
     uint32_t at = diag(&s.diags, W_UNUSED, (Span){1, 2, 7}, "x", "\"q\"\n");
     diag_fix(&s.diags, at, (Span){1, 5, 6}, "z\xFF", "repair");
     diag(&s.diags, E_SYNTAX, SPAN_NONE, "nowhere");
@@ -677,17 +679,17 @@ static void test_fs_spawn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ARENA(test_arena_objects), cmocka_unit_test(test_arena_limit),
-        WITH_ARENA(test_arena_huge),    cmocka_unit_test(test_arena_no_memory),
-        WITH_ARENA(test_arena_text),    WITH_ARENA(test_vec),
-        WITH_ARENA(test_intern),        WITH_ARENA(test_nearest),
-        cmocka_unit_test(test_buf),     cmocka_unit_test(test_json_strings),
-        WITH_ARENA(test_source),        cmocka_unit_test(test_spans),
-        WITH_ARENA(test_diag_levels),   WITH_ARENA(test_diag_repeats_and_rewind),
-        WITH_ARENA(test_diag_human),    WITH_ARENA(test_diag_odd_places),
+        WITH_ARENA(test_arena_objects),    cmocka_unit_test(test_arena_limit),
+        WITH_ARENA(test_arena_huge),       cmocka_unit_test(test_arena_no_memory),
+        WITH_ARENA(test_arena_text),       WITH_ARENA(test_vec),
+        WITH_ARENA(test_intern),           WITH_ARENA(test_nearest),
+        cmocka_unit_test(test_buf),        cmocka_unit_test(test_json_strings),
+        WITH_ARENA(test_source),           cmocka_unit_test(test_spans),
+        WITH_ARENA(test_diag_levels),      WITH_ARENA(test_diag_repeats_and_rewind),
+        WITH_ARENA(test_diag_human),       WITH_ARENA(test_diag_odd_places),
         WITH_ARENA(test_diag_error_limit), WITH_ARENA(test_diag_json),
-        WITH_DIR(test_fs_outputs),      WITH_DIR(test_fs_modes_and_links),
-        WITH_DIR(test_fs_special_files), WITH_DIR(test_fs_limits),
+        WITH_DIR(test_fs_outputs),         WITH_DIR(test_fs_modes_and_links),
+        WITH_DIR(test_fs_special_files),   WITH_DIR(test_fs_limits),
         cmocka_unit_test(test_fs_spawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,8 +114,8 @@ void conv_pointwise(Kern *kn)
     c.px = c.k.tile.px;
     set_channels(&c);
     set_geometry(&c);
-    ConvBlock b = {.in = kn->in, .begin = emit_int(e, 0), .end = emit_int(e, c.all),
-                   .origin = emit_int(e, 0)};
+    ConvBlock b = {
+        .in = kn->in, .begin = emit_int(e, 0), .end = emit_int(e, c.all), .origin = emit_int(e, 0)};
     conv_channel_tiles(&c, emit_int(e, 0), emit_int(e, family_oc_tiles(&c.k, e->t)), &b);
 }
 

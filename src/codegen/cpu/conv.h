@@ -10,17 +10,17 @@ typedef struct Conv {
     Emit *e;
     Kernel k;
     int vl, ocv, px;
-    bool flat;             /* pointwise: pixels are independent, rows do not matter */
-    bool scatter;          /* the output is planar */
-    int64_t lanes, blk;    /* channels of an input block; floats of one of its pixels */
-    int64_t row, plane;    /* floats from one input row, one input block, to the next */
+    bool flat;          /* pointwise: pixels are independent, rows do not matter */
+    bool scatter;       /* the output is planar */
+    int64_t lanes, blk; /* channels of an input block; floats of one of its pixels */
+    int64_t row, plane; /* floats from one input row, one input block, to the next */
     int64_t out_pixels;
-    int64_t icb;           /* input blocks one output channel sees */
-    int tail;              /* channels of the last input block when it is emitted apart */
+    int64_t icb; /* input blocks one output channel sees */
+    int tail;    /* channels of the last input block when it is emitted apart */
     int64_t kc, chunks;
-    int64_t all, rb;       /* rows (flat: pixels), and those of a unit */
-    int64_t whole_tiles;   /* channel tiles of ocv full vectors */
-    int last_ocv;          /* vectors of the odd tile after them; 0 = none */
+    int64_t all, rb;           /* rows (flat: pixels), and those of a unit */
+    int64_t whole_tiles;       /* channel tiles of ocv full vectors */
+    int last_ocv;              /* vectors of the odd tile after them; 0 = none */
     LLVMValueRef first_blocks; /* by channel tile; NULL: all tiles start at block 0 */
     LLVMValueRef zeros, stack;
 } Conv;

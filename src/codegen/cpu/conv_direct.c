@@ -25,7 +25,7 @@ typedef struct Pass {
 typedef struct Work {
     const Segment *s;
     RowTaps taps;
-    int n; /* accumulators, o * width + p */
+    int n;                           /* accumulators, o * width + p */
     LLVMValueRef v[LOOP_MAX_VALUES]; /* accumulators, then the three pointers */
 } Work;
 enum { WORK_IN, WORK_W, WORK_AHEAD, WORK_POINTERS };
@@ -161,8 +161,8 @@ static void start(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
     }
     LLVMValueRef partial = emit_at(e, c->kn->out, output_at(c, s, 0, pixel));
     from = emit_select(e, s->first, from, partial);
-    LLVMValueRef per_o = emit_select(e, s->first, emit_int(e, step_o),
-                                     emit_int(e, c->out_pixels * c->vl));
+    LLVMValueRef per_o =
+        emit_select(e, s->first, emit_int(e, step_o), emit_int(e, c->out_pixels * c->vl));
     LLVMValueRef per_p = emit_select(e, s->first, emit_int(e, 0), emit_int(e, c->vl));
     for (int o = 0; o < s->ocv; o++)
         for (int p = 0; p < px; p++) {
@@ -237,8 +237,8 @@ static void finish(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
 }
 
 /* `in` points at the input of tap (0, 0) of the first pixel; `ahead` at what to prefetch. */
-static void register_tile(Conv *c, const Pass *s, const Segment *seg, RowTaps taps,
-                          LLVMValueRef in, LLVMValueRef pixel, LLVMValueRef ahead)
+static void register_tile(Conv *c, const Pass *s, const Segment *seg, RowTaps taps, LLVMValueRef in,
+                          LLVMValueRef pixel, LLVMValueRef ahead)
 {
     Emit *e = c->e;
     Work w = {.s = seg, .taps = taps, .n = s->ocv * seg->width};
@@ -373,8 +373,7 @@ static void channel_tile(Conv *c, int ocv, LLVMValueRef index, const ConvBlock *
         in = emit_at(e, in, emit_mul(e, first, c->plane));
     }
     int64_t per_block = c->k.kh * c->k.kw * c->lanes * c->vl;
-    LLVMValueRef w = emit_at(e, c->kn->w,
-                             emit_mul(e, index, c->icb * per_block * c->ocv));
+    LLVMValueRef w = emit_at(e, c->kn->w, emit_mul(e, index, c->icb * per_block * c->ocv));
     Loop l;
     loop_count(e, &l, c->chunks);
     LLVMValueRef done = emit_mul(e, l.iv, c->kc);

@@ -12,7 +12,7 @@ typedef struct Winograd {
     int64_t vl, run, across, tiles;   /* tiles of a unit, of a row, of the map */
     int64_t icb, ocb, v_step, m_step; /* blocks; floats from position to position */
     LLVMValueRef zeros, stack;
-    LLVMValueRef v, m;                /* scratch: patches and products, [position][block][tile] */
+    LLVMValueRef v, m; /* scratch: patches and products, [position][block][tile] */
 } Winograd;
 
 static LLVMValueRef times(Emit *e, double by, LLVMValueRef a, LLVMValueRef plus)
@@ -107,10 +107,10 @@ static void transform_input(Winograd *g, LLVMValueRef first)
     position_of(g, emit_add(e, first, lt.iv), &y, &x);
     y = emit_sub(e, y, emit_int(e, k->pt));
     x = emit_sub(e, x, emit_int(e, k->pl));
-    LLVMValueRef down = both(e, emit_less(e, zero, y),
-                             emit_less(e, y, emit_int(e, k->in.h - PATCH + 1)));
-    LLVMValueRef right = both(e, emit_less(e, zero, x),
-                              emit_less(e, x, emit_int(e, k->in.w - PATCH + 1)));
+    LLVMValueRef down =
+        both(e, emit_less(e, zero, y), emit_less(e, y, emit_int(e, k->in.h - PATCH + 1)));
+    LLVMValueRef right =
+        both(e, emit_less(e, zero, x), emit_less(e, x, emit_int(e, k->in.w - PATCH + 1)));
     if_begin(e, &f, both(e, down, right));
     columns(g, in, y, x, true);
     if_else(e, &f);
@@ -135,9 +135,18 @@ static void multiply(Winograd *g)
 {
     Emit *e = g->e;
     const Kernel *k = g->k;
-    Kernel point = {.family = FAM_CONV, .in = {LAYOUT_BLOCKED, k->in.c, 1, g->run},
-                    .out = {LAYOUT_BLOCKED, k->out.c, 1, g->run}, .kh = 1, .kw = 1, .sh = 1,
-                    .sw = 1, .dh = 1, .dw = 1, .groups = 1, .gate_arg = -1, .tile = k->tile};
+    Kernel point = {.family = FAM_CONV,
+                    .in = {LAYOUT_BLOCKED, k->in.c, 1, g->run},
+                    .out = {LAYOUT_BLOCKED, k->out.c, 1, g->run},
+                    .kh = 1,
+                    .kw = 1,
+                    .sh = 1,
+                    .sw = 1,
+                    .dh = 1,
+                    .dw = 1,
+                    .groups = 1,
+                    .gate_arg = -1,
+                    .tile = k->tile};
     point.tile.winograd = 0;
     point.tile.flat = true;
     point.tile.rb = (int)g->run;
@@ -255,9 +264,15 @@ bool conv_winograd(Kern *kn)
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
-    Winograd g = {.kn = kn, .e = e, .k = k, .vl = e->vl, .run = k->tile.winograd,
-                  .across = (k->out.w + SIDE - 1) / SIDE, .tiles = family_winograd_tiles(k),
-                  .icb = map_blocks(k->in, e->vl), .ocb = map_blocks(k->out, e->vl)};
+    Winograd g = {.kn = kn,
+                  .e = e,
+                  .k = k,
+                  .vl = e->vl,
+                  .run = k->tile.winograd,
+                  .across = (k->out.w + SIDE - 1) / SIDE,
+                  .tiles = family_winograd_tiles(k),
+                  .icb = map_blocks(k->in, e->vl),
+                  .ocb = map_blocks(k->out, e->vl)};
     bool fits = k->kh == 3 && k->kw == 3 && k->sh == 1 && k->sw == 1 && k->dh == 1 && k->dw == 1 &&
                 k->groups == 1 && k->gate_arg < 0 && k->in.layout == LAYOUT_BLOCKED &&
                 k->out.layout == LAYOUT_BLOCKED && g.run <= g.tiles;

@@ -76,8 +76,7 @@ static void gather(Gather *g, const Strip *s, LLVMValueRef in0)
     LLVMValueRef zero = emit_int(e, 0), one = emit_int(e, 1);
     Loop lk, lif, lb;
     loop_begin(e, &lk, zero, emit_int(e, k->kh), 1, true, n, g->v);
-    LLVMValueRef d = emit_sub(e, emit_add(e, g->y, emit_int(e, k->pt)),
-                              emit_mul(e, lk.iv, k->dh));
+    LLVMValueRef d = emit_sub(e, emit_add(e, g->y, emit_int(e, k->pt)), emit_mul(e, lk.iv, k->dh));
     LLVMValueRef iy = LLVMBuildSDiv(e->b, d, emit_int(e, k->sh), "");
     LLVMValueRef whole = LLVMBuildICmp(e->b, LLVMIntEQ, emit_mul(e, iy, k->sh), d, "");
     LLVMValueRef inside = LLVMBuildICmp(e->b, LLVMIntULT, iy, emit_int(e, k->in.h), "");
@@ -102,8 +101,8 @@ static void strip(Gather *g, const Strip *s, LLVMValueRef j)
     const Kernel *k = g->k;
     for (int o = 0; o < g->ocv; o++) {
         LLVMValueRef at = emit_add(e, g->chan, emit_int(e, o * g->vl));
-        LLVMValueRef b = k->has_bias ? emit_load(e, e->vec, emit_at(e, g->kn->bias, at))
-                                     : emit_real(e->vec, 0);
+        LLVMValueRef b =
+            k->has_bias ? emit_load(e, e->vec, emit_at(e, g->kn->bias, at)) : emit_real(e->vec, 0);
         for (int p = 0; p < s->width; p++)
             g->v[o * s->width + p] = b;
     }

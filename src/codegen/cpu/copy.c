@@ -144,8 +144,8 @@ static void some_channels(Kern *kn)
 
 /* What a mapped row needs to know. */
 typedef struct MapRow {
-    LLVMValueRef in;  /* the block's input */
-    LLVMValueRef y;   /* output row */
+    LLVMValueRef in; /* the block's input */
+    LLVMValueRef y;  /* output row */
 } MapRow;
 
 static LLVMValueRef pixel_vector(Kern *kn, LLVMValueRef in, LLVMValueRef y, LLVMValueRef x)
@@ -166,8 +166,8 @@ static LLVMValueRef border_value(Kern *kn, const MapRow *r, LLVMValueRef x)
     /* As unsigned numbers, negative ones are large. */
     LLVMValueRef inside = and_of(e, LLVMBuildICmp(e->b, LLVMIntULT, iy, h, ""),
                                  LLVMBuildICmp(e->b, LLVMIntULT, ix, w, ""));
-    LLVMValueRef v = pixel_vector(kn, r->in, emit_select(e, inside, iy, zero),
-                                  emit_select(e, inside, ix, zero));
+    LLVMValueRef v =
+        pixel_vector(kn, r->in, emit_select(e, inside, iy, zero), emit_select(e, inside, ix, zero));
     return emit_select(e, inside, v, emit_real(e->vec, 0));
 }
 
@@ -176,8 +176,8 @@ static void between(Emit *e, LLVMValueRef i, int64_t by, int64_t size, LLVMValue
                     LLVMValueRef *b, LLVMValueRef *part)
 {
     LLVMValueRef half = emit_real(e->f32, 0.5), zero = emit_real(e->f32, 0);
-    LLVMValueRef at = emit_fmul(e, emit_fadd(e, emit_to_float(e, i), half),
-                                emit_real(e->f32, 1.0 / (double)by));
+    LLVMValueRef at =
+        emit_fmul(e, emit_fadd(e, emit_to_float(e, i), half), emit_real(e->f32, 1.0 / (double)by));
     at = emit_fmax(e, emit_fsub(e, at, half), zero);
     *a = LLVMBuildFPToSI(e->b, at, e->i64, "");
     *b = emit_imin(e, emit_add(e, *a, emit_int(e, 1)), emit_int(e, size - 1));
@@ -196,10 +196,10 @@ static LLVMValueRef bilinear_value(Kern *kn, const MapRow *r, LLVMValueRef x)
     LLVMValueRef y0, y1, fy, x0, x1, fx;
     between(e, r->y, k->by_h, k->in.h, &y0, &y1, &fy);
     between(e, x, k->by_w, k->in.w, &x0, &x1, &fx);
-    LLVMValueRef above = mix(e, pixel_vector(kn, r->in, y0, x0), pixel_vector(kn, r->in, y0, x1),
-                             fx);
-    LLVMValueRef below = mix(e, pixel_vector(kn, r->in, y1, x0), pixel_vector(kn, r->in, y1, x1),
-                             fx);
+    LLVMValueRef above =
+        mix(e, pixel_vector(kn, r->in, y0, x0), pixel_vector(kn, r->in, y0, x1), fx);
+    LLVMValueRef below =
+        mix(e, pixel_vector(kn, r->in, y1, x0), pixel_vector(kn, r->in, y1, x1), fx);
     return mix(e, above, below, fy);
 }
 
@@ -243,16 +243,11 @@ bool cpu_copy(Kern *kn)
     switch (k->copy) {
     case COPY_LAYOUT:
     case COPY_SPACE_TO_DEPTH:
-    case COPY_SHUFFLE:
-        by_channel(kn);
-        return true;
-    case COPY_CHANNELS:
-        some_channels(kn);
-        return true;
+    case COPY_SHUFFLE: by_channel(kn); return true;
+    case COPY_CHANNELS: some_channels(kn); return true;
     case COPY_BORDER:
     case COPY_NEAREST:
-    case COPY_BILINEAR:
-        break;
+    case COPY_BILINEAR: break;
     }
     if (k->in.layout != LAYOUT_BLOCKED || k->out.layout != LAYOUT_BLOCKED)
         return emit_fail(kn->e, "borders and upsampling work on blocked maps");

@@ -41,8 +41,8 @@ static void tile(Kern *kn, const WindowTile *t, void *ctx)
     const Kernel *k = kn->k;
     int px = t->seg->width;
     LLVMValueRef v[DEPTHWISE_MAX_PX + 2], chan = emit_mul(e, t->block, e->vl);
-    LLVMValueRef bias = k->has_bias ? emit_load(e, e->vec, emit_at(e, kn->bias, chan))
-                                    : emit_real(e->vec, 0);
+    LLVMValueRef bias =
+        k->has_bias ? emit_load(e, e->vec, emit_at(e, kn->bias, chan)) : emit_real(e->vec, 0);
     for (int p = 0; p < px; p++)
         v[p] = bias;
     int64_t row = k->dh * k->in.w * e->vl, w_row = k->kw * e->vl;

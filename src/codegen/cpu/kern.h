@@ -7,10 +7,10 @@
 
 typedef struct Kern {
     Emit *e;
-    const Kernel *k; /* strides, dilations and groups at least 1 */
+    const Kernel *k;                        /* strides, dilations and groups at least 1 */
     LLVMValueRef out, in, w, bias, scratch; /* base pointers; absent ones are never used */
     LLVMValueRef extra[KERNEL_MAX_EXTRA];
-    LLVMValueRef begin, end;                /* units */
+    LLVMValueRef begin, end; /* units */
     ExprCode code;
 } Kern;
 

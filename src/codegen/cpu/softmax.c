@@ -37,8 +37,8 @@ static LLVMValueRef combine(Soft *m, LLVMValueRef top)
         Loop l;
         loop_begin(e, &l, emit_int(e, part ? whole : 0), emit_int(e, part ? m->blocks : whole), 1,
                    true, 1, &all);
-        LLVMValueRef v = top ? power(m, l.iv, top)
-                             : emit_load(e, e->vec, emit_at(e, m->kn->in, place(m, l.iv)));
+        LLVMValueRef v =
+            top ? power(m, l.iv, top) : emit_load(e, e->vec, emit_at(e, m->kn->in, place(m, l.iv)));
         v = emit_keep(e, v, lanes, neutral);
         all = top ? emit_fadd(e, all, v) : emit_fmax(e, v, all);
         loop_end(e, &l, &all);

@@ -34,11 +34,11 @@ RowTaps window_taps(Emit *e, const Kernel *k, LLVMValueRef row);
 typedef struct WindowTile {
     const Segment *seg;
     RowTaps taps;
-    LLVMValueRef block; /* channel block */
-    LLVMValueRef in;    /* the input of tap (0, 0) of the first pixel */
+    LLVMValueRef block;       /* channel block */
+    LLVMValueRef in;          /* the input of tap (0, 0) of the first pixel */
     LLVMValueRef row, column; /* of the first output pixel */
-    LLVMValueRef at;    /* float of the first output pixel */
-    int lanes;          /* channels of the block that exist in the output's layout */
+    LLVMValueRef at;          /* float of the first output pixel */
+    int lanes;                /* channels of the block that exist in the output's layout */
 } WindowTile;
 typedef void WindowTileEmitter(Kern *kn, const WindowTile *t, void *ctx);
 /* Walks the units of a channel-wise kernel in register tiles of at most px pixels. */

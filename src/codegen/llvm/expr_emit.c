@@ -5,19 +5,13 @@ static int node_cost(ExprOp op)
 {
     switch (op) {
     case EX_DIV:
-    case EX_SQRT:
-        return 4;
-    case EX_EXP:
-        return 16;
-    case EX_TANH:
-        return 32;
-    case EX_ERF:
-        return 36;
+    case EX_SQRT: return 4;
+    case EX_EXP: return 16;
+    case EX_TANH: return 32;
+    case EX_ERF: return 36;
     case EX_ARG:
-    case EX_CONST:
-        return 0;
-    default:
-        return 1;
+    case EX_CONST: return 0;
+    default: return 1;
     }
 }
 

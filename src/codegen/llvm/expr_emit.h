@@ -14,13 +14,12 @@ typedef struct ExprCode {
         uint32_t arg;
     } node[EXPR_MAX_NODES];
     int n;
-    int cost;                  /* instructions per application, roughly */
+    int cost; /* instructions per application, roughly */
     bool uses[EXPR_MAX_ARGS];
 } ExprCode;
 
 /* root 0 is argument 0 itself. False (with a message) when it is too large. */
 bool expr_code(Emit *e, const ExprPool *p, ExprId root, ExprCode *out);
 /* args[i] for every used argument; all of one type. */
-LLVMValueRef expr_emit(Emit *e, const ExprCode *code, LLVMTypeRef type,
-                       const LLVMValueRef *args);
+LLVMValueRef expr_emit(Emit *e, const ExprCode *code, LLVMTypeRef type, const LLVMValueRef *args);
 #endif

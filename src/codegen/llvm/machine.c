@@ -45,8 +45,8 @@ LLVMTargetMachineRef machine_open(const Target *t, char *err, size_t err_len)
         return NULL;
     }
     LLVMTargetMachineRef m =
-        LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features,
-                                LLVMCodeGenLevelAggressive, LLVMRelocPIC, LLVMCodeModelDefault);
+        LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, LLVMCodeGenLevelAggressive,
+                                LLVMRelocPIC, LLVMCodeModelDefault);
     if (!m)
         snprintf(err, err_len, "LLVM has no machine for %s", t->triple);
     return m;
@@ -99,8 +99,7 @@ bool machine_write(LLVMTargetMachineRef m, Emit *e, EmitKind kind, EmitPiece *ou
         return false;
     }
     /* What the assembler complains of arrives as a diagnostic only. */
-    bool ok = !e->err[0] &&
-              copy_piece(e, out, LLVMGetBufferStart(buf), LLVMGetBufferSize(buf));
+    bool ok = !e->err[0] && copy_piece(e, out, LLVMGetBufferStart(buf), LLVMGetBufferSize(buf));
     LLVMDisposeMemoryBuffer(buf);
     return ok;
 }

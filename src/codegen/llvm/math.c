@@ -54,8 +54,8 @@ LLVMValueRef math_exp(Emit *e, LLVMValueRef x)
 /* x = 2^n m with m in [sqrt(1/2), sqrt(2)), then a polynomial of m - 1. */
 LLVMValueRef math_log(Emit *e, LLVMValueRef x)
 {
-    static const double c[] = {-0.0790274377239, 0.126223198492,  -0.129981837637, 0.142144959239,
-                               -0.166412814631,  0.200010450942,  -0.250003064226, 0.333333307282};
+    static const double c[] = {-0.0790274377239, 0.126223198492, -0.129981837637, 0.142144959239,
+                               -0.166412814631,  0.200010450942, -0.250003064226, 0.333333307282};
     LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
     LLVMValueRef i = as_type(e, x, bits);
     LLVMValueRef n = LLVMBuildSub(e->b, i, emit_bits(bits, 0x3F3504F3), "");

@@ -117,7 +117,7 @@ lint: ## layers, lengths, prefixes, README lists, shell scripts
 	@BUILD=$(BUILD) sh tests/tools/lint.sh
 
 format: ## clang-format over all C
-	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h)
+	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)
 
 config: ## what was found on this machine
 	@echo "LLVM      $(LLVM) $(if $(LLVM),$(shell $(LLVM) --version))"

@@ -21,7 +21,7 @@ echo
 echo "2. A network that passes, compiled to a program of its own:"
 say cnnc build resnet18 --init=1 -o "$out/resnet18"
 "$cnnc" build resnet18 --init=1 -o "$out/resnet18"
-ls -l "$out/resnet18" | awk '{printf "%s: %.1f MB\n", $NF, $5 / 1e6}'
+wc -c "$out/resnet18" | awk '{printf "%s: %.1f MB\n", $2, $1 / 1e6}'
 
 echo
 echo "3. The same network on a photograph (untrained, so the classes mean nothing yet):"

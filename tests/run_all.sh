@@ -37,7 +37,7 @@ unit() {
 }
 
 only="$*"
-for group in unit lang $(cd "$SRC/tests" && ls -d -- */run.sh 2>/dev/null | sed 's,/run.sh,,'); do
+for group in unit lang $(cd "$SRC/tests" && find . -path './*/run.sh' | sort | cut -d/ -f2); do
     wanted "$group" || continue
     start=$(date +%s)
     case $group in

@@ -151,6 +151,8 @@ void frame_bind(Elaborator *el, Frame *f, Sym name, Value v);
 Value eval(Elaborator *el, Frame *f, AstId n);
 Value eval_as(Elaborator *el, Frame *f, AstId n, Type t);
 Value eval_builtin(Elaborator *el, Frame *f, Builtin b, AstId args, Span span);
+Value eval_unary(Elaborator *el, Frame *f, AstId n);
+Value eval_binary(Elaborator *el, Frame *f, AstId n);
 Value eval_call(Elaborator *el, Frame *f, AstId n);
 /* The same name as a layer that is going to be applied; poison after reporting that it is none. */
 Value eval_layer(Elaborator *el, Frame *f, AstId n);
@@ -198,6 +200,10 @@ typedef struct OpenNet {
 } OpenNet;
 /* Follows aliases down to the net and binds parameters, those of -p included. */
 bool net_open(Elaborator *el, NetRef net, OpenNet *out);
+/* Reports a stage between in and out, its nodes from `first` on, whose map shrinks by another
+ * factor than stride/up; whether it kept its word. */
+bool contract_check(Elaborator *el, const AstNode *stage, const Value *stride, const Value *up,
+                    NodeId in, uint32_t first, NodeId out);
 /* The items of a net, into el->e. */
 bool net_build(Elaborator *el, const OpenNet *net);
 #endif

@@ -47,6 +47,11 @@ void scope_undefined(Checker *c, Sym name, Span span);
 Type check_expr(Checker *c, AstId n);
 /* As check_expr, and the value must fit. */
 void check_as(Checker *c, AstId n, Type want);
+/* Reports that n is a `have`, and how a `want` is made of it. */
+void check_mismatch(Checker *c, AstId n, Type want, Type have);
+/* The type behind a NAME or `alias.name`; false when n has another form. */
+bool check_reference(Checker *c, AstId n, Type *out);
+Type check_call(Checker *c, AstId n);
 /* A chain; `tensor` says whether something flows into its first step. */
 Type check_chain(Checker *c, AstId chain);
 void check_annotations(Checker *c, AstId annots);

@@ -53,6 +53,15 @@ static void record(Elaborator *el, const char *name, const Value *v)
     buf_free(&text);
 }
 
+/* Shells take quotes away: -p mode=wide is a text where a text is wanted. */
+static Value option_value(Elaborator *el, const ParamOption *o, Type t)
+{
+    const AstNode *x = node_at(o->module, o->value);
+    if (t.kind == TY_STR && !t.list && x->kind == AST_NAME)
+        return (Value){.kind = V_STR, .str = x->sym};
+    return eval_as(el, frame_new(el, NULL, o->module), o->value, t);
+}
+
 /* Values by formal from the command line; those that are not a formal's are left for the next net
  * of the alias chain. */
 static bool take_options(Elaborator *el, const Signature *sig, ParamOptions *opts, Value *vals)
@@ -62,7 +71,7 @@ static bool take_options(Elaborator *el, const Signature *sig, ParamOptions *opt
         for (uint32_t f = 0; f < sig->count; f++) {
             if (strcmp(sig->formals[f].name, o->name) != 0)
                 continue;
-            Value v = eval_as(el, frame_new(el, NULL, o->module), o->value, sig->formals[f].type);
+            Value v = option_value(el, o, sig->formals[f].type);
             if (v.kind == V_POISON)
                 return false;
             v.lits = 0; /* nothing in the source to change */

@@ -176,11 +176,17 @@ static void table_totals(const Analysis *a, const SummaryOptions *o, Buf *out)
     pair(out, a->n);
     buf_add(out, ": every layer is productive on inputs larger than this\nr_max                 ");
     pair(out, a->n_max);
-    buf_add(out, "\nfeasible interval     (");
-    pair(out, a->n);
-    buf_add(out, ", ");
-    pair(out, a->n_max);
-    buf_add(out, "], declared ");
+    buf_add(out, "\nfeasible interval     ");
+    if (a->n[0] == a->n_max[0] && a->n[1] == a->n_max[1]) {
+        buf_add(out, "empty, all paths see the same");
+    } else {
+        buf_add(out, "(");
+        pair(out, a->n);
+        buf_add(out, ", ");
+        pair(out, a->n_max);
+        buf_add(out, "]");
+    }
+    buf_add(out, ", declared ");
     pair(out, a->input);
     buf_printf(out, "\nverdicts              %u unproductive, %u underutilized, %u saturated\n",
                a->count[VERDICT_UNPRODUCTIVE], a->count[VERDICT_UNDERUTILIZED],

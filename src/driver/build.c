@@ -114,7 +114,7 @@ static int make_objects(Run *r, Build *b)
     temp_drop(weights);
     if (!ok)
         return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
-    front_time(r, "generate code", t);
+    stage_time(r, "generate code", t);
     int code = EXIT_FINE;
     for (int i = 0; i < out.count && code == EXIT_FINE; i++) {
         const char *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, i);
@@ -179,7 +179,7 @@ static int emit_all(Run *r, Build *b)
                              path_for(r, b, AS_EXE));
     if (code == EXIT_FINE && (b->as & AS_OBJ))
         code = join_objects(r, b);
-    front_time(r, "link", t);
+    stage_time(r, "link", t);
     b->emit.weights_file = NULL;
     if (code == EXIT_FINE && (b->as & AS_IR))
         code = write_text(r, b, EMIT_LLVM_IR, AS_IR);

@@ -202,7 +202,7 @@ int command_run(Run *r)
     double t = front_seconds();
     if (code == EXIT_FINE)
         code = run_once(&x, r);
-    front_time(r, "run", t);
+    stage_time(r, "run", t);
     if (code == EXIT_FINE)
         code = write_outputs(r, &x);
     if (code == EXIT_FINE && (x.in.picture || !cli_has(r->cli, OPT_OUTPUT)))
@@ -299,7 +299,7 @@ int command_verify(Run *r)
             code = front_fail(r, EXIT_INTERNAL, "reference interpreter: %s", err);
         if (!r->quiet && r->colour_err)
             fputs("\r\x1b[K", stderr);
-        front_time(r, "reference interpreter", t);
+        stage_time(r, "reference interpreter", t);
         if (code == EXIT_FINE)
             code = compare_heads(r, &x, want, tolerance);
         for (int i = 0; i < OUTPUTS_MAX; i++)

@@ -16,12 +16,6 @@ double front_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void front_time(Run *r, const char *pass, double since)
-{
-    if (cli_has(r->cli, OPT_TIME_PASSES))
-        fprintf(stderr, "%-24s %9.2f ms\n", pass, 1e3 * (front_seconds() - since));
-}
-
 int front_fail(Run *r, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -101,13 +95,16 @@ int front_start(Run *r, const Cli *cli)
         return EXIT_USAGE;
     }
     r->session.diags.error_limit = (uint32_t)limit;
+    int code = stage_check_options(r);
+    if (code != EXIT_FINE)
+        return code;
     for (int i = 0; i < cli->value_count; i++) {
         static const Severity level[OPT_COUNT] = {
             [OPT_ALLOW] = SEV_ALLOW, [OPT_WARN] = SEV_WARNING, [OPT_DENY] = SEV_ERROR};
         Option o = cli->values[i].option;
         if (o != OPT_ALLOW && o != OPT_WARN && o != OPT_DENY)
             continue;
-        int code = set_levels(r, cli->values[i].text, level[o]);
+        code = set_levels(r, cli->values[i].text, level[o]);
         if (code != EXIT_FINE)
             return code;
     }
@@ -178,17 +175,22 @@ const char *front_place(Run *r, const Net *n, NodeId node)
     return arena_printf(&r->session.arena, "%s:%u:%u", src->path, at.line, at.col);
 }
 
-static void dump(Run *r, const Net *n)
+/* The tree of the file a net is in; the first thing shown, also when elaboration fails. */
+static int show_tree(Run *r, uint32_t module)
 {
-    const char *letters = cli_get(r->cli, OPT_DUMP);
+    const Module *m = r->session.modules.at[module];
     Buf out = {0};
-    if (letters != NULL && strchr(letters, 'a') != NULL)
-        ast_print(r->session.modules.at[n->ref.module]->ast, &out, false);
-    if (letters != NULL && strchr(letters, 'g') != NULL)
+    if (stage_wanted(r, STAGE_AST))
+        ast_print(m->ast, &out, false);
+    return stage_show(r, STAGE_AST, m->path, &out);
+}
+
+static int show_graph(Run *r, const Net *n)
+{
+    Buf out = {0};
+    if (stage_wanted(r, STAGE_GRAPH))
         graph_print(&n->elab->graph, &out);
-    if (out.at != NULL)
-        fputs(out.at, stderr);
-    buf_free(&out);
+    return stage_show(r, STAGE_GRAPH, n->elab->graph.name, &out);
 }
 
 int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
@@ -198,10 +200,12 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
     ShapeError err;
     *n = (Net){.ref = ref};
     int code = read_options(r, &n->opt);
+    if (code == EXIT_FINE)
+        code = show_tree(r, ref.module);
     if (code != EXIT_FINE)
         return code;
     n->elab = elab_net(&r->session, &r->net_arena, ref, &n->opt);
-    front_time(r, "elaborate", t);
+    stage_time(r, "elaborate", t);
     if (n->elab == NULL)
         return EXIT_REFUSED;
     t = front_seconds();
@@ -211,12 +215,14 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
     if (!analysis_run(&r->net_arena, &n->elab->graph, &n->an, &at, &err))
         return front_fail(r, EXIT_INTERNAL, "analysis of '%s': %s",
                           graph_node(&n->elab->graph, at)->name, err.text);
-    front_time(r, "analyse", t);
-    dump(r, n);
+    stage_time(r, "analyse", t);
+    code = show_graph(r, n);
+    if (code != EXIT_FINE)
+        return code;
     t = front_seconds();
     if (verdicts != VERDICTS_SILENT)
         verdict_report(r, n, verdicts == VERDICTS_REPAIR);
-    front_time(r, "verdicts", t);
+    stage_time(r, "verdicts", t);
     return diag_failed(&r->session.diags) ? EXIT_REFUSED : EXIT_FINE;
 }
 
@@ -227,7 +233,7 @@ int front_open(Run *r, const char *spec, Verdicts verdicts, Net *n)
     *n = (Net){0};
     if (!elab_find(&r->session, spec, &ref))
         return EXIT_REFUSED;
-    front_time(r, "parse and resolve", t);
+    stage_time(r, "parse and resolve", t);
     return front_analyse(r, ref, verdicts, n);
 }
 

@@ -3,7 +3,7 @@
 #ifndef CNNC_FRONT_H
 #define CNNC_FRONT_H
 #include "analysis/analysis.h"
-#include "driver/options.h"
+#include "driver/stage.h"
 #include "elab/elab.h"
 
 typedef struct Run {
@@ -12,6 +12,7 @@ typedef struct Run {
     Arena net_arena;
     bool colour_out, colour_err, quiet;
     int message_format; /* DiagFormat */
+    StageClock clock;
 } Run;
 
 typedef struct Net {
@@ -42,8 +43,6 @@ int front_fail(Run *r, int code, const char *fmt, ...) __attribute__((format(pri
 int front_write(Run *r, const char *path, Buf *text);
 /* Seconds of a monotonic clock. */
 double front_seconds(void);
-/* With --time-passes: "name 12.3 ms" on stderr. */
-void front_time(Run *r, const char *pass, double since);
 
 /* The receptive-field lints of an analysed net (how to read them: docs/refusals.md). */
 void verdict_report(Run *r, Net *n, bool repairs);

@@ -46,21 +46,25 @@ static int open_codegen(Native *x, Run *r)
     x->api = entry != NULL ? entry() : NULL;
     if (x->api == NULL || x->api->abi != CODEGEN_ABI)
         return front_fail(r, EXIT_FILE, "the code generator belongs to another version of cnnc");
-    front_time(r, "open code generator", t);
+    stage_time(r, "open code generator", t);
     return EXIT_FINE;
 }
 
-static void dump(const Native *x, const Run *r)
+/* LLVM IR is made anew for this: the generator keeps none. */
+static int show_llvm(const Native *x, Run *r, const Net *n)
 {
-    const char *letters = cli_get(r->cli, OPT_DUMP);
-    Buf out = {0};
-    if (letters != NULL && strchr(letters, 't') != NULL)
-        fuse_print(&x->fusion, &out);
-    if (letters != NULL && strchr(letters, 'p') != NULL)
-        plan_print(&x->plan, &out);
-    if (out.at != NULL)
-        fputs(out.at, stderr);
-    buf_free(&out);
+    EmitOptions o = native_emit_options(r, n, 1);
+    EmitResult out = {0};
+    char err[512] = "";
+    Buf text = {0};
+    if (stage_wanted(r, STAGE_LLVM)) {
+        if (!x->api->emit(&x->plan, EMIT_LLVM_IR, &o, &out, err, sizeof err))
+            return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+        for (int i = 0; i < out.count; i++)
+            buf_addn(&text, out.pieces[i].data, out.pieces[i].len);
+        x->api->emit_free(&out);
+    }
+    return stage_show(r, STAGE_LLVM, n->elab->graph.name, &text);
 }
 
 int native_plan(Native *x, Run *r, const Net *n)
@@ -80,7 +84,13 @@ int native_plan(Native *x, Run *r, const Net *n)
     const char *bad = fuse_verify(&x->fusion);
     if (bad != NULL)
         return front_fail(r, EXIT_INTERNAL, "fusion made an invalid grouping: %s", bad);
-    front_time(r, "fuse", t);
+    stage_time(r, "fuse", t);
+    Buf text = {0};
+    if (stage_wanted(r, STAGE_FUSE))
+        fuse_print(&x->fusion, &text);
+    code = stage_show(r, STAGE_FUSE, n->elab->graph.name, &text);
+    if (code != EXIT_FINE)
+        return code;
     t = front_seconds();
     bad = plan_build(&x->plan, &r->net_arena, &n->an, &x->fusion, &target);
     if (bad != NULL)
@@ -88,9 +98,12 @@ int native_plan(Native *x, Run *r, const Net *n)
     bad = plan_verify(&x->plan);
     if (bad != NULL)
         return front_fail(r, EXIT_INTERNAL, "planning made an invalid plan: %s", bad);
-    front_time(r, "plan", t);
-    dump(x, r);
-    return EXIT_FINE;
+    stage_time(r, "plan", t);
+    text = (Buf){0};
+    if (stage_wanted(r, STAGE_PLAN))
+        plan_print(&x->plan, &text);
+    code = stage_show(r, STAGE_PLAN, n->elab->graph.name, &text);
+    return code == EXIT_FINE ? show_llvm(x, r, n) : code;
 }
 
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p)
@@ -105,7 +118,7 @@ int native_pack(Native *x, Run *r, const Net *n, Parameters *p)
     if (missing != NULL)
         return front_fail(r, EXIT_REFUSED, "'%s' has no value for parameter '%s'",
                           n->elab->graph.name, missing);
-    front_time(r, "pack weights", t);
+    stage_time(r, "pack weights", t);
     return EXIT_FINE;
 }
 
@@ -126,7 +139,7 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     if (x->loaded == NULL)
         return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
     x->model = model;
-    front_time(r, "generate code", t);
+    stage_time(r, "generate code", t);
     return EXIT_FINE;
 }
 

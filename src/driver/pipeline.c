@@ -138,7 +138,7 @@ int command_summary(Run *r)
     if (cli_has(r->cli, OPT_SWEEP))
         return sweep(r, r->cli->operands[0], format);
     code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
-    if (n.elab == NULL)
+    if (n.elab == NULL || code == EXIT_STOPPED)
         return code;
     /* A refused network has a summary, too: that is where one looks for the reason. */
     PlaceCtx ctx = {r, &n};
@@ -233,9 +233,12 @@ int command_execute(const Cli *cli)
     code = front_start(&run, cli);
     if (code == EXIT_FINE) {
         code = dispatch(&run);
+        if (code == EXIT_STOPPED)
+            code = EXIT_FINE;
         if (code <= EXIT_REFUSED && diag_failed(&run.session.diags))
             code = exit_code(&run.session.diags);
         front_report(&run);
+        stage_report(&run);
     }
     arena_free(&run.net_arena);
     session_free(&run.session);

@@ -251,7 +251,7 @@ static void print_operand(const ExprPool *p, ExprId e, const uint32_t *number, B
     if (n->op == EX_ARG)
         buf_printf(out, "a%u", (unsigned)n->arg);
     else if (n->op == EX_CONST)
-        buf_printf(out, "%.17g", n->value);
+        buf_real(out, n->value);
     else
         buf_printf(out, "t%u", (unsigned)number[e.v]);
 }

@@ -269,6 +269,12 @@ static void key_window(const Kernel *k, Buf *out)
         buf_printf(out, " g=%lld", (long long)k->groups);
 }
 
+static void key_real(const char *name, double v, Buf *out)
+{
+    buf_add(out, name);
+    buf_real(out, v);
+}
+
 void family_key(const Kernel *k, const Target *t, Buf *out)
 {
     static const char arg_letter[] = {[KARG_MAP] = 'm', [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g'};
@@ -280,10 +286,13 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
     else
         key_window(k, out);
     if (k->family == FAM_LN)
-        buf_printf(out, " eps=%.17g", k->eps);
-    if (k->family == FAM_LRN)
-        buf_printf(out, " n=%lld alpha=%.17g beta=%.17g k=%.17g", (long long)k->lrn_size, k->alpha,
-                   k->beta, k->bias_k);
+        key_real(" eps=", k->eps, out);
+    if (k->family == FAM_LRN) {
+        buf_printf(out, " n=%lld", (long long)k->lrn_size);
+        key_real(" alpha=", k->alpha, out);
+        key_real(" beta=", k->beta, out);
+        key_real(" k=", k->bias_k, out);
+    }
     buf_printf(out, " tile=%dx%d rb=%d kc=%d%s%s%s", k->tile.ocv, k->tile.px, k->tile.rb,
                k->tile.kc, k->tile.flat ? " flat" : "", k->tile.split_oc ? " oc" : "",
                k->tile.prefetch ? " pf" : "");

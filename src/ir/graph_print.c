@@ -21,7 +21,7 @@ static void attr_text(Buf *out, const AttrVal *v)
     switch (v->type) {
     case ATTR_INT: buf_printf(out, "%lld", (long long)v->i); break;
     case ATTR_BOOL: buf_add(out, v->i ? "true" : "false"); break;
-    case ATTR_REAL: buf_printf(out, "%.17g", v->r); break;
+    case ATTR_REAL: buf_real(out, v->r); break;
     case ATTR_SIZE: buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w); break;
     case ATTR_PAD:
         if (v->pad.kind == PAD_SAME_SYM)
@@ -56,6 +56,15 @@ static void node_text(const Graph *g, uint32_t id, Buf *out)
     buf_addc(out, '\n');
 }
 
+static void print_reals(const char *name, const double *v, int n, Buf *out)
+{
+    buf_add(out, name);
+    for (int i = 0; i < n; i++) {
+        buf_add(out, i ? "," : "");
+        buf_real(out, v[i]);
+    }
+}
+
 static void input_text(const GraphInput *in, Buf *out)
 {
     buf_add(out, "in ");
@@ -66,10 +75,8 @@ static void input_text(const GraphInput *in, Buf *out)
     if (in->crop != 0)
         buf_printf(out, " crop=%lld", (long long)in->crop);
     if (in->has_norm) {
-        for (int i = 0; i < 4; i++)
-            buf_printf(out, "%s%.17g", i ? "," : " mean=", in->mean[i]);
-        for (int i = 0; i < 4; i++)
-            buf_printf(out, "%s%.17g", i ? "," : " std=", in->std[i]);
+        print_reals(" mean=", in->mean, 4, out);
+        print_reals(" std=", in->std, 4, out);
     }
     buf_addc(out, '\n');
 }

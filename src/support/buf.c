@@ -91,6 +91,17 @@ static int utf8_len(const unsigned char *s)
     return n;
 }
 
+void buf_real(Buf *b, double v)
+{
+    char text[32];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            break;
+    }
+    buf_add(b, text);
+}
+
 void buf_json_string(Buf *b, const char *s)
 {
     buf_addc(b, '"');

@@ -18,6 +18,8 @@ void buf_addc(Buf *b, char c);
 void buf_pad(Buf *b, char c, int n);
 void buf_printf(Buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(Buf *b, const char *fmt, va_list ap);
+/* A number in the fewest of 15 to 17 digits that read back as the same double. */
+void buf_real(Buf *b, double v);
 /* A JSON string literal with quotes; invalid UTF-8 bytes become U+FFFD. */
 void buf_json_string(Buf *b, const char *s);
 bool buf_ok(const Buf *b);

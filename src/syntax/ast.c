@@ -28,9 +28,10 @@ static void print_literal(const AstNode *n, Buf *out)
 {
     if (n->kind == AST_INT)
         buf_printf(out, " %lld", (long long)n->i);
-    else if (n->kind == AST_REAL)
-        buf_printf(out, " %.17g", n->r);
-    else if (n->kind == AST_SIZE)
+    else if (n->kind == AST_REAL) {
+        buf_addc(out, ' ');
+        buf_real(out, n->r);
+    } else if (n->kind == AST_SIZE)
         buf_printf(out, " %lldx%lld", (long long)n->size[0], (long long)n->size[1]);
     else if (n->kind == AST_BOOL)
         buf_add(out, n->i ? " true" : " false");

@@ -50,6 +50,19 @@ static int open_codegen(Native *x, Run *r)
     return EXIT_FINE;
 }
 
+int native_open(Native *x, Run *r, Target *target)
+{
+    char err[512] = "";
+    int code = open_codegen(x, r);
+    if (code != EXIT_FINE)
+        return code;
+    if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), target, err, sizeof err))
+        return front_fail(
+            r, EXIT_FILE, "target '%s': %s",
+            cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU) : "native", err);
+    return EXIT_FINE;
+}
+
 /* LLVM IR is made anew for this: the generator keeps none. */
 static int show_llvm(const Native *x, Run *r, const Net *n)
 {
@@ -70,15 +83,10 @@ static int show_llvm(const Native *x, Run *r, const Net *n)
 int native_plan(Native *x, Run *r, const Net *n)
 {
     Target target;
-    char err[512] = "";
     *x = (Native){0};
-    int code = open_codegen(x, r);
+    int code = native_open(x, r, &target);
     if (code != EXIT_FINE)
         return code;
-    if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), &target, err, sizeof err))
-        return front_fail(
-            r, EXIT_FILE, "target '%s': %s",
-            cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU) : "native", err);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);

@@ -17,6 +17,8 @@ typedef struct Native {
     const CnnrtModel *model;
 } Native;
 
+/* Opens the code generator and asks it what --target-cpu is. Returns an exit code. */
+int native_open(Native *x, Run *r, Target *target);
 /* Opens the code generator and plans the net for --target-cpu. Returns an exit code. */
 int native_plan(Native *x, Run *r, const Net *n);
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p);

@@ -7,10 +7,13 @@
 typedef struct CmdInfo {
     const char *name;
     char letter;
+    int least, most; /* operands; most < 0: any number */
     const char *args, *doc;
 } CmdInfo;
+enum { ANY = -1 };
 static const CmdInfo cmd_info[CMD_COUNT] = {
-#define CMD(ID, NAME, LETTER, ARGS, DOC) [CMD_##ID] = {NAME, LETTER, ARGS, DOC},
+#define CMD(ID, NAME, LETTER, FN, LEAST, MOST, ARGS, DOC)                                          \
+    [CMD_##ID] = {NAME, LETTER, LEAST, MOST, ARGS, DOC},
 #include "driver/options.def"
 };
 
@@ -105,6 +108,24 @@ static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
     return true;
 }
 
+static bool check_operands(const Cli *c, Buf *err)
+{
+    const CmdInfo *cmd = &cmd_info[c->command];
+    if (c->operand_count < cmd->least) {
+        buf_printf(err, "'%s' needs %s%s", cmd->name, cmd->args,
+                   strncmp(cmd->args, "NET", 3) == 0 ? ": FILE.cnn, FILE.cnn:NET or the name of a "
+                                                       "net of the standard library"
+                                                     : "");
+        return false;
+    }
+    if (cmd->most >= 0 && c->operand_count > cmd->most) {
+        buf_printf(err, "'%s' takes %s, found also '%s'", cmd->name,
+                   cmd->most == 0 ? "no operand" : cmd->args, c->operands[cmd->most]);
+        return false;
+    }
+    return true;
+}
+
 bool cli_parse(Cli *c, int argc, char **argv, Buf *err)
 {
     *c = (Cli){0};
@@ -123,19 +144,7 @@ bool cli_parse(Cli *c, int argc, char **argv, Buf *err)
     }
     if (!find_command(c, argv[1], err) || !parse_options(c, argc - 1, argv + 1, err))
         return false;
-    if (!c->help && !c->version && c->operand_count == 0 && c->command != CMD_NETS) {
-        buf_printf(err,
-                   "'%s' needs a network: FILE.cnn, FILE.cnn:NET or the name of a net of the "
-                   "standard library",
-                   cmd_info[c->command].name);
-        return false;
-    }
-    if (!c->help && c->operand_count > 1 && c->command != CMD_CHECK) {
-        buf_printf(err, "'%s' takes one operand, found also '%s'", cmd_info[c->command].name,
-                   c->operands[1]);
-        return false;
-    }
-    return true;
+    return c->help || c->version || check_operands(c, err);
 }
 
 const char *cli_get(const Cli *c, Option o)

@@ -7,7 +7,7 @@
 
 typedef enum Command {
     CMD_NONE,
-#define CMD(ID, NAME, LETTER, ARGS, DOC) CMD_##ID,
+#define CMD(ID, NAME, LETTER, FN, LEAST, MOST, ARGS, DOC) CMD_##ID,
 #include "driver/options.def"
     CMD_COUNT
 } Command;

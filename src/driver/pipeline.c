@@ -190,22 +190,10 @@ int command_nets(Run *r)
     return front_write(r, NULL, &out);
 }
 
-static int dispatch(Run *r)
-{
-    switch (r->cli->command) {
-    case CMD_CHECK: return command_check(r);
-    case CMD_SUMMARY: return command_summary(r);
-    case CMD_NETS: return command_nets(r);
-    case CMD_GRAPH_TEXT: return command_print_graph(r);
-    case CMD_BUILD: return command_build(r);
-    case CMD_RUN: return command_run(r);
-    case CMD_VERIFY: return command_verify(r);
-    case CMD_BENCH: return command_bench(r);
-    case CMD_NONE:
-    case CMD_COUNT: break;
-    }
-    return EXIT_USAGE;
-}
+static int (*const commands[CMD_COUNT])(Run *) = {
+#define CMD(ID, NAME, LETTER, FN, LEAST, MOST, ARGS, DOC) [CMD_##ID] = command_##FN,
+#include "driver/options.def"
+};
 
 /* Errors about the command line's own words outrank the general 1. */
 static int exit_code(const Diags *d)
@@ -232,7 +220,7 @@ int command_execute(const Cli *cli)
     }
     code = front_start(&run, cli);
     if (code == EXIT_FINE) {
-        code = dispatch(&run);
+        code = commands[cli->command](&run);
         if (code == EXIT_STOPPED)
             code = EXIT_FINE;
         if (code <= EXIT_REFUSED && diag_failed(&run.session.diags))

@@ -113,8 +113,11 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
 bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
 
-lint: ## layers, lengths, prefixes, README lists, shell scripts
-	@BUILD=$(BUILD) sh tests/tools/lint.sh
+lint: ## layers, layout, lengths, untested rows; gcc, clang, cppcheck, clang-tidy, shellcheck
+	@ok=0; $(MAKE) $(PARALLEL) -k --no-print-directory -s analyse || ok=1; \
+	    BUILD=$(BUILD) sh tests/tools/lint.sh && exit $$ok
+
+include tests/tools/analyse.mk
 
 format: ## clang-format over all C
 	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)

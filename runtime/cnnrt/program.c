@@ -231,7 +231,8 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (argc - optind != m->input_count || m->input_count > 16 || m->output_count > 16) {
+    if (m->input_count < 1 || argc - optind != m->input_count || m->input_count > 16 ||
+        m->output_count > 16) {
         usage(stderr, argv[0], m);
         return EXIT_USAGE;
     }

@@ -220,6 +220,7 @@ uint32_t analysis_min_path(Arena *a, const Analysis *an, NodeId n, int axis, RfS
     for (NodeId at = n; at.v != 0 && an->rf[at.v].axis[axis].n > 0;) {
         const RfEntry *e = &an->rf[at.v].axis[axis].e[entry];
         const RfEntry *before =
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a node with n > 0 has rows */
             e->from.v == 0 ? NULL : &an->rf[e->from.v].axis[axis].e[e->from_entry];
         bool changed = before == NULL || before->r_min != e->r_min || before->s_num != e->s_num ||
                        before->s_den != e->s_den;

@@ -20,9 +20,9 @@ typedef struct Builder {
     Types t;
 } Builder;
 
-static LLVMTypeRef structure(Emit *e, const LLVMTypeRef *fields, unsigned n)
+static LLVMTypeRef structure(Emit *e, LLVMTypeRef *fields, unsigned n)
 {
-    return LLVMStructTypeInContext(e->ctx, (LLVMTypeRef *)fields, n, 0);
+    return LLVMStructTypeInContext(e->ctx, fields, n, 0);
 }
 
 static Types make_types(Emit *e)
@@ -142,14 +142,15 @@ static LLVMValueRef tensor(Builder *b, const char *name, NodeId node, const Grap
     Emit *e = b->e;
     Shape s = b->p->an->shape[node.v];
     bool norm = in && in->has_norm;
+    const double *mean = norm ? in->mean : NULL, *std = norm ? in->std : NULL;
     LLVMValueRef fields[10] = {text(e, name),
                                emit_int(e, s.c),
                                emit_int(e, s.h),
                                emit_int(e, s.w),
                                constant32(e, s.flat),
                                constant32(e, norm),
-                               four_floats(e, norm ? in->mean : NULL),
-                               four_floats(e, norm ? in->std : NULL),
+                               four_floats(e, mean),
+                               four_floats(e, std),
                                emit_int(e, in ? in->resize : 0),
                                emit_int(e, in ? in->crop : 0)};
     return record(b, b->t.tensor, fields);

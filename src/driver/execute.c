@@ -112,7 +112,9 @@ static void top_table(const float *v, int64_t n, int64_t top, const char *classe
     for (int64_t k = 0; k < top && k < n; k++) {
         int64_t pick = -1;
         for (int64_t i = 0; i < n; i++) {
-            bool after = last < 0 || v[i] < v[last] || (v[i] == v[last] && i > last);
+            bool after = true;
+            if (last >= 0)
+                after = v[i] < v[last] || (v[i] == v[last] && i > last);
             if (after && (pick < 0 || v[i] > v[pick]))
                 pick = i;
         }

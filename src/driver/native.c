@@ -56,6 +56,7 @@ int native_open(Native *x, Run *r, Target *target)
     int code = open_codegen(x, r);
     if (code != EXIT_FINE)
         return code;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_codegen has set it */
     if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), target, err, sizeof err))
         return front_fail(
             r, EXIT_FILE, "target '%s': %s",

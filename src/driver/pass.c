@@ -130,7 +130,7 @@ static int run_pass(Run *r, Pass pass, const Graph *g, Buf *out)
 
 int command_pass(Run *r)
 {
-    Graph g;
+    Graph g = {0};
     Buf out = {0};
     int pass = 0;
     if (r->cli->operand_count == 0)

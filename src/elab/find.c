@@ -84,7 +84,8 @@ static uint32_t std_modules(Session *s, const char ***out)
     }
     if (dir != NULL)
         closedir(dir);
-    qsort(names.at, names.len, sizeof *names.at, by_text);
+    if (names.len > 0)
+        qsort(names.at, names.len, sizeof *names.at, by_text);
     *out = names.at;
     return names.len;
 }

@@ -31,7 +31,7 @@ static double step_cost(int w, int64_t p)
 {
     double fma = (double)w * (double)p / 2, load = ((double)w + (double)p) / 2;
     double busy = fma > load ? fma : load;
-    if (busy < LATENCY)
+    if (busy < (double)LATENCY)
         busy = LATENCY;
     /* Weights come from the second-level cache about half the time: dearer than broadcasts. */
     return busy + 0.08 * w + 0.03 * (double)p;
@@ -59,7 +59,8 @@ static void choose_registers(Kernel *k, const Target *t, int64_t blocks, int64_t
         if (whole % ocv != 0)
             continue;
         for (int px = 1; px <= PX_MAX && px <= n && fits_registers(t, ocv, px); px++) {
-            double cost = (double)(blocks / ocv) * row_cost(ocv, n, px);
+            int64_t tiles = blocks / ocv;
+            double cost = (double)tiles * row_cost(ocv, n, px);
             if (blocks % ocv != 0) /* a narrower last tile is code of its own */
                 cost = cost * 1.01 + row_cost((int)(blocks % ocv), n, px);
             if (best == 0 || cost < best * 0.9999) {
@@ -185,7 +186,7 @@ static int winograd_run(const Kernel *k, const Target *t)
 
 static void tile_conv(Kernel *k, const Target *t)
 {
-    int64_t blocks = map_blocks(k->out, t->vl), whole = blocks;
+    int64_t blocks = map_blocks(k->out, t->vl), whole;
     if (k->groups > 1) {
         int64_t per_out = k->out.c / k->groups, per_in = k->in.c / k->groups;
         if (per_out % t->vl == 0 && per_in % t->vl == 0)

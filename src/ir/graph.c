@@ -57,23 +57,31 @@ Window graph_window(const Graph *g, NodeId n)
 
 enum { INT_MAX_ATTR = 1 << 30 };
 
+static bool beyond(int64_t v)
+{
+    return v < 0 || v > INT_MAX_ATTR;
+}
+
+static bool out_of_range(const AttrVal *v)
+{
+    if (v->type == ATTR_INT || v->type == ATTR_BOOL)
+        return beyond(v->i);
+    if (v->type == ATTR_SIZE)
+        return beyond(v->size.h) || beyond(v->size.w);
+    return v->type == ATTR_PAD && v->pad.kind == PAD_EXPLICIT &&
+           (beyond(v->pad.top) || beyond(v->pad.bottom) || beyond(v->pad.left) ||
+            beyond(v->pad.right));
+}
+
 static const char *check_attr(const Graph *g, uint32_t id, const AttrInfo *info, const AttrVal *v)
 {
     const char *what = NULL;
     if (v->type != info->type)
         what = "has the wrong type";
-    else if ((v->type == ATTR_INT || v->type == ATTR_BOOL) && (v->i < 0 || v->i > INT_MAX_ATTR))
+    else if (out_of_range(v))
         what = "is out of range";
     else if (v->type == ATTR_REAL && !isfinite(v->r))
         what = "is not finite";
-    else if (v->type == ATTR_SIZE && (v->size.h < 0 || v->size.w < 0 || v->size.h > INT_MAX_ATTR ||
-                                      v->size.w > INT_MAX_ATTR))
-        what = "is out of range";
-    else if (v->type == ATTR_PAD && v->pad.kind == PAD_EXPLICIT &&
-             (v->pad.top < 0 || v->pad.bottom < 0 || v->pad.left < 0 || v->pad.right < 0 ||
-              v->pad.top > INT_MAX_ATTR || v->pad.bottom > INT_MAX_ATTR ||
-              v->pad.left > INT_MAX_ATTR || v->pad.right > INT_MAX_ATTR))
-        what = "is out of range";
     else if (v->type == ATTR_STR && v->str == NULL)
         what = "is missing";
     if (what == NULL)

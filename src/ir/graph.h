@@ -57,6 +57,7 @@ static inline const Node *graph_node(const Graph *g, NodeId n)
 }
 static inline NodeId graph_in(const Graph *g, NodeId n, uint32_t i)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.UndefReturn): graph_add fills them */
     return g->inputs.at[g->nodes.at[n.v].in_first + i];
 }
 static inline const AttrVal *graph_attr(const Graph *g, NodeId n, int attr)

@@ -23,6 +23,7 @@ static const float *parameter(Packer *s, NodeId n, const char *suffix)
         const float *data = s->param(s->ctx, full, &spec[i]);
         if (data == NULL && s->missing == NULL)
             s->missing = full;
+        /* cppcheck-suppress returnDanglingLifetime ; sources keep no pointer to spec */
         return data;
     }
     return NULL;
@@ -32,13 +33,13 @@ static const float *parameter(Packer *s, NodeId n, const char *suffix)
 typedef struct Affine {
     const float *weight, *bias, *mean, *var;
     double eps;
-    bool is; /* there is a normalisation */
 } Affine;
 
+/* All NULL when there is no normalisation: the identity. */
 static Affine affine_of(Packer *s, NodeId bn)
 {
-    Affine a = {.is = bn.v != 0};
-    if (!a.is)
+    Affine a = {0};
+    if (bn.v == 0)
         return a;
     a.weight = parameter(s, bn, "weight"); /* NULL: one */
     a.bias = parameter(s, bn, "bias");
@@ -50,14 +51,16 @@ static Affine affine_of(Packer *s, NodeId bn)
 
 static double scale_of(const Affine *a, int64_t c)
 {
-    if (!a->is)
+    if (a->var == NULL)
         return 1;
     return (a->weight != NULL ? a->weight[c] : 1) / sqrt(a->var[c] + a->eps);
 }
 
 static double shift_of(const Affine *a, int64_t c, double bias)
 {
-    return a->is ? a->bias[c] + (bias - a->mean[c]) * scale_of(a, c) : bias;
+    if (a->mean == NULL || a->bias == NULL)
+        return bias;
+    return a->bias[c] + (bias - a->mean[c]) * scale_of(a, c);
 }
 
 /* The window of taps one output channel has over one input channel: h x w of them, `row` and

@@ -147,6 +147,7 @@ static bool hand_over(Walk *w, double **outputs)
         }
         if (!tensor_new(&copy, w->value[n.v].shape, w->r->batch))
             return fail(w->err, "out of memory");
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): heads are computed */
         memcpy(copy.data, w->value[n.v].data,
                (size_t)(w->r->batch * shape_count(copy.shape)) * sizeof *copy.data);
         outputs[i] = copy.data;

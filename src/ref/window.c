@@ -122,7 +122,8 @@ static void conv_run(Conv *v)
         v->in.w = v->out.w = v->in.h * v->in.w;
         v->in.h = v->out.h = 1;
     }
-    double work = conv_work(c, v->out, v) * (double)(v->in.c / v->groups);
+    int64_t per_group = v->in.c / v->groups;
+    double work = conv_work(c, v->out, v) * (double)per_group;
     bool value = point && v->in.w == 1;
     ref_parallel(c->batch * v->out.c, work, value ? conv_value : conv_plane, v);
 }
@@ -166,7 +167,8 @@ static void convt_plane(void *ctx, int64_t unit)
 void ref_CONVT(const RefCall *c)
 {
     Conv v = conv_of(c, ref_attr(c, AT_CONVT_groups)->i, ref_attr(c, AT_CONVT_bias)->i != 0);
-    double work = conv_work(c, v.in, &v) * (double)(v.out.c / v.groups);
+    int64_t per_group = v.out.c / v.groups;
+    double work = conv_work(c, v.in, &v) * (double)per_group;
     ref_parallel(c->batch * v.out.c, work, convt_plane, &v);
 }
 

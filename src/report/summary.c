@@ -88,21 +88,26 @@ static void table_num(Buf *out, int width, int64_t v)
     buf_free(&cell);
 }
 
+/* " d2", " d2,1"; nothing for 1. */
+static void pair_unless_one(Buf *out, const char *mark, Size2 v)
+{
+    if (v.h == 1 && v.w == 1)
+        return;
+    buf_printf(out, "%s%" PRId64, mark, v.h);
+    if (v.h != v.w)
+        buf_printf(out, ",%" PRId64, v.w);
+}
+
 static void table_window(Buf *out, const RowFacts *f)
 {
-    char cell[96];
-    const Window *w = &f->w;
-    int at = snprintf(cell, sizeof cell, "%" PRId64 "x%" PRId64, w->k.h, w->k.w);
-    if (w->stride.h != 1 || w->stride.w != 1) {
-        at += snprintf(cell + at, sizeof cell - (size_t)at, "/%" PRId64, w->stride.h);
-        if (w->stride.h != w->stride.w)
-            at += snprintf(cell + at, sizeof cell - (size_t)at, ",%" PRId64, w->stride.w);
-    }
-    if (w->dilation.h != 1 || w->dilation.w != 1)
-        at += snprintf(cell + at, sizeof cell - (size_t)at, " d%" PRId64, w->dilation.h);
+    Buf cell = {0};
+    buf_printf(&cell, "%" PRId64 "x%" PRId64, f->w.k.h, f->w.k.w);
+    pair_unless_one(&cell, "/", f->w.stride);
+    pair_unless_one(&cell, " d", f->w.dilation);
     if (f->groups > 1)
-        at += snprintf(cell + at, sizeof cell - (size_t)at, " g%" PRId64, f->groups);
-    buf_printf(out, " %-12s", cell);
+        buf_printf(&cell, " g%" PRId64, f->groups);
+    buf_printf(out, " %-12s", cell.at != NULL ? cell.at : "");
+    buf_free(&cell);
 }
 
 static const char *verdict_colour(Verdict v)

@@ -186,9 +186,7 @@ static Type check_builtin(Checker *c, const Callee *f, AstId args, Span span)
         } else if (!type_fits(t, TYPE(REAL))) {
             check_mismatch(c, value, TYPE(REAL), t);
         }
-        if (t.kind == TY_REAL)
-            join = t;
-        else if (t.kind == TY_UNKNOWN && join.kind == TY_INT)
+        if (t.kind == TY_REAL || (t.kind == TY_UNKNOWN && join.kind == TY_INT))
             join = t;
     }
     if (b->most >= 0 && n > (uint32_t)b->most)

@@ -32,8 +32,12 @@ static int columns(const char *s, uint32_t n)
 
 static void excerpt_line(const char *text, uint32_t len, Buf *out)
 {
-    for (uint32_t i = 0; i < len; i++)
-        buf_addc(out, (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? ' ' : text[i]);
+    for (uint32_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
+            buf_addc(out, ' ');
+        else
+            buf_addc(out, text[i]);
+    }
 }
 
 /* The source line with carets; `replace` shows the line after an edit instead. */

@@ -175,7 +175,8 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
         fs_abandon(o);
         return false;
     }
-    int fd = mkostemp(o->tmp, O_CLOEXEC);
+    int fd = mkostemp(/* NOLINT(clang-analyzer-unix.Malloc): fs_abandon frees o->path */
+                      o->tmp, O_CLOEXEC);
     if (fd < 0) {
         *err = errno_text();
         free(o->tmp);

@@ -14,7 +14,7 @@ for graph in *.graph; do
     base=${graph%.graph}
     for want in "$base".*; do
         pass=${want##*.}
-        [ "$pass" = graph ] && pass=read
+        [ "$pass" = graph ] && pass="read"
         cpu=
         [ "$pass" = plan ] && cpu=--target-cpu=x86-64-v3
         if "$CNNC" pass "$pass" $cpu "$graph" >"$got" 2>"$got.err" && diff -u "$want" "$got" >&2; then

@@ -33,7 +33,8 @@ static void channel_block(Kern *kn, LLVMValueRef block, int lanes)
     Emit *e = kn->e;
     int64_t pixels = kn->k->in.h * kn->k->in.w;
     LLVMValueRef p = emit_at(e, kn->in, emit_mul(e, block, pixels * e->vl));
-    LLVMValueRef mean = emit_fmul(e, sum_vectors(e, p, pixels), emit_real(e->vec, 1.0 / pixels));
+    LLVMValueRef mean =
+        emit_fmul(e, sum_vectors(e, p, pixels), emit_real(e->vec, 1.0 / (double)pixels));
     LLVMValueRef args[EXPR_MAX_ARGS], chan = emit_mul(e, block, e->vl);
     kern_channel_args(kn, chan, args);
     kern_store(kn, args, mean, chan, lanes);

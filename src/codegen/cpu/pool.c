@@ -30,7 +30,7 @@ static LLVMValueRef share(Kern *kn, const WindowTile *t, int p)
     if (k->pool == POOL_AVG) {
         int64_t n = 0;
         for (int64_t x = 0; x < k->kw; x++)
-            n += window_mask(k, t->seg, x) >> p & 1;
+            n += (int64_t)(window_mask(k, t->seg, x) >> p & 1);
         high = emit_sub(e, t->taps.hi, t->taps.lo);
         wide = emit_int(e, n);
     } else {

@@ -25,12 +25,15 @@ static bool is_edge(const Kernel *k, int64_t pos, int64_t width)
     return first < 0 || last >= k->in.w;
 }
 
-Segment window_segment(const Kernel *k, const RowCut *r, int64_t t)
+Segment window_segment(const Kernel *k, const RowCut *cut, int64_t tile)
 {
-    Segment s = {.tile = t, .pos = tile_start(r, t), .count = 1, .width = (int)tile_width(r, t)};
+    Segment s = {.tile = tile,
+                 .pos = tile_start(cut, tile),
+                 .count = 1,
+                 .width = (int)tile_width(cut, tile)};
     s.edge = is_edge(k, s.pos, s.width);
-    while (!s.edge && t + s.count < r->tiles && tile_width(r, t + s.count) == s.width &&
-           !is_edge(k, tile_start(r, t + s.count), s.width))
+    while (!s.edge && tile + s.count < cut->tiles && tile_width(cut, tile + s.count) == s.width &&
+           !is_edge(k, tile_start(cut, tile + s.count), s.width))
         s.count++;
     return s;
 }

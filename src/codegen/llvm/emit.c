@@ -56,14 +56,14 @@ static void add_text_attribute(Emit *e, LLVMValueRef fn, const char *name, const
 {
     LLVMAttributeRef a = LLVMCreateStringAttribute(e->ctx, name, (unsigned)strlen(name), value,
                                                    (unsigned)strlen(value));
-    LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
 }
 
 LLVMValueRef emit_function(Emit *e, const char *name, LLVMTypeRef type)
 {
     e->fn = LLVMAddFunction(e->mod, name, type);
     unsigned kind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(e->fn, LLVMAttributeFunctionIndex,
+    LLVMAddAttributeAtIndex(e->fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                             LLVMCreateEnumAttribute(e->ctx, kind, 0));
     add_text_attribute(e, e->fn, "target-cpu", e->t->cpu);
     if (e->t->features[0])

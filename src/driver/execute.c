@@ -114,7 +114,7 @@ static void top_table(const float *v, int64_t n, int64_t top, const char *classe
         for (int64_t i = 0; i < n; i++) {
             bool after = true;
             if (last >= 0)
-                after = v[i] < v[last] || (v[i] == v[last] && i > last);
+                after = v[i] < v[last] || (i > last && v[i] == v[last]);
             if (after && (pick < 0 || v[i] > v[pick]))
                 pick = i;
         }

@@ -259,7 +259,7 @@ static bool parse_seed(const char *s, uint64_t *out)
     return *end == '\0';
 }
 
-int parameters_open(Parameters *p, Run *r, const Net *n, bool required)
+static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)
 {
     static const char fixture[] = "fixture:";
     const char *file = cli_get(r->cli, OPT_WEIGHTS), *init = cli_get(r->cli, OPT_INIT);
@@ -291,5 +291,13 @@ int parameters_open(Parameters *p, Run *r, const Net *n, bool required)
     if (code == EXIT_LIMIT)
         return front_fail(r, code, "out of memory for the parameters of '%s'", n->elab->graph.name);
     weights_sort(&p->weights);
+    return code;
+}
+
+int parameters_open(Parameters *p, Run *r, const Net *n, bool required)
+{
+    double t = front_seconds();
+    int code = open_parameters(p, r, n, required);
+    stage_time(r, cli_has(r->cli, OPT_WEIGHTS) ? "load weights" : "make weights", t);
     return code;
 }

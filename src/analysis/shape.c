@@ -307,7 +307,7 @@ static bool shape_rule_flatten(const Rule *r)
 
 typedef bool ShapeRule(const Rule *r);
 static ShapeRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, FLAGS, DOC) [OP_##ID] = shape_rule_##SHAPE,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = shape_rule_##SHAPE,
 #include "ops/ops.def"
 };
 

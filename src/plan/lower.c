@@ -327,7 +327,7 @@ static void plan_identity(Planner *s, Draft *d)
 }
 
 static LowerRule *const rule[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, FLAGS, DOC) [OP_##ID] = plan_##FAMILY,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = plan_##FAMILY,
 #include "ops/ops.def"
 };
 

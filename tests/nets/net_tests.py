@@ -77,6 +77,13 @@ def test_check(row):
     equal("output of check", cnnc("check", row["net"], want=int(row["check"])), "")
 
 
+def test_listed(row):
+    """Every network of the library has its figures in nets.tsv."""
+    known = {r["net"] for r in table("nets.tsv")}
+    missing = [net for net in cnnc("nets").split() if net not in known]
+    equal("what nets.tsv lacks", missing, [])
+
+
 def our_layers(net):
     for x in summary(net)["layers"]:
         dense = x["op"] == "dense"
@@ -154,6 +161,7 @@ def main(wanted):
     cases = [(test, row) for row in rows for test in (test_figures, test_check)]
     cases += [(test_layers, row) for row in rows if row["layers"] == "yes"]
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
+    cases += [(test_listed, {"net": "all"})]
     cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
     failed = 0
     for test, row in cases:

@@ -134,5 +134,7 @@ bool elab_stage_stride_literal(const Session *s, Span stage, LitRef *out);
 
 /* Names of parameters in a public checkpoint: NULL when no rule maps it. */
 const char *elab_name_theirs(Arena *a, const NameMap *m, const char *ours);
+/* What is wrong with a rule of a names section, or NULL. */
+const char *elab_name_problem(const char *ours, const char *theirs);
 bool elab_name_ignored(const NameMap *m, const char *theirs);
 #endif

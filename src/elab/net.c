@@ -257,6 +257,11 @@ static void add_names(Build *b, AstId n)
         NameRule rule = {.span = r->span};
         rule.ours = r->kind == AST_RENAME ? r->sym : NULL;
         rule.theirs = r->kind == AST_RENAME ? r->sym2 : r->sym;
+        const char *problem = rule.ours != NULL ? elab_name_problem(rule.ours, rule.theirs) : NULL;
+        if (problem != NULL) {
+            diag(&el->s->diags, E_VALUE, rule.span, problem);
+            b->failed = true;
+        }
         vec_push(el->a, &map->rules, rule);
     }
 }

@@ -38,7 +38,8 @@ static bool other_place(Checker *c, Sym name, Span *at)
 void scope_declare(Checker *c, Sym name, LocalKind kind, Type type, AstId node, Span span)
 {
     Span at;
-    if (other_place(c, name, &at)) {
+    bool clash = other_place(c, name, &at);
+    if (clash) {
         uint32_t d = diag(&c->s->diags, E_REDEFINED, span, name);
         diag_note(&c->s->diags, d, at, "the other '%s' is here", name);
         diag_help(&c->s->diags, d, SPAN_NONE, "rename one of them");
@@ -47,6 +48,10 @@ void scope_declare(Checker *c, Sym name, LocalKind kind, Type type, AstId node, 
     }
     Local l = {.name = name, .kind = kind, .type = type, .node = node, .span = span};
     l.used = kind == LOCAL_STAGE || kind == LOCAL_HEAD || kind == LOCAL_INPUT || name[0] == '_';
+    if (clash) { /* which of them a use means is anyone's guess: no errors that follow from it */
+        l.kind = LOCAL_BINDING;
+        l.type = TYPE(UNKNOWN);
+    }
     vec_push(&c->s->arena, &c->locals, l);
 }
 

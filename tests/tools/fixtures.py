@@ -20,7 +20,7 @@ NETS = pathlib.Path(__file__).resolve().parent.parent / "nets"
 def rows():
     for line in (NETS / "fixtures.tsv").read_text().splitlines():
         if line and not line.startswith("#"):
-            name, seed, batch, res, _when = line.split("\t")
+            name, seed, batch, res = line.split("\t")
             yield name, int(seed), int(batch), int(res)
 
 

@@ -10,6 +10,7 @@ import torchvision
 import counter_rng
 
 RESOLUTION = {
+    "inception_v3": 299,
     "efficientnet_b1": 240,
     "efficientnet_b2": 260,
     "efficientnet_b3": 300,
@@ -39,7 +40,8 @@ def kind_of(module, suffix):
 
 def build(name, seed):
     """The network in evaluation mode with weights from the seed, and its declared resolution."""
-    net = getattr(torchvision.models, name)(weights=None)
+    quick = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    net = getattr(torchvision.models, name)(weights=None, **quick)
     state = net.state_dict()
     modules = dict(net.named_modules())
     for path, tensor in state.items():

@@ -13,6 +13,10 @@ SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = str(pathlib.Path(os.environ["CNNC"]).resolve())
 NETS = SRC / "tests" / "nets"
 TOLERANCE = 2e-4  # of the largest output
+# One network of every family is compiled and verified each time, all of them with CHECK_FULL=1.
+VERIFIED = """resnet18 vgg11_bn mobilenet_v1 mobilenet_v2 mobilenet_v3_small mnasnet0_5 efficientnet_b0
+convnext_tiny densenet121 squeezenet1_1 googlenet inception_v3 inception_resnet_v2 xception
+nasnet_mobile resnet50_cifar mobilenet_v2_cifar nasnet_mobile_reduced""".split()
 ALLOW = "--allow=underutilized,unproductive,saturated"
 
 
@@ -75,6 +79,14 @@ def test_figures(row):
 def test_check(row):
     """`check` refuses exactly the networks with layers that lie outside the image."""
     equal("output of check", cnnc("check", row["net"], want=int(row["check"])), "")
+
+
+def test_verify(row):
+    """Compiled code against the reference interpreter, at a small resolution and two images."""
+    s = summary(row["net"])
+    small = [min(declared, max(64, least)) for declared, least in zip(s["input"][1:], s["runnable_min"])]
+    dims = "x".join(str(n) for n in (s["input"][0], *small))
+    cnnc("verify", row["net"], "--init=1", f"--input={dims}", "--batch=2", "-q", ALLOW)
 
 
 def test_listed(row):
@@ -161,6 +173,8 @@ def main(wanted):
     cases = [(test, row) for row in rows for test in (test_figures, test_check)]
     cases += [(test_layers, row) for row in rows if row["layers"] == "yes"]
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
+    every = os.environ.get("CHECK_FULL")
+    cases += [(test_verify, row) for row in rows if every or row["net"] in VERIFIED]
     cases += [(test_listed, {"net": "all"})]
     cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
     failed = 0

@@ -36,7 +36,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check deps test-unit lint format bench bench-compile config clean help install uninstall
+.PHONY: all demo check deps test-unit lint format bench bench-compile paper config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -112,6 +112,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
 
 bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
+
+paper: all ## the tables of the paper with our figures beside the published ones
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) python3 -B tests/tools/paper.py $(TABLE)
 
 bench-compile: all ## how long checking and building take, and how large the result is
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) CC=$(CC) python3 -B bench/compile.py $(BENCH)

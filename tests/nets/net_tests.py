@@ -96,6 +96,14 @@ def test_listed(row):
     equal("what nets.tsv lacks", missing, [])
 
 
+def test_paper(_row):
+    """The published tables: every difference has its reason."""
+    done = subprocess.run([sys.executable, "-B", str(SRC / "tests/tools/paper.py")],
+                          env=dict(os.environ, CNNC=CNNC), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure("\n".join(line for line in done.stdout.splitlines() if "no note" in line))
+
+
 def our_layers(net):
     for x in summary(net)["layers"]:
         dense = x["op"] == "dense"
@@ -175,7 +183,7 @@ def main(wanted):
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
     every = os.environ.get("CHECK_FULL")
     cases += [(test_verify, row) for row in rows if every or row["net"] in VERIFIED]
-    cases += [(test_listed, {"net": "all"})]
+    cases += [(test_listed, {"net": "all"}), (test_paper, {"net": "all"})]
     cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
     failed = 0
     for test, row in cases:

@@ -124,6 +124,7 @@ lint: ## layers, layout, lengths, untested rows; gcc, clang, cppcheck, clang-tid
 	    BUILD=$(BUILD) sh tests/tools/lint.sh && exit $$ok
 
 include tests/tools/analyse.mk
+include tests/fuzz/fuzz.mk
 
 format: ## clang-format over all C
 	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)

@@ -227,8 +227,8 @@ const char *cnnrt_strerror(int status)
 {
     static const char *const text[] = {
         [CNNRT_OK] = "no error",
-        [CNNRT_BAD_ARGUMENT] = "bad argument: a NULL pointer, a batch out of range, or a workspace "
-                               "that is short or not aligned to 64 bytes",
+        [CNNRT_BAD_ARGUMENT] = ("bad argument: a NULL pointer, a batch out of range, or a "
+                                "workspace that is short or not aligned to 64 bytes"),
         [CNNRT_NO_MEMORY] = "out of memory",
         [CNNRT_NO_THREADS] = "threads could not be started",
         [CNNRT_BAD_MODEL] = "the model was built for another version of cnnrt",

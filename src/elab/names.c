@@ -81,7 +81,7 @@ static const char *substitute(Arena *a, const char *pattern, const Capture *cap,
     bool fits = true;
     for (int k = 0; *pattern != '\0';) {
         int factor, shift;
-        int64_t number;
+        int64_t number = 0;
         const char *end = *pattern == '{' ? read_affine(pattern, &factor, &shift) : NULL;
         if (end != NULL && k < CAPTURES) {
             fits = fits && read_number(&cap[k++], &number);

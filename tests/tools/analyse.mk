@@ -31,7 +31,7 @@ $(LINT)/%.gcc: %.c $(HEADERS) $(GEN)/cnn_parse.h
 
 $(LINT)/%.clang: %.c $(HEADERS) $(GEN)/cnn_parse.h
 	@mkdir -p $(@D)
-	@$(CLANG) $(LINTINC) $(STRICT) -Wno-string-concatenation -fsyntax-only $<
+	@$(CLANG) $(LINTINC) $(STRICT) -fsyntax-only $<
 	@touch $@
 
 $(LINT)/%.tidy: %.c $(HEADERS) $(GEN)/cnn_parse.h .clang-tidy

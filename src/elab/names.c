@@ -2,6 +2,7 @@
  * within one dotted component; the captures are put into the other side's stars in order, as they
  * are or, between braces, counted with: "layer.{2*+1}". */
 #include "elab/elab.h"
+#include <inttypes.h>
 #include <string.h>
 
 enum { CAPTURES = 16 };
@@ -86,7 +87,7 @@ static const char *substitute(Arena *a, const char *pattern, const Capture *cap,
         if (end != NULL && k < CAPTURES) {
             fits = fits && read_number(&cap[k++], &number);
             if (fits)
-                buf_printf(&out, "%lld", (long long)(factor * number + shift));
+                buf_printf(&out, "%" PRId64, factor * number + shift);
             pattern = end;
         } else if (*pattern == '*' && k < CAPTURES && cap[k].at != NULL) {
             buf_addn(&out, cap[k].at, cap[k].n);

@@ -21,13 +21,16 @@ GEN      := $(BUILD)/gen
 OBJ      := $(BUILD)/obj
 LIB      := $(BUILD)/lib
 STDLIB   := $(sort $(wildcard stdlib/*.cnn))
+PAGES    := $(sort $(wildcard docs/diagnostics/*.md))
 
 FRONT    := $(filter-out src/codegen/% src/driver/%,$(wildcard src/*/*.c))
 DRIVER   := $(wildcard src/driver/*.c)
 CODEGEN  := $(wildcard src/codegen/*.c src/codegen/*/*.c)
-SHARED   := $(wildcard src/support/*.c src/expr/*.c src/family/*.c src/ops/*.c)
+# diagnostics and their pages belong to the front end alone
+SHARED   := $(filter-out src/support/diag% src/support/explain.c,\
+              $(wildcard src/support/*.c src/expr/*.c src/family/*.c src/ops/*.c))
 RUNTIME  := $(wildcard runtime/cnnrt/*.c)
-GENERATED := cnn_lex cnn_parse stdlib_data
+GENERATED := cnn_lex cnn_parse stdlib_data explain_data
 
 front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
 driver_o  := $(DRIVER:%.c=$(OBJ)/%.o)
@@ -104,7 +107,11 @@ $(GEN)/cnn_lex.c: grammar/cnn.l $(GEN)/cnn_parse.h
 
 $(GEN)/stdlib_data.c: tests/tools/embed.sh $(STDLIB)
 	@mkdir -p $(@D)
-	sh tests/tools/embed.sh $(STDLIB) > $@
+	sh tests/tools/embed.sh stdlib $(STDLIB) > $@
+
+$(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
+	@mkdir -p $(@D)
+	sh tests/tools/embed.sh pages $(PAGES) > $@
 
 $(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
 	@mkdir -p $(@D)

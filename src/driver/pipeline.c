@@ -1,6 +1,7 @@
 /* The pipelines of the commands that need no code generation, and the frame around all. */
 #include "driver/commands.h"
 #include "report/summary.h"
+#include "sema/sema.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +17,17 @@ static int worst(int a, int b)
 static bool whole_file(const char *spec)
 {
     size_t n = strlen(spec);
-    return n > 4 && strcmp(spec + n - 4, ".cnn") == 0;
+    return (n > 4 && strcmp(spec + n - 4, ".cnn") == 0) || strcmp(spec, "-") == 0;
+}
+
+/* After every net of a source was built: what can only be said then. */
+static void whole_source(Run *r, const NetRef *nets, uint32_t count)
+{
+    if (count == 0)
+        return;
+    const Module *m = r->session.modules.at[nets[0].module];
+    if (!m->std)
+        verdict_useless_allows(r, m->ast->src);
 }
 
 static int check_file(Run *r, const char *file)
@@ -24,13 +35,18 @@ static int check_file(Run *r, const char *file)
     NetRef *nets;
     uint32_t count = elab_nets(&r->session, file, &nets);
     int code = diag_failed(&r->session.diags) ? EXIT_REFUSED : EXIT_FINE;
+    bool all = true;
     for (uint32_t i = 0; i < count; i++) {
         Net n;
         if (!nets[i].concrete)
             continue;
-        code = worst(code, front_analyse(r, nets[i], VERDICTS_REPAIR, &n));
+        int one = front_analyse(r, nets[i], VERDICTS_REPAIR, &n);
+        all = all && n.elab != NULL && one != EXIT_STOPPED;
+        code = worst(code, one);
         arena_reset(&r->net_arena);
     }
+    if (all)
+        whole_source(r, nets, count);
     return code;
 }
 

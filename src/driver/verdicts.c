@@ -9,45 +9,49 @@
 static const struct {
     Verdict verdict;
     DiagCode code;
-    const char *lint;
-} classes[] = {{VERDICT_UNPRODUCTIVE, E_UNPRODUCTIVE, "unproductive"},
-               {VERDICT_UNDERUTILIZED, E_UNDERUTILIZED, "underutilized"},
-               {VERDICT_SATURATED, W_SATURATED, "saturated"}};
+} classes[] = {{VERDICT_UNPRODUCTIVE, E_UNPRODUCTIVE},
+               {VERDICT_UNDERUTILIZED, E_UNDERUTILIZED},
+               {VERDICT_SATURATED, W_SATURATED}};
 enum { CLASSES = sizeof classes / sizeof classes[0], NAMED = 6 };
 
+/* The nodes of one class that one @allow silences, or none does. */
 typedef struct Hits {
+    uint32_t allow; /* index + 1 in Diags.allows, 0 = reported */
     VEC(uint32_t) nodes;
-    uint32_t allowed; /* silenced by @allow in the source */
 } Hits;
+typedef VEC(Hits) HitList;
 
-/* The @allow that covers a node, NULL when none does. */
-static Allow *allow_for(Elab *e, uint32_t v, const char *lint)
+/* The @allow that covers a node, 0 when none does. */
+static uint32_t allow_for(const Diags *d, const Elab *e, uint32_t v, DiagCode code)
 {
     uint32_t inst = e->origins.at[e->graph.nodes.at[v].origin].inst;
     for (;; inst = e->insts.at[inst].parent) {
-        for (uint32_t i = 0; i < e->allows.len; i++)
-            if (e->allows.at[i].inst == inst && strcmp(e->allows.at[i].lint, lint) == 0)
-                return &e->allows.at[i];
+        for (uint32_t i = 0; i < e->allows.len; i++) {
+            const Allow *a = &e->allows.at[i];
+            if (a->inst == inst && diag_lint(a->lint) == code)
+                return diag_allow_at(d, a->span, code);
+        }
         if (inst == 0)
-            return NULL;
+            return 0;
     }
 }
 
-static Hits find_hits(Run *r, Net *n, int k)
+/* The first entry, which may be empty, holds what is to be reported. */
+static HitList find_hits(Run *r, const Net *n, int k)
 {
-    Hits h = {0};
+    HitList list = {0};
+    vec_push(&r->net_arena, &list, (Hits){0});
     for (uint32_t v = 1; v < n->elab->graph.nodes.len; v++) {
         if (!n->an.live[v] || n->an.verdict[v].aux || n->an.verdict[v].v != classes[k].verdict)
             continue;
-        Allow *a = allow_for(n->elab, v, classes[k].lint);
-        if (a != NULL) {
-            a->used = true;
-            h.allowed++;
-        } else {
-            vec_push(&r->net_arena, &h.nodes, v);
-        }
+        uint32_t allow = allow_for(&r->session.diags, n->elab, v, classes[k].code), i = 0;
+        while (i < list.len && list.at[i].allow != allow)
+            i++;
+        if (i == list.len)
+            vec_push(&r->net_arena, &list, (Hits){.allow = allow});
+        vec_push(&r->net_arena, &list.at[i].nodes, v);
     }
-    return h;
+    return list;
 }
 
 /* The axis a message talks about: the one that shows the verdict. */
@@ -137,7 +141,7 @@ static const char *hit_list(Run *r, const Net *n, const Hits *h, int k)
 {
     Buf b = {0};
     buf_printf(&b, "%u layer%s %s %s: ", h->nodes.len, h->nodes.len == 1 ? "" : "s",
-               h->nodes.len == 1 ? "is" : "are", classes[k].lint);
+               h->nodes.len == 1 ? "is" : "are", diag_info[classes[k].code].lint);
     for (uint32_t i = 0; i < h->nodes.len && i < NAMED; i++)
         buf_printf(&b, "%s%s", i ? ", " : "", n->elab->graph.nodes.at[h->nodes.at[i]].name);
     if (h->nodes.len > NAMED)
@@ -174,7 +178,7 @@ static void add_repairs(Run *r, Net *n, uint32_t d)
         if (list[i].changes > 1)
             buf_printf(&b, " (with the stage's own stride -> %s)", list[i].text[1]);
         if (list[i].changes == 1)
-            diag_fix(&r->session.diags, d, list[i].span[0], list[i].text[0], "%s", b.at);
+            diag_suggest(&r->session.diags, d, list[i].span[0], list[i].text[0], "%s", b.at);
         else
             diag_help(&r->session.diags, d, list[i].span[0], "%s", b.at);
         buf_free(&b);
@@ -187,6 +191,7 @@ static void add_repairs(Run *r, Net *n, uint32_t d)
                   count ? "or " : "", res, res, n->an.shape[n->an.g->ins.at[0].node.v].c, res, res);
 }
 
+/* `first`: with what holds for the whole net; `repairs`: with ways out. */
 static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool repairs)
 {
     Diags *d = &r->session.diags;
@@ -195,7 +200,10 @@ static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool 
     /* The step of the stage is where one can act; the layer may be deep in a library's block. */
     bool inside =
         o->instance.src != 0 && (o->instance.src != o->span.src || o->instance.lo != o->span.lo);
-    uint32_t at = diag(d, classes[k].code, inside ? o->instance : o->span, first_text(r, n, k, v));
+    Span place = inside ? o->instance : o->span;
+    const char *text = first_text(r, n, k, v);
+    uint32_t at = h->allow != 0 ? diag_silenced(d, classes[k].code, place, h->allow, text)
+                                : diag(d, classes[k].code, place, text);
     if (at == UINT32_MAX)
         return;
     if (inside)
@@ -219,24 +227,39 @@ static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool 
 
 void verdict_report(Run *r, Net *n, bool repairs)
 {
+    Diags *d = &r->session.diags;
     bool first = true;
     for (int k = 0; k < CLASSES; k++) {
-        Hits h = find_hits(r, n, k);
-        if (h.nodes.len == 0 || diag_level(&r->session.diags, classes[k].code) == SEV_ALLOW)
+        HitList list = find_hits(r, n, k);
+        Severity level = diag_level(d, classes[k].code);
+        for (uint32_t i = 1; i < list.len; i++)
+            report_class(r, n, k, &list.at[i], false, false);
+        if (list.at[0].nodes.len == 0 || level == SEV_ALLOW)
             continue;
-        bool error = diag_level(&r->session.diags, classes[k].code) == SEV_ERROR;
-        report_class(r, n, k, &h, first, repairs && error);
+        report_class(r, n, k, &list.at[0], first, repairs && level == SEV_ERROR);
         first = false;
     }
     for (uint32_t i = 0; i < n->elab->allows.len; i++) {
-        Allow *a = &n->elab->allows.at[i];
-        bool used = false; /* in any instance of what it is written on */
-        for (uint32_t j = 0; j < n->elab->allows.len; j++) {
-            const Allow *o = &n->elab->allows.at[j];
-            used = used || (o->used && o->span.src == a->span.src && o->span.lo == a->span.lo);
-        }
-        for (int k = 0; k < CLASSES; k++)
-            if (!used && strcmp(a->lint, classes[k].lint) == 0)
-                diag(&r->session.diags, W_ALLOW_UNUSED, a->span, a->lint);
+        const Allow *a = &n->elab->allows.at[i];
+        uint32_t at = diag_allow_at(d, a->span, diag_lint(a->lint));
+        if (at != 0)
+            d->allows.at[at - 1].reached = true;
     }
+}
+
+static void report_useless(Run *r, const DiagAllow *a)
+{
+    diag(&r->session.diags, W_ALLOW_UNUSED, a->at, diag_info[a->code].lint);
+}
+
+void verdict_useless_allows(Run *r, uint32_t src)
+{
+    const Diags *d = &r->session.diags;
+    for (int last = 0; last < 2; last++) /* those that silence this very lint come last */
+        for (uint32_t i = 0; i < d->allows.len; i++) {
+            const DiagAllow *a = &d->allows.at[i];
+            if (a->at.src == src && !a->used && (!a->elaborated || a->reached) &&
+                (a->code == W_ALLOW_UNUSED) == (last == 1))
+                report_useless(r, a);
+        }
 }

@@ -58,8 +58,6 @@ void apply_annotations(Elaborator *el, const Module *m, AstId annots, uint32_t i
             kid_count(m, args) > 0 ? node_at(m, kid_at(m, kid_at(m, args, 0), 0)) : NULL;
         if (strcmp(x->sym, "allow") == 0 && one != NULL) {
             Allow a = {.lint = one->sym, .span = x->span, .inst = inst};
-            if (kid_count(m, args) > 1)
-                a.reason = node_at(m, kid_at(m, kid_at(m, args, 1), 0))->sym;
             vec_push(el->a, &el->e->allows, a);
         } else if (strcmp(x->sym, "name") == 0 && one != NULL) {
             give_name(el, x, one->sym, first);

@@ -39,13 +39,11 @@ typedef struct Inst {
     NodeId in, out; /* tensor it was applied to and its result */
 } Inst;
 
-/* A level for one lint inside a part of the net, from @allow(...). */
+/* An @allow on a part of the net; Diags.allows holds what is common to all its instances. */
 typedef struct Allow {
     Sym lint;
-    const char *reason;
     Span span;
     uint32_t inst; /* applies to nodes of this instance and below */
-    bool used;
 } Allow;
 
 /* @frozen() and @dtype(...) on a part of the net. */

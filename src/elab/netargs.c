@@ -206,6 +206,7 @@ bool net_open(Elaborator *el, NetRef net, OpenNet *out)
         }
         Ref next;
         AstId args;
+        apply_annotations(el, m, kid_at(m, decl, 0), 0, 1);
         if (!alias_target(el, m, decl, &next, &args))
             return false;
         sig = signature_of_decl(el->a, next.module, next.node);

@@ -51,10 +51,8 @@ static void unknown_argument(Session *s, const Signature *sig, const AstNode *ar
     uint32_t d = diag(&s->diags, E_ARG_UNKNOWN, arg->name_span, sig->name, arg->sym);
     for (uint32_t i = 0; i < sig->count; i++)
         names[i] = sig->formals[i].name;
-    const char *near = intern_nearest(arg->sym, names, sig->count);
-    if (near != NULL)
-        diag_fix(&s->diags, d, arg->name_span, near, "did you mean '%s'?", near);
-    else if (sig->span.src != 0)
+    if (!diag_nearest(&s->diags, d, arg->name_span, arg->sym, names, sig->count) &&
+        sig->span.src != 0)
         diag_note(&s->diags, d, sig->span, "'%s' is declared here", sig->name);
 }
 

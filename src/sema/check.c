@@ -13,9 +13,7 @@ static Type declared_type(Checker *c, AstId param)
     static const char *const names[] = {"int",  "real", "bool",  "str",
                                         "size", "pad",  "layer", "tensor"};
     uint32_t d = diag(&c->s->diags, E_UNDEFINED, t->span, t->sym);
-    const char *near = intern_nearest(t->sym, names, sizeof names / sizeof *names);
-    if (near != NULL)
-        diag_help(&c->s->diags, d, SPAN_NONE, "did you mean '%s'?", near);
+    diag_nearest(&c->s->diags, d, t->name_span, t->sym, names, sizeof names / sizeof *names);
     diag_help(&c->s->diags, d, SPAN_NONE,
               "types are int, real, bool, str, size, pad, layer, tensor and lists of them: [int]");
     return type;
@@ -136,9 +134,7 @@ static void check_options(Checker *c, const char *what, AstId args, const Option
             k++;
         if (k == n) {
             uint32_t d = diag(&c->s->diags, E_ARG_UNKNOWN, x->name_span, what, x->sym);
-            const char *near = intern_nearest(x->sym, names, n);
-            if (near != NULL)
-                diag_fix(&c->s->diags, d, x->name_span, near, "did you mean '%s'?", near);
+            diag_nearest(&c->s->diags, d, x->name_span, x->sym, names, n);
             continue;
         }
         if (seen[k])

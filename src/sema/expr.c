@@ -34,13 +34,10 @@ static void no_field(Checker *c, const AstNode *x, const char *of, const char *c
                      size_t n)
 {
     uint32_t d = diag(&c->s->diags, E_NO_SUCH_FIELD, x->name_span, of, x->sym);
-    const char *near = intern_nearest(x->sym, names, n);
     Buf text = {0};
     for (size_t i = 0; i < n; i++)
         buf_printf(&text, "%s.%s", i ? ", " : "", names[i]);
-    if (near != NULL)
-        diag_fix(&c->s->diags, d, x->name_span, near, "did you mean '.%s'?", near);
-    else if (buf_ok(&text) && n > 0)
+    if (!diag_nearest(&c->s->diags, d, x->name_span, x->sym, names, n) && buf_ok(&text) && n > 0)
         diag_help(&c->s->diags, d, SPAN_NONE, "it has %s", text.at);
     buf_free(&text);
 }

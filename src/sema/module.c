@@ -2,6 +2,7 @@
 #include "sema/sema.h"
 #include "sema/stdlib_data.h"
 #include "support/fs.h"
+#include "support/utf8.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,51 @@ static void collect(Session *s, Module *m)
     }
 }
 
+/* Every @allow of a module silences from here on; malformed ones are check_annotations' business.
+ */
+static void declare_allows(Session *s, const Module *m)
+{
+    for (uint32_t v = 1; v < m->ast->nodes.len; v++) {
+        const AstNode *on = node_at(m, (AstId){v});
+        if (on->kind != AST_BLOCK && on->kind != AST_NET && on->kind != AST_NETALIAS &&
+            on->kind != AST_STAGE && on->kind != AST_HEAD && on->kind != AST_INPUT &&
+            on->kind != AST_STEP)
+            continue;
+        AstId annots = kid_at(m, (AstId){v}, 0);
+        for (uint32_t i = 0; i < kid_count(m, annots); i++) {
+            AstId annot = kid_at(m, annots, i), args = kid_at(m, annot, 0);
+            if (strcmp(node_at(m, annot)->sym, "allow") != 0 || kid_count(m, args) != 2)
+                continue;
+            const AstNode *lint = node_at(m, kid_at(m, kid_at(m, args, 0), 0));
+            const AstNode *why = node_at(m, kid_at(m, kid_at(m, args, 1), 0));
+            DiagCode code = lint->kind == AST_NAME ? diag_lint(lint->sym) : DIAG_COUNT;
+            if (code == DIAG_COUNT || why->kind != AST_STRING)
+                continue;
+            bool early = code == W_BIDI || code == W_SHADOWS_OP || code == W_ALLOW_UNUSED ||
+                         (code == W_UNUSED && on->kind == AST_BLOCK);
+            diag_allow(&s->diags, (DiagAllow){.code = code,
+                                              .at = node_at(m, annot)->span,
+                                              .covers = on->span,
+                                              .reason = why->sym,
+                                              .elaborated = !early});
+        }
+    }
+}
+
+/* Characters that make a line look like another one (Boucher and Anderson, Trojan Source, 2021). */
+static void warn_bidi(Session *s, uint32_t src)
+{
+    const Source *text = source_get(&s->sources, src);
+    const char *end = text->text + text->len;
+    for (const char *at = text->text; (at = memchr(at, 0xE2, (size_t)(end - at))) != NULL;) {
+        int n = utf8_len(at, end);
+        uint32_t code = n > 0 ? utf8_code(at, n) : 0, lo = (uint32_t)(at - text->text);
+        if (utf8_is_bidi(code))
+            diag(&s->diags, W_BIDI, (Span){src, lo, lo + (uint32_t)n}, code);
+        at += n > 0 ? n : 1;
+    }
+}
+
 static Module *add_module(Session *s, const char *path, const char *shown, const char *text,
                           size_t len, bool std)
 {
@@ -58,6 +104,8 @@ static Module *add_module(Session *s, const char *path, const char *shown, const
     m->ast = parse_file(&s->arena, s->intern, &s->diags, &s->sources,
                         source_add(&s->sources, shown, text, len));
     bool parsed = s->diags.errors == errors;
+    declare_allows(s, m);
+    warn_bidi(s, m->ast->src);
     collect(s, m);
     load_imports(s, m);
     m->loading = false;
@@ -120,9 +168,8 @@ static void unknown_std(Session *s, const char *name, Span at)
                                  strlen(cnnc_std_files[i].name) - strlen(".cnn"));
     uint32_t d = diag(&s->diags, E_IMPORT_MISSING, at, arena_printf(&s->arena, "std.%s", name),
                       "the library has no such module");
-    const char *near = intern_nearest(name, names, cnnc_std_file_count);
-    if (near != NULL)
-        diag_help(&s->diags, d, SPAN_NONE, "did you mean 'std.%s'?", near);
+    Span last = {at.src, at.src != 0 ? at.hi - (uint32_t)strlen(name) : 0, at.hi};
+    diag_nearest(&s->diags, d, last, name, names, cnnc_std_file_count);
 }
 
 Module *module_load_std(Session *s, const char *name, Span at)
@@ -226,7 +273,7 @@ static void load_imports(Session *s, Module *m)
         else if (n->flags & AF_QUOTED)
             in.module = load_quoted(s, m, n->sym, n->span);
         else if (strncmp(n->sym, "std.", 4) == 0 && strchr(n->sym + 4, '.') == NULL)
-            in.module = module_load_std(s, n->sym + 4, n->span);
+            in.module = module_load_std(s, n->sym + 4, n->name_span);
         else {
             uint32_t d = diag(&s->diags, E_IMPORT_MISSING, n->span, n->sym, "no such module");
             diag_help(&s->diags, d, SPAN_NONE,

@@ -52,12 +52,9 @@ static const char *const section_names[] = {"train", "refine"};
 static void did_you_mean(Checker *c, uint32_t d, Sym name, Span span, const char *const *names,
                          size_t n)
 {
-    const char *near = intern_nearest(name, names, n);
     Buf all = {0};
-    if (near != NULL) {
-        diag_fix(&c->s->diags, d, span, near, "did you mean '%s'?", near);
+    if (diag_nearest(&c->s->diags, d, span, name, names, n))
         return;
-    }
     for (size_t i = 0; i < n; i++)
         buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
     if (buf_ok(&all) && n > 0)
@@ -284,12 +281,15 @@ void check_section(Checker *c, AstId section)
     }
 }
 
-static const char *lint_name(Sym name)
+/* A lint that is written as a text, or with '-': what is meant is plain. */
+static DiagCode misspelt_lint(Checker *c, const AstNode *lint)
 {
-    for (int i = 0; i < DIAG_COUNT; i++)
-        if (diag_info[i].lint != NULL && strcmp(diag_info[i].lint, name) == 0)
-            return diag_info[i].lint;
-    return NULL;
+    Span at = lint->span;
+    if (lint->kind == AST_STRING)
+        return diag_lint(lint->sym);
+    if (lint->kind != AST_BINARY || lint->op != BIN_SUB)
+        return DIAG_COUNT;
+    return diag_lint(arena_strndup(&c->s->arena, c->m->ast->text + at.lo, at.hi - at.lo));
 }
 
 static void check_allow(Checker *c, const AstNode *x, AstId args)
@@ -298,11 +298,15 @@ static void check_allow(Checker *c, const AstNode *x, AstId args)
     const AstNode *lint = n > 0 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 0), 0)) : NULL;
     const AstNode *why = n > 1 ? node_at(c->m, kid_at(c->m, kid_at(c->m, args, 1), 0)) : NULL;
     if (lint == NULL || lint->kind != AST_NAME || n != 2 || why->kind != AST_STRING) {
-        diag(&c->s->diags, E_ANNOTATION, x->span, x->sym,
-             "give a lint and a reason: @allow(lint, \"reason\")");
+        uint32_t d = diag(&c->s->diags, E_ANNOTATION, x->span, x->sym,
+                          "give a lint and a reason: @allow(lint, \"reason\")");
+        DiagCode meant = lint != NULL ? misspelt_lint(c, lint) : DIAG_COUNT;
+        if (meant < DIAG_COUNT)
+            diag_fix(&c->s->diags, d, lint->span, diag_info[meant].lint, "the lint is called %s",
+                     diag_info[meant].lint);
         return;
     }
-    if (lint_name(lint->sym) != NULL)
+    if (diag_lint(lint->sym) < DIAG_COUNT)
         return;
     const char *names[DIAG_COUNT];
     size_t count = 0;

@@ -1,4 +1,5 @@
 #include "support/buf.h"
+#include "support/utf8.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,24 +74,6 @@ void buf_printf(Buf *b, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Bytes of the UTF-8 sequence at s, 0 when it is not one. */
-static int utf8_len(const unsigned char *s)
-{
-    int n = s[0] < 0x80         ? 1
-            : (s[0] >> 5) == 6  ? 2
-            : (s[0] >> 4) == 14 ? 3
-            : (s[0] >> 3) == 30 ? 4
-                                : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((n == 2 && s[0] < 0xC2) || (n == 3 && s[0] == 0xE0 && s[1] < 0xA0) ||
-        (n == 3 && s[0] == 0xED && s[1] > 0x9F) || (n == 4 && s[0] == 0xF0 && s[1] < 0x90) ||
-        (n == 4 && (s[0] > 0xF4 || (s[0] == 0xF4 && s[1] > 0x8F))))
-        return 0;
-    return n;
-}
-
 void buf_real(Buf *b, double v)
 {
     char text[32];
@@ -105,19 +88,18 @@ void buf_real(Buf *b, double v)
 void buf_json_string(Buf *b, const char *s)
 {
     buf_addc(b, '"');
-    for (const unsigned char *p = (const unsigned char *)s; *p != '\0';) {
-        int n = utf8_len(p);
-        if (n == 0) {
+    for (const char *end = s + strlen(s); s < end;) {
+        int n = utf8_len(s, end);
+        unsigned char c = (unsigned char)*s;
+        if (n == 0)
             buf_add(b, "\xEF\xBF\xBD");
-            p++;
-        } else if (*p == '"' || *p == '\\') {
-            buf_printf(b, "\\%c", *p++);
-        } else if (*p < 0x20) {
-            buf_printf(b, "\\u%04x", *p++);
-        } else {
-            buf_addn(b, (const char *)p, (size_t)n);
-            p += n;
-        }
+        else if (c == '"' || c == '\\')
+            buf_printf(b, "\\%c", c);
+        else if (c < 0x20)
+            buf_printf(b, "\\u%04x", c);
+        else
+            buf_addn(b, s, (size_t)n);
+        s += n > 0 ? n : 1;
     }
     buf_addc(b, '"');
 }

@@ -1,8 +1,10 @@
 #include "support/diag.h"
+#include "support/intern.h"
 #include <string.h>
+#include <strings.h>
 
 const DiagInfo diag_info[DIAG_COUNT] = {
-#define DIAG(ID, CODE, SEV, LINT, TEXT) [ID] = {CODE, SEV, LINT, TEXT},
+#define DIAG(ID, CODE, SEV, LINT, TEXT) [ID] = {#ID, CODE, SEV, LINT, TEXT},
 #include "support/diag.def"
 };
 
@@ -13,35 +15,47 @@ void diags_init(Diags *d, Arena *a, SourceMap *m)
 
 Severity diag_level(const Diags *d, DiagCode code)
 {
-    Severity level = diag_info[code].level;
-    if (d->lint_level[code] != 0)
-        level = (Severity)(d->lint_level[code] - 1);
-    if (level == SEV_WARNING && d->deny_warnings)
-        level = SEV_ERROR;
-    return level;
+    return d->lint_level[code] != 0 ? (Severity)(d->lint_level[code] - 1) : diag_info[code].level;
+}
+
+static bool same_lint(const char *a, const char *b)
+{
+    for (; *a != '\0' && *b != '\0'; a++, b++)
+        if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
+            return false;
+    return *a == *b;
+}
+
+DiagCode diag_lint(const char *name)
+{
+    int i = 0;
+    while (i < DIAG_COUNT &&
+           (diag_info[i].lint == NULL ||
+            (!same_lint(diag_info[i].lint, name) && strcasecmp(diag_info[i].code, name) != 0)))
+        i++;
+    return (DiagCode)i;
+}
+
+static void set_warnings(Diags *d, Severity level)
+{
+    for (int i = 0; i < DIAG_COUNT; i++) {
+        bool hit = level == SEV_WARNING ? diag_info[i].level == SEV_WARNING
+                                        : diag_level(d, (DiagCode)i) == SEV_WARNING;
+        if (diag_info[i].lint != NULL && hit)
+            d->lint_level[i] = (uint8_t)(level + 1);
+    }
 }
 
 bool diag_set_level(Diags *d, const char *name, Severity level)
 {
-    bool found = false;
-    if (strcmp(name, "warnings") == 0) {
-        if (level == SEV_ERROR) {
-            d->deny_warnings = true;
-            return true;
-        }
-        d->deny_warnings = false;
-        for (int i = 0; i < DIAG_COUNT; i++)
-            if (diag_info[i].lint != NULL && diag_info[i].level == SEV_WARNING)
-                d->lint_level[i] = (uint8_t)(level + 1);
-        return true;
-    }
-    for (int i = 0; i < DIAG_COUNT; i++)
-        if (diag_info[i].lint != NULL &&
-            (strcmp(diag_info[i].lint, name) == 0 || strcmp(diag_info[i].code, name) == 0)) {
-            d->lint_level[i] = (uint8_t)(level + 1);
-            found = true;
-        }
-    return found;
+    DiagCode lint = diag_lint(name);
+    if (strcmp(name, "warnings") == 0)
+        set_warnings(d, level);
+    else if (lint < DIAG_COUNT)
+        d->lint_level[lint] = (uint8_t)(level + 1);
+    else
+        return false;
+    return true;
 }
 
 static bool same(const Diag *a, const Diag *b)
@@ -79,29 +93,84 @@ static void grow_buckets(Diags *d)
         link_last(d, i);
 }
 
-uint32_t diag(Diags *d, DiagCode code, Span span, ...)
+/* UINT32_MAX when it was said before. */
+static uint32_t add(Diags *d, Diag x)
 {
-    va_list ap;
-    Severity level = diag_level(d, code);
-    if (level == SEV_ALLOW)
-        return UINT32_MAX;
-    va_start(ap, span);
-    Diag x = {.code = code, .level = level, .span = span};
-    x.text = arena_vprintf(d->arena, diag_info[code].fmt, ap);
-    va_end(ap);
     x.hash = hash_of(&x);
     if (d->all.len >= d->buckets)
         grow_buckets(d);
     for (uint32_t i = d->bucket[x.hash & (d->buckets - 1)]; i != 0; i = d->all.at[i - 1].next)
         if (same(&d->all.at[i - 1], &x))
             return UINT32_MAX;
-    if (level == SEV_ERROR)
-        d->errors++;
-    else
-        d->warnings++;
+    d->errors += x.level == SEV_ERROR;
+    d->warnings += x.level == SEV_WARNING;
     vec_push(d->arena, &d->all, x);
     link_last(d, d->all.len - 1);
     return d->all.len - 1;
+}
+
+static bool inside(Span s, Span of)
+{
+    return s.src == of.src && s.lo >= of.lo && s.hi <= of.hi;
+}
+
+/* The innermost @allow around a place, index + 1. */
+static uint32_t allow_for(const Diags *d, DiagCode code, Span span)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; span.src != 0 && i < d->allows.len; i++)
+        if (d->allows.at[i].code == code && inside(span, d->allows.at[i].covers) &&
+            (found == 0 || inside(d->allows.at[i].covers, d->allows.at[found - 1].covers)))
+            found = i + 1;
+    return found;
+}
+
+uint32_t diag(Diags *d, DiagCode code, Span span, ...)
+{
+    va_list ap;
+    uint32_t allow = diag_info[code].lint != NULL ? allow_for(d, code, span) : 0;
+    Severity level = diag_level(d, code);
+    if (allow != 0)
+        d->allows.at[allow - 1].used = true;
+    if (level == SEV_ALLOW)
+        return UINT32_MAX;
+    va_start(ap, span);
+    Diag x = {.code = code, .level = level, .span = span, .allow = allow};
+    if (allow != 0)
+        x.level = SEV_ALLOW;
+    x.text = arena_vprintf(d->arena, diag_info[code].fmt, ap);
+    va_end(ap);
+    return add(d, x);
+}
+
+void diag_allow(Diags *d, DiagAllow allow)
+{
+    vec_push(d->arena, &d->allows, allow);
+}
+
+uint32_t diag_allow_at(const Diags *d, Span at, DiagCode code)
+{
+    for (uint32_t i = 0; i < d->allows.len; i++)
+        if (d->allows.at[i].at.src == at.src && d->allows.at[i].at.lo == at.lo &&
+            d->allows.at[i].code == code)
+            return i + 1;
+    return 0;
+}
+
+uint32_t diag_silenced(Diags *d, DiagCode code, Span span, uint32_t allow, const char *text)
+{
+    d->allows.at[allow - 1].used = true;
+    return add(d, (Diag){.code = code,
+                         .level = SEV_ALLOW,
+                         .allow = allow,
+                         .span = span,
+                         .text = arena_strdup(d->arena, text)});
+}
+
+void diag_message(Diags *d, Severity level, bool usage, const char *text)
+{
+    DiagMessage m = {level, usage, arena_strdup(d->arena, text)};
+    vec_push(d->arena, &d->messages, m);
 }
 
 static void add_note(Diags *d, uint32_t at, DiagNote n)
@@ -114,7 +183,8 @@ void diag_note(Diags *d, uint32_t at, Span span, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    add_note(d, at, (DiagNote){NOTE_NOTE, span, arena_vprintf(d->arena, fmt, ap), SPAN_NONE, NULL});
+    add_note(d, at,
+             (DiagNote){.kind = NOTE_NOTE, .span = span, .text = arena_vprintf(d->arena, fmt, ap)});
     va_end(ap);
 }
 
@@ -122,18 +192,42 @@ void diag_help(Diags *d, uint32_t at, Span span, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    add_note(d, at, (DiagNote){NOTE_HELP, span, arena_vprintf(d->arena, fmt, ap), SPAN_NONE, NULL});
+    add_note(d, at,
+             (DiagNote){.kind = NOTE_HELP, .span = span, .text = arena_vprintf(d->arena, fmt, ap)});
     va_end(ap);
+}
+
+static void add_edit(Diags *d, uint32_t at, Span edit, const char *text, bool certain,
+                     const char *help)
+{
+    const char *copy = edit.src != 0 ? arena_strdup(d->arena, text) : NULL;
+    add_note(d, at, (DiagNote){NOTE_HELP, edit, help, edit, copy, copy != NULL && certain});
 }
 
 void diag_fix(Diags *d, uint32_t at, Span edit, const char *text, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    add_note(d, at,
-             (DiagNote){NOTE_HELP, edit, arena_vprintf(d->arena, fmt, ap), edit,
-                        arena_strdup(d->arena, text)});
+    add_edit(d, at, edit, text, true, arena_vprintf(d->arena, fmt, ap));
     va_end(ap);
+}
+
+void diag_suggest(Diags *d, uint32_t at, Span edit, const char *text, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    add_edit(d, at, edit, text, false, arena_vprintf(d->arena, fmt, ap));
+    va_end(ap);
+}
+
+bool diag_nearest(Diags *d, uint32_t at, Span edit, const char *want, const char *const *names,
+                  size_t n)
+{
+    bool only;
+    const char *near = intern_nearest_of(want, names, n, &only);
+    if (near != NULL)
+        add_edit(d, at, edit, near, only, arena_printf(d->arena, "did you mean '%s'?", near));
+    return near != NULL;
 }
 
 void diag_rewind(Diags *d, uint32_t mark)
@@ -141,10 +235,8 @@ void diag_rewind(Diags *d, uint32_t mark)
     while (d->all.len > mark) {
         const Diag *last = &vec_last(&d->all);
         d->bucket[last->hash & (d->buckets - 1)] = last->next;
-        if (last->level == SEV_ERROR)
-            d->errors--;
-        else
-            d->warnings--;
+        d->errors -= last->level == SEV_ERROR;
+        d->warnings -= last->level == SEV_WARNING;
         d->all.len--;
     }
 }

@@ -1,5 +1,6 @@
-/* How diagnostics look: for people, one line each, and JSON. */
+/* How diagnostics look for people, and one line each. */
 #include "support/diag.h"
+#include "support/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,29 +19,12 @@ static void place(const Diags *d, Span s, Buf *out)
     if (src == NULL)
         return;
     LineCol lc = source_line_col(src, s.lo);
-    buf_printf(out, "%s:%u:%u: ", src->path, lc.line, lc.col);
+    utf8_add_shown(out, src->path);
+    buf_printf(out, ":%u:%u: ", lc.line, lc.col);
 }
 
-/* Characters between two bytes, a tab as one: the excerpt shows tabs as single blanks. */
-static int columns(const char *s, uint32_t n)
-{
-    int c = 0;
-    for (uint32_t i = 0; i < n; i++)
-        c += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return c;
-}
-
-static void excerpt_line(const char *text, uint32_t len, Buf *out)
-{
-    for (uint32_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-            buf_addc(out, ' ');
-        else
-            buf_addc(out, text[i]);
-    }
-}
-
-/* The source line with carets; `replace` shows the line after an edit instead. */
+/* The source line with carets, one column per character, a tab as a blank; `replace` shows the line
+ * after an edit instead. */
 static void excerpt(const Diags *d, Span s, const char *replace, const char *colour,
                     const Style *st, Buf *out)
 {
@@ -50,7 +34,7 @@ static void excerpt(const Diags *d, Span s, const char *replace, const char *col
         return;
     LineCol lc = source_line_col(src, s.lo);
     const char *line = source_line(src, lc.line, &len);
-    uint32_t start = (uint32_t)(line - src->text), lo = s.lo - start;
+    uint32_t start = (uint32_t)(line - src->text), lo = s.lo > start ? s.lo - start : 0;
     uint32_t hi = s.hi > start + len ? len : s.hi < s.lo ? lo : s.hi - start;
     if (lo > len)
         lo = len;
@@ -60,20 +44,20 @@ static void excerpt(const Diags *d, Span s, const char *replace, const char *col
         return;
     buf_printf(out, "%5u | ", lc.line);
     if (replace == NULL) {
-        excerpt_line(line, len, out);
+        utf8_add_line(out, line, len);
         hi = hi == lo && hi < len ? hi + 1 : hi;
     } else {
-        excerpt_line(line, lo, out);
-        buf_add(out, replace);
-        excerpt_line(line + hi, len - hi, out);
+        utf8_add_line(out, line, lo);
+        utf8_add_line(out, replace, strlen(replace));
+        utf8_add_line(out, line + hi, len - hi);
     }
     buf_add(out, "\n      | ");
-    buf_pad(out, ' ', columns(line, lo));
+    buf_pad(out, ' ', (int)utf8_count(line, lo));
     buf_add(out, colour);
-    int width =
-        replace != NULL ? columns(replace, (uint32_t)strlen(replace)) : columns(line + lo, hi - lo);
-    buf_addc(out, replace != NULL ? '+' : '^');
-    buf_pad(out, replace != NULL ? '+' : '~', width - 1);
+    uint32_t width =
+        replace != NULL ? utf8_count(replace, strlen(replace)) : utf8_count(line + lo, hi - lo);
+    buf_addc(out, replace == NULL ? '^' : width > 0 ? '+' : '-');
+    buf_pad(out, replace != NULL ? '+' : '~', (int)width - 1);
     buf_printf(out, "%s\n", st->off);
 }
 
@@ -83,16 +67,18 @@ static void human_note(const Diags *d, const Diag *x, const DiagNote *n, const S
     buf_add(out, "  ");
     if (n->span.src != 0)
         place(d, n->span, out);
-    buf_printf(out, "%s%s:%s %s\n", c, n->kind == NOTE_HELP ? "help" : "note", st->off, n->text);
+    buf_printf(out, "%s%s:%s ", c, n->kind == NOTE_HELP ? "help" : "note", st->off);
+    utf8_add_shown(out, n->text);
+    buf_addc(out, '\n');
     if (n->edit_text != NULL)
         excerpt(d, n->edit_span, n->edit_text, st->help, st, out);
     else if (n->span.src != 0 && (n->span.src != x->span.src || n->span.lo != x->span.lo))
         excerpt(d, n->span, NULL, c, st, out);
 }
 
-static const char *level_name(Severity s)
+const char *diag_level_name(Severity s)
 {
-    return s == SEV_ERROR ? "error" : "warning";
+    return s == SEV_ERROR ? "error" : s == SEV_WARNING ? "warning" : "note";
 }
 
 static void human(const Diags *d, const Diag *x, const Style *st, Buf *out)
@@ -101,8 +87,8 @@ static void human(const Diags *d, const Diag *x, const Style *st, Buf *out)
     const DiagInfo *info = &diag_info[x->code];
     buf_add(out, st->bold);
     place(d, x->span, out);
-    buf_printf(out, "%s%s%s[%s]%s: %s", st->off, c, level_name(x->level), info->code, st->off,
-               x->text);
+    buf_printf(out, "%s%s%s[%s]%s: ", st->off, c, diag_level_name(x->level), info->code, st->off);
+    utf8_add_shown(out, x->text);
     if (info->lint != NULL)
         buf_printf(out, " [%s]", info->lint);
     buf_addc(out, '\n');
@@ -114,54 +100,9 @@ static void human(const Diags *d, const Diag *x, const Style *st, Buf *out)
 static void short_line(const Diags *d, const Diag *x, Buf *out)
 {
     place(d, x->span, out);
-    buf_printf(out, "%s[%s]: %s\n", level_name(x->level), diag_info[x->code].code, x->text);
-}
-
-static void json_place(const Diags *d, Span s, Buf *out)
-{
-    const Source *src = source_get(d->sources, s.src);
-    if (src == NULL) {
-        buf_add(out, "\"file\":null,\"line\":null,\"column\":null,\"end_line\":null,"
-                     "\"end_column\":null");
-        return;
-    }
-    LineCol a = source_line_col(src, s.lo), b = source_line_col(src, s.hi);
-    buf_add(out, "\"file\":");
-    buf_json_string(out, src->path);
-    buf_printf(out, ",\"line\":%u,\"column\":%u,\"end_line\":%u,\"end_column\":%u", a.line, a.col,
-               b.line, b.col);
-}
-
-static void json(const Diags *d, const Diag *x, Buf *out)
-{
-    const DiagInfo *info = &diag_info[x->code];
-    buf_printf(out, "{\"code\":\"%s\",\"level\":\"%s\",\"lint\":", info->code,
-               level_name(x->level));
-    if (info->lint != NULL)
-        buf_json_string(out, info->lint);
-    else
-        buf_add(out, "null");
-    buf_add(out, ",\"message\":");
-    buf_json_string(out, x->text);
-    buf_addc(out, ',');
-    json_place(d, x->span, out);
-    buf_add(out, ",\"notes\":[");
-    for (uint32_t i = 0; i < x->notes.len; i++) {
-        const DiagNote *n = &x->notes.at[i];
-        buf_printf(out, "%s{\"kind\":\"%s\",\"message\":", i ? "," : "",
-                   n->kind == NOTE_HELP ? "help" : "note");
-        buf_json_string(out, n->text);
-        buf_addc(out, ',');
-        json_place(d, n->span, out);
-        if (n->edit_text != NULL) {
-            buf_printf(out, ",\"edit\":{\"start\":%u,\"end\":%u,\"text\":", n->edit_span.lo,
-                       n->edit_span.hi);
-            buf_json_string(out, n->edit_text);
-            buf_addc(out, '}');
-        }
-        buf_addc(out, '}');
-    }
-    buf_add(out, "]}");
+    buf_printf(out, "%s[%s]: ", diag_level_name(x->level), diag_info[x->code].code);
+    utf8_add_shown(out, x->text);
+    buf_addc(out, '\n');
 }
 
 /* The order of places; messages of one place stay as they were reported. */
@@ -175,14 +116,23 @@ static int by_place(const void *pa, const void *pb)
     return a < b ? -1 : a > b; /* they stand in one array */
 }
 
-static const Diag **sorted(const Diags *d)
+const Diag **diag_sorted(const Diags *d, bool with_silenced, uint32_t *n, uint32_t *hidden)
 {
     const Diag **v = malloc((d->all.len + (size_t)1) * sizeof *v);
+    uint32_t all = 0, errors = 0, limit = d->error_limit != 0 ? d->error_limit : 20;
+    *n = *hidden = 0;
     if (v == NULL)
         return NULL;
     for (uint32_t i = 0; i < d->all.len; i++)
-        v[i] = &d->all.at[i];
-    qsort(v, d->all.len, sizeof *v, by_place);
+        if (with_silenced || d->all.at[i].level != SEV_ALLOW)
+            v[all++] = &d->all.at[i];
+    qsort(v, all, sizeof *v, by_place);
+    for (uint32_t i = 0; i < all; i++) {
+        if (v[i]->level == SEV_ERROR && errors++ >= limit)
+            ++*hidden;
+        else
+            v[(*n)++] = v[i];
+    }
     return v;
 }
 
@@ -191,43 +141,39 @@ static void plural(Buf *out, uint32_t n, const char *what)
     buf_printf(out, "%u %s%s", n, what, n == 1 ? "" : "s");
 }
 
+static void totals(const Diags *d, uint32_t hidden, Buf *out)
+{
+    if (d->errors > 0)
+        plural(out, d->errors, "error");
+    if (d->warnings > 0) {
+        buf_add(out, d->errors > 0 ? ", " : "");
+        plural(out, d->warnings, "warning");
+    }
+    if (hidden > 0)
+        buf_printf(out, " (%u more not shown; --error-limit=N shows more)", hidden);
+    buf_addc(out, '\n');
+}
+
 void diag_render(const Diags *d, Buf *out, DiagFormat f, bool colour)
 {
     const Style *st = colour ? &coloured : &plain;
-    const Diag **v = sorted(d);
-    uint32_t errors = 0, hidden = 0, limit = d->error_limit != 0 ? d->error_limit : 20;
+    uint32_t n, hidden;
+    const Diag **v = diag_sorted(d, f == DIAG_SARIF, &n, &hidden);
     if (v == NULL) {
         out->failed = true;
         return;
     }
-    if (f == DIAG_JSON)
-        buf_addc(out, '[');
-    for (uint32_t i = 0; i < d->all.len; i++) {
-        if (v[i]->level == SEV_ERROR && errors++ >= limit) {
-            hidden++;
-            continue;
-        }
-        if (f == DIAG_HUMAN) {
+    for (uint32_t i = 0; i < n && (f == DIAG_HUMAN || f == DIAG_SHORT); i++) {
+        if (f == DIAG_HUMAN)
             human(d, v[i], st, out);
-        } else if (f == DIAG_SHORT) {
+        else
             short_line(d, v[i], out);
-        } else {
-            buf_add(out, i ? ",\n" : "\n");
-            json(d, v[i], out);
-        }
     }
+    if (f == DIAG_HUMAN && d->errors + d->warnings > 0)
+        totals(d, hidden, out);
     if (f == DIAG_JSON)
-        buf_add(out, "]\n");
-    if (f == DIAG_HUMAN && d->all.len > 0) {
-        if (d->errors > 0)
-            plural(out, d->errors, "error");
-        if (d->warnings > 0) {
-            buf_add(out, d->errors > 0 ? ", " : "");
-            plural(out, d->warnings, "warning");
-        }
-        if (hidden > 0)
-            buf_printf(out, " (%u more not shown; --error-limit=N shows more)", hidden);
-        buf_addc(out, '\n');
-    }
+        diag_json(d, v, n, hidden, out);
+    if (f == DIAG_SARIF)
+        diag_sarif(d, v, n, hidden, out);
     free(v);
 }

@@ -89,11 +89,12 @@ static unsigned edit_distance(const char *a, size_t n, const char *b, size_t m)
     return d[n % 3][m];
 }
 
-const char *intern_nearest(const char *want, const char *const *candidates, size_t n)
+const char *intern_nearest_of(const char *want, const char *const *candidates, size_t n, bool *only)
 {
     size_t len = strlen(want);
     unsigned limit = len < 3 ? 1 : (unsigned)(len / 3), best = limit + 1;
     const char *found = NULL;
+    *only = true;
     if (len == 0 || len > 63)
         return NULL;
     for (size_t i = 0; i < n; i++) {
@@ -101,10 +102,19 @@ const char *intern_nearest(const char *want, const char *const *candidates, size
         if (m > 63 || m == 0 || m > len + limit || len > m + limit)
             continue;
         unsigned e = edit_distance(want, len, candidates[i], m);
-        if (e > 0 && e < best) {
+        if (e == 0 || e > limit)
+            continue;
+        *only = *only && (found == NULL || strcmp(found, candidates[i]) == 0);
+        if (e < best) {
             best = e;
             found = candidates[i];
         }
     }
     return found;
+}
+
+const char *intern_nearest(const char *want, const char *const *candidates, size_t n)
+{
+    bool only;
+    return intern_nearest_of(want, candidates, n, &only);
 }

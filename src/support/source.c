@@ -1,4 +1,5 @@
 #include "support/source.h"
+#include "support/utf8.h"
 #include <string.h>
 
 uint32_t source_add(SourceMap *m, const char *path, const char *text, size_t len)
@@ -7,7 +8,8 @@ uint32_t source_add(SourceMap *m, const char *path, const char *text, size_t len
                 .text = arena_strndup(m->arena, text, len),
                 .len = (uint32_t)len};
     VEC(uint32_t) lines = {0};
-    vec_push(m->arena, &lines, 0);
+    /* a byte order mark is not part of the first line */
+    vec_push(m->arena, &lines, len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
     for (uint32_t i = 0; i < s.len; i++)
         if (text[i] == '\n')
             vec_push(m->arena, &lines, i + 1);
@@ -34,9 +36,8 @@ LineCol source_line_col(const Source *s, uint32_t offset)
         else
             hi = mid;
     }
-    for (uint32_t i = s->line_start[lo]; i < offset; i++)
-        if (((unsigned char)s->text[i] & 0xC0) != 0x80) /* continuation bytes do not count */
-            col++;
+    if (offset > s->line_start[lo])
+        col += utf8_count(s->text + s->line_start[lo], offset - s->line_start[lo]);
     return (LineCol){lo + 1, col};
 }
 

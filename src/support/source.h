@@ -25,7 +25,8 @@ typedef struct SourceMap {
 } SourceMap;
 
 typedef struct LineCol {
-    uint32_t line, col; /* 1-based; columns count characters (UTF-8 code points) */
+    uint32_t line, col; /* 1-based; columns count characters (UTF-8 code points; malformed bytes
+                           count one each) */
 } LineCol;
 
 /* Copies the text into the arena; returns the index + 1 that Span.src holds. */

@@ -1,8 +1,15 @@
 #!/bin/sh
-# Prints a C file that holds the given .cnn files: the standard library, embedded in the compiler.
+# Prints a C file that holds the texts of files. First argument: "stdlib" (the standard library) or
+# "pages" (what `cnnc explain` prints).
 set -eu
-echo '/* Generated from stdlib/. */'
-echo '#include "sema/stdlib_data.h"'
+case $1 in
+stdlib) header=sema/stdlib_data.h type=CnncStdFile name=cnnc_std_file ;;
+pages) header=support/explain.h type=ExplainFile name=explain_file ;;
+*) exit 2 ;;
+esac
+shift
+echo '/* Generated. */'
+echo "#include \"$header\""
 n=0
 for f in "$@"; do
     printf 'static const unsigned char text%d[] = {' "$n"
@@ -10,11 +17,11 @@ for f in "$@"; do
     echo '0};'
     n=$((n + 1))
 done
-echo 'const CnncStdFile cnnc_std_files[] = {'
+echo "const $type ${name}s[] = {"
 n=0
 for f in "$@"; do
     printf '    {"%s", text%d, sizeof text%d - 1},\n' "$(basename "$f")" "$n" "$n"
     n=$((n + 1))
 done
 echo '};'
-printf 'const unsigned cnnc_std_file_count = %d;\n' "$n"
+printf 'const unsigned %s_count = %d;\n' "$name" "$n"

@@ -349,11 +349,20 @@ static void test_diag_levels(void **state)
     assert_false(diag_set_level(d, "E0101", SEV_ALLOW)); /* errors have no level */
     assert_false(diag_set_level(d, "nonsense", SEV_ALLOW));
     assert_int_equal(diag_level(d, E_SYNTAX), SEV_ERROR);
+    /* "warnings" are those that are warnings when it is said; what comes later wins */
+    assert_true(diag_set_level(d, "underutilized", SEV_WARNING));
+    assert_true(diag_set_level(d, "saturated", SEV_ALLOW));
     assert_true(diag_set_level(d, "warnings", SEV_ERROR));
-    assert_int_equal(diag_level(d, W_SATURATED), SEV_ERROR);
-    assert_true(diag_set_level(d, "warnings", SEV_ALLOW));
-    assert_int_equal(diag_level(d, W_SATURATED), SEV_ALLOW);
+    assert_int_equal(diag_level(d, W_SHADOWS_OP), SEV_ERROR);
     assert_int_equal(diag_level(d, E_UNDERUTILIZED), SEV_ERROR);
+    assert_int_equal(diag_level(d, W_SATURATED), SEV_ALLOW);
+    assert_true(diag_set_level(d, "shadows-operator", SEV_WARNING));
+    assert_int_equal(diag_level(d, W_SHADOWS_OP), SEV_WARNING);
+    assert_true(diag_set_level(d, "warnings", SEV_ALLOW));
+    assert_int_equal(diag_level(d, W_SHADOWS_OP), SEV_ALLOW);
+    assert_true(diag_set_level(d, "warnings", SEV_WARNING));
+    assert_int_equal(diag_level(d, W_SATURATED), SEV_WARNING);
+    assert_int_equal(diag_level(d, E_UNPRODUCTIVE), SEV_ALLOW); /* not one of them */
     assert_false(diag_failed(d));
     assert_int_equal(d->all.len, 0);
 }

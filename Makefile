@@ -133,8 +133,9 @@ lint: ## layers, layout, lengths, untested rows; gcc, clang, cppcheck, clang-tid
 include tests/tools/analyse.mk
 include tests/fuzz/fuzz.mk
 
-format: ## clang-format over all C
+format: all ## clang-format over all C, cnnc fmt over all networks
 	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)
+	$(BUILD)/bin/cnnc fmt $(wildcard stdlib/*.cnn examples/*/*.cnn)
 
 config: ## what was found on this machine
 	@echo "LLVM      $(LLVM) $(if $(LLVM),$(shell $(LLVM) --version))"

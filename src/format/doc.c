@@ -16,6 +16,8 @@ typedef struct Printer {
     bool space;      /* a blank is due before the next text */
     bool must_end;   /* after a comment nothing may follow on the line */
     bool after_open, any;
+    DocMark due[2]; /* marks of the next text, when it comes on this line */
+    int due_count;
 } Printer;
 
 uint32_t doc_width(const char *at, uint32_t len)
@@ -42,6 +44,7 @@ static void end_line(Printer *p)
     p->column = 0;
     p->fresh = true;
     p->space = p->must_end = false;
+    p->due_count = 0;
 }
 
 /* Everything visible goes through here: the blanks due before it, empty lines, the indentation. */
@@ -63,6 +66,10 @@ static void put(Printer *p, const DocItem *x, bool comment)
         buf_addc(p->out, ' ');
         p->column++;
     }
+    for (int i = 0; i < p->due_count && p->line.marks < DOC_LINE_MARKS; i++)
+        p->line.mark[p->line.marks++] =
+            (DocLineMark){p->due[i], (uint32_t)p->out->len - p->line.from, p->column};
+    p->due_count = 0;
     buf_addn(p->out, x->at, x->len);
     p->column += doc_width(x->at, x->len);
     if (!comment)
@@ -72,43 +79,23 @@ static void put(Printer *p, const DocItem *x, bool comment)
     p->after_open = x->opens;
 }
 
-static void mark(Printer *p, DocMark m)
-{
-    if (p->fresh || p->line.marks == DOC_LINE_MARKS)
-        return;
-    DocLineMark at = {m, (uint32_t)p->out->len - p->line.from, p->column};
-    if (p->space) {
-        at.byte++;
-        at.column++;
-    }
-    p->line.mark[p->line.marks++] = at;
-}
-
 /* Whether the items from `from` to `to` fit flat into `room` columns, with what follows them up to
  * the next place where a line can end. */
 static bool fits(const Doc *d, uint32_t from, uint32_t to, int64_t room)
 {
-    int depth = 0;
     for (uint32_t i = from; i < d->len && room >= 0; i++) {
         const DocItem *x = &d->at[i];
-        bool inside = i < to || depth > 0;
         switch (x->kind) {
         case DOC_TEXT: room -= doc_width(x->at, x->len); break;
         case DOC_SPACE: room--; break;
         case DOC_LINE:
         case DOC_SOFT:
-            if (!inside)
+            if (i >= to)
                 return true;
             room -= x->kind == DOC_LINE;
             break;
         case DOC_HARD:
-        case DOC_OWN_COMMENT: return !inside || i >= to;
-        case DOC_BEGIN:
-            if (i >= to && x->broken)
-                return true;
-            depth += i >= to;
-            break;
-        case DOC_END: depth -= i >= to && depth > 0; break;
+        case DOC_OWN_COMMENT: return i >= to;
         default: break;
         }
     }
@@ -131,6 +118,20 @@ static Mode choose(const Printer *p, uint32_t begin)
             return BROKEN;
     room = DOC_WIDTH - (int64_t)(p->indent + 1) * DOC_STEP;
     return !g->broken && fits(p->d, line + 1, g->end, room) ? BROKEN : HUGGED;
+}
+
+static void mark(Printer *p, DocMark m)
+{
+    if (!p->fresh && p->due_count < 2)
+        p->due[p->due_count++] = m;
+}
+
+/* A mark belongs to a line that holds all of its group; a row of a chain, to one that begins and
+ * ends with its step. */
+static bool counts(const Printer *p, const DocItem *x)
+{
+    uint32_t n = p->modes.len;
+    return mode(p) == FLAT && (!x->row || (n > 1 && p->modes.at[n - 2] == BROKEN));
 }
 
 static void line_or(Printer *p, bool blank)
@@ -159,7 +160,7 @@ void doc_print(const Doc *d, Arena *a, Buf *out, DocLines *lines)
         case DOC_BEGIN: vec_push(a, &p.modes, (uint8_t)choose(&p, i)); break;
         case DOC_END: p.modes.len--; break;
         case DOC_MARK:
-            if (x->mark == MARK_PAIR || mode(&p) == FLAT)
+            if (x->mark == MARK_PAIR || counts(&p, x))
                 mark(&p, x->mark);
             break;
         case DOC_COMMENT:

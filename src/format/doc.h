@@ -35,14 +35,17 @@ typedef enum DocGroup { DOC_GROUP, DOC_ASSIGN, DOC_HUG } DocGroup;
  * line has them. */
 typedef enum DocMark {
     MARK_BRACE,
-    MARK_STAR,
     MARK_BIND,
     MARK_PAIR, /* a row of a table: it may go on in further lines */
     MARK_NET,
     MARK_LET,
+    MARK_ARG, /* arguments of rows that apply the same layer; ARG + 1 ... for the next ones */
+    MARK_OTHER_ARG = MARK_ARG + 8, /* the same, where the layer changes from row to row */
+    MARK_STAR = MARK_OTHER_ARG + 8,
     MARK_COMMENT,
     MARK_COUNT
 } DocMark;
+enum { MARK_ARGS = 8 };
 
 typedef struct DocItem {
     DocKind kind;
@@ -53,6 +56,7 @@ typedef struct DocItem {
     bool broken;        /* BEGIN: holds something that needs a line's end */
     DocGroup group;     /* BEGIN */
     DocMark mark;       /* MARK */
+    bool row;           /* MARK: counts only where its line is a step of a broken chain */
     uint32_t end;       /* BEGIN: index of its END */
 } DocItem;
 
@@ -65,7 +69,7 @@ typedef struct DocLineMark {
     DocMark mark;
     uint32_t byte, column; /* within the line */
 } DocLineMark;
-enum { DOC_LINE_MARKS = 4 };
+enum { DOC_LINE_MARKS = 12 };
 typedef struct DocLine {
     uint32_t from, len;     /* bytes in the text */
     uint32_t indent, width; /* columns; width without a comment at its end */

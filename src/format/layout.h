@@ -11,6 +11,8 @@ typedef struct Layout {
     VEC(uint32_t) open; /* indices of the BEGIN items of the groups that are open */
     uint32_t low;       /* groups that have been open ever since the last token */
     uint32_t cursor;    /* next token, comments included */
+    AstId layer;        /* what the last row of a chain or of stages applied */
+    bool other;         /* the set of marks its arguments have */
     bool failed;        /* the tokens are not those the tree promises */
 } Layout;
 
@@ -34,10 +36,12 @@ void lay_close(Layout *l, DocKind line, const char *bracket);
 
 /* Expressions, arguments and chains. */
 void lay_expr(Layout *l, AstId n);
-/* `star`: the `*` of a single step is a column. */
-void lay_chain(Layout *l, AstId n, bool star);
+/* `stage`: the arguments and the `*` of a single step are columns. */
+void lay_chain(Layout *l, AstId n, bool stage);
 /* From an opening bracket to the closing one. */
-void lay_list(Layout *l, AstId list, void (*entry)(Layout *, AstId));
+typedef enum LayRow { LAY_NO_ROW, LAY_STAGE_ROW, LAY_CHAIN_ROW } LayRow;
+/* From an opening bracket to the closing one; the entries of a row are columns. */
+void lay_list(Layout *l, AstId list, void (*entry)(Layout *, AstId), LayRow row);
 void lay_arg(Layout *l, AstId n);
 /* "= value", after a name. */
 void lay_assign(Layout *l, AstId value, int mark);

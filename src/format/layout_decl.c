@@ -13,11 +13,12 @@ static AstId kid(const Layout *l, AstId n, uint32_t i)
 
 static void declaration(Layout *l, AstId n);
 
-/* "{", an entry a line, "}". `first`: kids of `list` before it are no entries. */
+/* "{", an entry a line, "}". */
 static void braces(Layout *l, AstId list, void (*entry)(Layout *, AstId))
 {
     uint32_t n = list.v == 0 ? 0 : node(l, list)->kid_count;
     lay_add(l, DOC_SPACE);
+    lay_begin(l, DOC_GROUP);
     lay_expect(l, "{");
     lay_add(l, DOC_IN);
     for (uint32_t i = 0; i < n; i++) {
@@ -25,6 +26,7 @@ static void braces(Layout *l, AstId list, void (*entry)(Layout *, AstId))
         entry(l, kid(l, list, i));
     }
     lay_close(l, n > 0 ? DOC_HARD : DOC_SOFT, "}");
+    lay_end(l);
 }
 
 static void annotations(Layout *l, AstId list)
@@ -34,7 +36,7 @@ static void annotations(Layout *l, AstId list)
         lay_expect(l, "@");
         lay_token(l);
         if (lay_next_is(l, "("))
-            lay_list(l, kid(l, kid(l, list, i), 0), lay_arg);
+            lay_list(l, kid(l, kid(l, list, i), 0), lay_arg, LAY_NO_ROW);
         lay_add(l, DOC_HARD);
     }
 }
@@ -66,13 +68,13 @@ static void parameter(Layout *l, AstId n)
 static void parameters(Layout *l, AstId list)
 {
     if (lay_next_is(l, "("))
-        lay_list(l, list, parameter);
+        lay_list(l, list, parameter, LAY_NO_ROW);
 }
 
 static void arguments(Layout *l, AstId list)
 {
     if (lay_next_is(l, "("))
-        lay_list(l, list, lay_arg);
+        lay_list(l, list, lay_arg, LAY_NO_ROW);
 }
 
 static void import(Layout *l, AstId n)
@@ -204,7 +206,7 @@ static void declaration(Layout *l, AstId n)
     case AST_INPUT:
         annotations(l, kid(l, n, 0));
         headline(l, "input");
-        lay_list(l, kid(l, n, 1), lay_expr);
+        lay_list(l, kid(l, n, 1), lay_expr, LAY_NO_ROW);
         arguments(l, kid(l, n, 2));
         break;
     case AST_STAGE: stage(l, n); break;

@@ -82,6 +82,12 @@ else
     echo "lint: nothing is built, exported names not checked"
 fi
 
+if [ -x "$BUILD/bin/cnnc" ]; then
+    "$BUILD/bin/cnnc" fmt --check stdlib/*.cnn examples/*/*.cnn 2>&1 | sed 's/$/: not as cnnc fmt has it (make format)/' >>"$found"
+else
+    echo "lint: no cnnc, the layout of networks not checked"
+fi
+
 if command -v shellcheck >/dev/null 2>&1; then
     # shellcheck disable=SC2046
     shellcheck -f gcc $(ours '*.sh') .ci/run >>"$found"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The formatter. Environment: CNNC, SRC.
+exec python3 -B "$(dirname "$0")/fmt_tests.py"

@@ -267,7 +267,7 @@ static int compare_heads(Run *r, Execution *x, double *const *want, double toler
 int command_verify(Run *r)
 {
     Execution x = {0};
-    int64_t batch = 1;
+    int64_t batch = 1, seed = 1;
     double tolerance = 1e-4;
     const char *tol = cli_get(r->cli, OPT_TOLERANCE), *err = NULL;
     char *end;
@@ -277,11 +277,13 @@ int command_verify(Run *r)
     if (code == EXIT_FINE)
         code = usage_int(r, OPT_BATCH, 1, 256, 1, &batch);
     if (code == EXIT_FINE)
+        code = usage_int(r, OPT_SEED, 0, INT64_MAX, 1, &seed);
+    if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &x.net);
     if (code == EXIT_FINE)
         code = parameters_open(&x.params, r, &x.net, false);
     if (code == EXIT_FINE)
-        code = inputs_fixture(&x.in, r, &x.net, batch, 1);
+        code = inputs_fixture(&x.in, r, &x.net, batch, (uint64_t)seed);
     if (code == EXIT_FINE)
         code = prepare(&x, r);
     if (code == EXIT_FINE)
@@ -388,18 +390,20 @@ static int measure(Run *r, Execution *x, int64_t repeat)
 int command_bench(Run *r)
 {
     Execution x = {0};
-    int64_t batch = 1, repeat = 0;
+    int64_t batch = 1, repeat = 0, seed = 1;
     int code = usage_int(r, OPT_THREADS, 0, 1024, 0, &x.threads);
     if (code == EXIT_FINE)
         code = usage_int(r, OPT_BATCH, 1, 4096, 1, &batch);
     if (code == EXIT_FINE)
         code = usage_int(r, OPT_REPEAT, 1, 10000, 0, &repeat);
     if (code == EXIT_FINE)
+        code = usage_int(r, OPT_SEED, 0, INT64_MAX, 1, &seed);
+    if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &x.net);
     if (code == EXIT_FINE)
         code = parameters_open(&x.params, r, &x.net, false);
     if (code == EXIT_FINE)
-        code = inputs_fixture(&x.in, r, &x.net, batch, 1);
+        code = inputs_fixture(&x.in, r, &x.net, batch, (uint64_t)seed);
     if (code == EXIT_FINE)
         code = prepare(&x, r);
     if (code == EXIT_FINE)

@@ -16,17 +16,6 @@ double front_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int front_fail(Run *r, int code, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fputs(r->colour_err ? "cnnc: \x1b[1;31merror:\x1b[0m " : "cnnc: error: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return code;
-}
-
 /* NO_COLOR over CLICOLOR_FORCE over CLICOLOR; a dumb terminal has none. */
 static bool colour_for(const Cli *cli, int fd)
 {
@@ -67,59 +56,66 @@ static int set_levels(Run *r, const char *list, Severity level)
     return EXIT_FINE;
 }
 
-int front_start(Run *r, const Cli *cli)
+/* Levels in the order of the command line: later ones win. */
+static int read_levels(Run *r)
 {
-    Buf err = {0};
-    int64_t limit;
-    const char *f = cli_get(cli, OPT_MESSAGE_FORMAT), *c = cli_get(cli, OPT_COLOR);
-    r->cli = cli;
-    r->colour_out = colour_for(cli, STDOUT_FILENO);
-    r->colour_err = colour_for(cli, STDERR_FILENO);
-    r->quiet = cli_has(cli, OPT_QUIET);
-    session_init(&r->session, getenv("CNNC_PATH"));
-    arena_init(&r->net_arena, &r->session.oom, 0);
-    if (c != NULL && strcmp(c, "auto") != 0 && strcmp(c, "always") != 0 && strcmp(c, "never") != 0)
-        return front_fail(r, EXIT_USAGE, "--color takes auto, always or never, not '%s'", c);
-    if (f == NULL || strcmp(f, "human") == 0)
-        r->message_format = DIAG_HUMAN;
-    else if (strcmp(f, "short") == 0)
-        r->message_format = DIAG_SHORT;
-    else if (strcmp(f, "json") == 0)
-        r->message_format = DIAG_JSON;
-    else
-        return front_fail(r, EXIT_USAGE, "--message-format takes human, short or json, not '%s'",
-                          f);
-    if (!cli_int(cli, OPT_ERROR_LIMIT, 1, 1000000, 20, &limit, &err)) {
-        front_fail(r, EXIT_USAGE, "%s", err.at);
-        buf_free(&err);
-        return EXIT_USAGE;
-    }
-    r->session.diags.error_limit = (uint32_t)limit;
-    int code = stage_check_options(r);
-    if (code != EXIT_FINE)
-        return code;
-    for (int i = 0; i < cli->value_count; i++) {
-        static const Severity level[OPT_COUNT] = {
-            [OPT_ALLOW] = SEV_ALLOW, [OPT_WARN] = SEV_WARNING, [OPT_DENY] = SEV_ERROR};
-        Option o = cli->values[i].option;
+    static const Severity level[OPT_COUNT] = {
+        [OPT_ALLOW] = SEV_ALLOW, [OPT_WARN] = SEV_WARNING, [OPT_DENY] = SEV_ERROR};
+    for (int i = 0; i < r->cli->value_count; i++) {
+        Option o = r->cli->values[i].option;
         if (o != OPT_ALLOW && o != OPT_WARN && o != OPT_DENY)
             continue;
-        code = set_levels(r, cli->values[i].text, level[o]);
+        int code = set_levels(r, r->cli->values[i].text, level[o]);
         if (code != EXIT_FINE)
             return code;
     }
     return EXIT_FINE;
 }
 
-void front_report(Run *r)
+static DiagFormat message_format(const char *f)
 {
-    Buf out = {0};
-    fflush(stdout);
-    diag_render(&r->session.diags, &out, (DiagFormat)r->message_format, r->colour_err);
-    if (out.at != NULL)
-        fputs(out.at, stderr);
-    buf_free(&out);
-    diag_forget_shown(&r->session.diags);
+    return f == NULL                 ? DIAG_HUMAN
+           : strcmp(f, "short") == 0 ? DIAG_SHORT
+           : strcmp(f, "json") == 0  ? DIAG_JSON
+           : strcmp(f, "sarif") == 0 ? DIAG_SARIF
+                                     : DIAG_HUMAN;
+}
+
+int front_start(Run *r, const Cli *cli)
+{
+    Buf err = {0};
+    int64_t limit;
+    r->cli = cli;
+    r->colour_out = colour_for(cli, STDOUT_FILENO);
+    r->colour_err = colour_for(cli, STDERR_FILENO);
+    r->message_format = message_format(cli_get(cli, OPT_MESSAGE_FORMAT));
+    r->machine = r->message_format == DIAG_JSON || r->message_format == DIAG_SARIF;
+    r->messages = cli->command == CMD_CHECK ? cli_get(cli, OPT_OUTPUT) : NULL;
+    r->quiet = cli_has(cli, OPT_QUIET) || r->machine;
+    session_init(&r->session, getenv("CNNC_PATH"));
+    arena_init(&r->net_arena, &r->session.oom, 0);
+    r->session.diags.run.version = CNNC_VERSION;
+    if (!cli_int(cli, OPT_ERROR_LIMIT, 1, 1000000, 20, &limit, &err)) {
+        front_fail(r, EXIT_USAGE, "%s", err.at);
+        buf_free(&err);
+        return EXIT_USAGE;
+    }
+    r->session.diags.error_limit = (uint32_t)limit;
+    if (r->machine && r->messages == NULL &&
+        ((cli_has(cli, OPT_DUMP) && !cli_has(cli, OPT_DUMP_DIR)) || cli_has(cli, OPT_TIME_PASSES)))
+        return front_fail(r, EXIT_USAGE,
+                          "--%s prints to stderr, where --message-format=%s puts its document",
+                          cli_has(cli, OPT_TIME_PASSES) ? "time-passes" : "dump",
+                          cli_get(cli, OPT_MESSAGE_FORMAT));
+    int code = stage_check_options(r);
+    return code == EXIT_FINE ? read_levels(r) : code;
+}
+
+int front_restart(Run *r)
+{
+    arena_free(&r->net_arena);
+    session_free(&r->session);
+    return front_start(r, r->cli);
 }
 
 /* "3x240x240"; false when the text has another form. */

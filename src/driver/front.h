@@ -11,7 +11,9 @@ typedef struct Run {
     Session session;
     Arena net_arena;
     bool colour_out, colour_err, quiet;
-    int message_format; /* DiagFormat */
+    DiagFormat message_format;
+    bool machine;         /* messages are one JSON or SARIF document */
+    const char *messages; /* file they go to; NULL = stderr */
     StageClock clock;
 } Run;
 
@@ -33,12 +35,18 @@ typedef enum Verdicts { VERDICTS_SILENT, VERDICTS_REPORT, VERDICTS_REPAIR } Verd
  * usable in that case too when n->elab is not NULL. */
 int front_open(Run *r, const char *spec, Verdicts verdicts, Net *n);
 int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n);
-/* Prints what was reported, on stderr. */
-void front_report(Run *r);
+/* Frees the session and starts anew with the same settings. */
+int front_restart(Run *r);
+/* Prints what was reported, as the command line asks; `code` is the exit code so far. Returns it,
+ * or EXIT_FILE when it was EXIT_FINE and the messages cannot be written. */
+int front_report(Run *r, int code);
 /* "file:line:col" of a node's step, in the session arena; NULL when it has none. */
 const char *front_place(Run *r, const Net *n, NodeId node);
-/* Prints a usage or file error in the form of all messages. Returns code. */
+/* Says something about the run: a usage or file error, in the form of all messages. Returns code.
+ */
 int front_fail(Run *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same without an error: a note. */
+void front_note(Run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Writes a report to --output or stdout, whole or not at all. */
 int front_write(Run *r, const char *path, Buf *text);
 /* Seconds of a monotonic clock. */

@@ -2,29 +2,43 @@
 #include "driver/commands.h"
 #include "support/temp.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#define CNNC_VERSION "0.1.0"
+/* A standard stream that is closed must not become the first file that is opened: it is replaced by
+ * one on which every use fails. */
+static void guard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
 
 int main(int argc, char **argv)
 {
     static Cli cli;
     Buf text = {0};
     int code = EXIT_FINE;
+    guard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, reported as one */
     temp_on_interrupt();
     if (!cli_parse(&cli, argc, argv, &text)) {
-        fprintf(stderr, "cnnc: error: %s\n", text.at != NULL ? text.at : "out of memory");
+        const char *why = buf_ok(&text) ? text.at : "out of memory";
         code = EXIT_USAGE;
+        if (cli.command != CMD_NONE)
+            command_execute(&cli, why);
+        else
+            fprintf(stderr, "cnnc: error: %s\n", why);
     } else if (cli.version) {
         printf("cnnc %s (LLVM 19)\n", CNNC_VERSION);
     } else if (cli.help) {
         cli_help(&cli, &text);
         fputs(text.at != NULL ? text.at : "", stdout);
     } else {
-        code = command_execute(&cli);
+        code = command_execute(&cli, NULL);
     }
     buf_free(&text);
     if (fflush(stdout) != 0 && code == EXIT_FINE) {

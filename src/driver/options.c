@@ -1,63 +1,128 @@
 #include "driver/options.h"
+#include "support/intern.h"
+#include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct CmdInfo {
-    const char *name;
-    char letter;
-    int least, most; /* operands; most < 0: any number */
-    const char *args, *doc;
-} CmdInfo;
 enum { ANY = -1 };
-static const CmdInfo cmd_info[CMD_COUNT] = {
+const CmdInfo cmd_info[CMD_COUNT] = {
 #define CMD(ID, NAME, LETTER, FN, LEAST, MOST, ARGS, DOC)                                          \
     [CMD_##ID] = {NAME, LETTER, LEAST, MOST, ARGS, DOC},
 #include "driver/options.def"
 };
 
-typedef struct OptInfo {
-    const char *name;
-    char letter;
-    const char *arg, *cmds, *doc;
-} OptInfo;
-static const OptInfo opt_info[OPT_COUNT] = {
+const OptInfo opt_info[OPT_COUNT] = {
 #define OPT(ID, LONG, SHORT, ARG, CMDS, DOC) [OPT_##ID] = {LONG, SHORT, ARG, CMDS, DOC},
 #include "driver/options.def"
 };
 
 enum { LONG_BASE = 1000, LONG_VERSION = 999 };
 
+const char *cli_exit_text(int code)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } rows[] = {
+#define EXIT(ID, CODE, DOC) {CODE, DOC},
+#include "driver/exit.def"
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].code == code)
+            return rows[i].text;
+    return "unknown";
+}
+
 const char *cli_command_name(Command c)
 {
     return cmd_info[c].name;
 }
 
-static bool belongs(Option o, Command c)
+bool cli_belongs(Option o, Command c)
 {
     return opt_info[o].cmds[0] == '*' ||
            (c != CMD_NONE && strchr(opt_info[o].cmds, cmd_info[c].letter) != NULL);
 }
 
+bool cli_has_choices(Option o)
+{
+    return opt_info[o].arg != NULL && islower((unsigned char)opt_info[o].arg[0]) &&
+           strchr(opt_info[o].arg, '|') != NULL;
+}
+
+static void did_you_mean(const char *want, const char *const *names, size_t n, Buf *err)
+{
+    const char *near = intern_nearest(want, names, n);
+    if (near != NULL)
+        buf_printf(err, "; did you mean '%s'?", near);
+}
+
 static bool find_command(Cli *c, const char *word, Buf *err)
 {
-    for (int i = CMD_NONE + 1; i < CMD_COUNT; i++)
+    const char *names[CMD_COUNT];
+    for (int i = CMD_NONE + 1; i < CMD_COUNT; i++) {
+        names[i - 1] = cmd_info[i].name;
         if (strcmp(word, cmd_info[i].name) == 0) {
             c->command = (Command)i;
             return true;
         }
-    buf_printf(err, "unknown command '%s'; 'cnnc --help' lists them", word);
+    }
+    if (word[0] == '-') {
+        buf_printf(err, "'%s' stands before the command; options follow it: cnnc COMMAND OPTION...",
+                   word);
+        return false;
+    }
+    buf_printf(err, "unknown command '%s'", word);
+    size_t said = err->len;
+    did_you_mean(word, names, CMD_COUNT - 1, err);
+    buf_add(err, err->len == said ? "; 'cnnc --help' lists them" : "");
+    return false;
+}
+
+/* "a, b or c" for "a|b|c" */
+static void add_choices(const char *list, Buf *out)
+{
+    for (const char *at = list; *at != '\0';) {
+        size_t n = strcspn(at, "|");
+        buf_addn(out, at, n);
+        at += n + (at[n] == '|');
+        if (*at != '\0')
+            buf_add(out, strchr(at, '|') != NULL ? ", " : " or ");
+    }
+}
+
+static bool check_choice(Option o, const char *text, Buf *err)
+{
+    size_t len = strlen(text);
+    for (const char *at = opt_info[o].arg; *at != '\0';) {
+        size_t n = strcspn(at, "|");
+        if (n == len && memcmp(at, text, n) == 0)
+            return true;
+        at += n + (at[n] == '|');
+    }
+    buf_printf(err, "--%s takes ", opt_info[o].name);
+    add_choices(opt_info[o].arg, err);
+    buf_printf(err, ", not '%s'", text);
     return false;
 }
 
 static bool add_value(Cli *c, Option o, const char *text, Buf *err)
 {
-    if (!belongs(o, c->command)) {
+    if (!cli_belongs(o, c->command)) {
         buf_printf(err, "option --%s does not belong to '%s'; 'cnnc %s --help' lists its options",
                    opt_info[o].name, cmd_info[c->command].name, cmd_info[c->command].name);
         return false;
     }
+    if (text != NULL && *text == '\0') {
+        buf_printf(err, "option --%s needs a value that is not empty", opt_info[o].name);
+        return false;
+    }
+    if (text != NULL && cli_has_choices(o) && !check_choice(o, text, err))
+        return false;
     if (c->value_count == CLI_MAX_VALUES) {
         buf_printf(err, "more than %d options", CLI_MAX_VALUES);
         return false;
@@ -66,11 +131,82 @@ static bool add_value(Cli *c, Option o, const char *text, Buf *err)
     return true;
 }
 
+static void unknown_option(const Cli *c, const char *word, Buf *err)
+{
+    const char *names[OPT_COUNT + 1];
+    size_t n = 0;
+    char bare[64];
+    buf_printf(err, "unknown option '%s'", word);
+    size_t said = err->len;
+    if (strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") < sizeof bare) {
+        snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+        for (int i = 0; i < OPT_COUNT; i++)
+            if (cli_belongs((Option)i, c->command))
+                names[n++] = opt_info[i].name;
+        const char *near = intern_nearest(bare, names, n);
+        for (size_t i = 0; near == NULL && i < n; i++)
+            if (strncmp(names[i], bare, strlen(bare)) == 0) /* an abbreviation */
+                near = names[i];
+        if (near != NULL)
+            buf_printf(err, "; did you mean '--%s'?", near);
+    }
+    if (err->len == said)
+        buf_printf(err, "; 'cnnc %s --help' lists its options", cmd_info[c->command].name);
+}
+
+/* getopt_long takes unique abbreviations; the word it has just read tells. */
+static bool in_full(char *const *argv, const char *name, bool separate)
+{
+    const char *word = argv[optind - 1 - separate];
+    size_t n = strlen(name);
+    return strncmp(word, "--", 2) == 0 && strncmp(word + 2, name, n) == 0 &&
+           (word[2 + n] == '\0' || word[2 + n] == '=');
+}
+
+static bool take_option(Cli *c, int o, char **argv, Buf *err)
+{
+    const char *last = argv[optind - 1];
+    if (o == '?' && optopt >= LONG_BASE) {
+        buf_printf(err, "option '--%s' takes no value", opt_info[optopt - LONG_BASE].name);
+        return false;
+    }
+    if (o == ':' || o == '?') {
+        if (o == ':')
+            buf_printf(err, "option '%s' needs a value", last);
+        else if (optopt != 0 && optopt < LONG_VERSION)
+            buf_printf(err, "unknown option '-%c'; 'cnnc %s --help' lists its options", optopt,
+                       cmd_info[c->command].name);
+        else
+            unknown_option(c, last, err);
+        return false;
+    }
+    int id = o >= LONG_BASE ? o - LONG_BASE : -1;
+    const char *name = o == LONG_VERSION ? "version" : id >= 0 ? opt_info[id].name : NULL;
+    if (name != NULL) {
+        bool separate = optarg != NULL && optarg == last;
+        if (!in_full(argv, name, separate)) {
+            unknown_option(c, argv[optind - 1 - separate], err);
+            return false;
+        }
+    }
+    for (int i = 0; id < 0 && i < OPT_COUNT; i++)
+        if (opt_info[i].letter == o)
+            id = i;
+    if (o == LONG_VERSION)
+        c->version = true;
+    else if (id == OPT_HELP)
+        c->help = true;
+    else
+        return add_value(c, (Option)id, optarg, err);
+    return true;
+}
+
 static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
 {
     struct option longs[OPT_COUNT + 2] = {0};
     char shorts[2 * OPT_COUNT + 2] = ":";
     size_t at = 1;
+    bool ok = true;
     for (int i = 0; i < OPT_COUNT; i++) {
         longs[i] =
             (struct option){opt_info[i].name, opt_info[i].arg ? required_argument : no_argument,
@@ -84,28 +220,15 @@ static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
     longs[OPT_COUNT] = (struct option){"version", no_argument, NULL, LONG_VERSION};
     opterr = 0;
     optind = 1;
-    for (int o; (o = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
-        if (o == '?' || o == ':') {
-            buf_printf(err, o == ':' ? "option '%s' needs a value" : "unknown option '%s'",
-                       argv[optind - 1]);
-            return false;
-        }
-        if (o == LONG_VERSION) {
-            c->version = true;
-            continue;
-        }
-        int id = o >= LONG_BASE ? o - LONG_BASE : -1;
-        for (int i = 0; id < 0 && i < OPT_COUNT; i++)
-            if (opt_info[i].letter == o)
-                id = i;
-        if (id == OPT_HELP)
-            c->help = true;
-        else if (!add_value(c, (Option)id, optarg, err))
-            return false;
+    for (int o; optopt = 0, (o = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+        Buf more = {0};
+        if (!take_option(c, o, argv, ok ? err : &more)) /* the first complaint counts */
+            ok = false;
+        buf_free(&more);
     }
     c->operands = argv + optind;
     c->operand_count = argc - optind;
-    return true;
+    return ok;
 }
 
 static bool check_operands(const Cli *c, Buf *err)
@@ -123,6 +246,11 @@ static bool check_operands(const Cli *c, Buf *err)
                    cmd->most == 0 ? "no operand" : cmd->args, c->operands[cmd->most]);
         return false;
     }
+    for (int i = 0; i < c->operand_count; i++)
+        if (c->operands[i][0] == '\0') {
+            buf_printf(err, "an operand of '%s' is empty", cmd->name);
+            return false;
+        }
     return true;
 }
 
@@ -167,49 +295,13 @@ bool cli_int(const Cli *c, Option o, int64_t lo, int64_t hi, int64_t def, int64_
     *out = def;
     if (s == NULL)
         return true;
+    errno = 0;
     long long v = strtoll(s, &end, 10);
-    if (end == s || *end != '\0' || v < lo || v > hi) {
+    if (end == s || *end != '\0' || errno != 0 || v < lo || v > hi) {
         buf_printf(err, "--%s takes a whole number from %" PRId64 " to %" PRId64 ", not '%s'",
                    opt_info[o].name, lo, hi, s);
         return false;
     }
     *out = v;
     return true;
-}
-
-static void help_option(const OptInfo *o, Buf *out)
-{
-    size_t start = out->len;
-    if (o->letter != 0)
-        buf_printf(out, "  -%c, --%s", o->letter, o->name);
-    else
-        buf_printf(out, "      --%s", o->name);
-    if (o->arg != NULL)
-        buf_printf(out, "=%s", o->arg);
-    int used = (int)(out->len - start);
-    buf_pad(out, ' ', used < 32 ? 32 - used : 1);
-    buf_printf(out, "%s\n", o->doc);
-}
-
-void cli_help(const Cli *c, Buf *out)
-{
-    if (c->command == CMD_NONE) {
-        buf_add(out, "usage: cnnc COMMAND [OPTION...] NET\n\n"
-                     "Checks, explains and compiles convolutional networks.\n"
-                     "NET is FILE.cnn, FILE.cnn:NAME, or a network of the standard library.\n\n"
-                     "commands:\n");
-        for (int i = CMD_NONE + 1; i < CMD_COUNT; i++)
-            buf_printf(out, "  %-12s %-8s  %s\n", cmd_info[i].name, cmd_info[i].args,
-                       cmd_info[i].doc);
-        buf_add(out,
-                "\n'cnnc COMMAND --help' lists the options of a command.\n"
-                "exit codes: 0 fine, 1 refused, 2 usage, 3 file or target, 4 memory or limit,\n"
-                "70 internal error\n");
-        return;
-    }
-    const CmdInfo *k = &cmd_info[c->command];
-    buf_printf(out, "usage: cnnc %s [OPTION...] %s\n%s\n\noptions:\n", k->name, k->args, k->doc);
-    for (int i = 0; i < OPT_COUNT; i++)
-        if (belongs((Option)i, c->command))
-            help_option(&opt_info[i], out);
 }

@@ -1,5 +1,6 @@
 #include "driver/parameters.h"
 #include "support/rng.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -255,8 +256,9 @@ static bool parse_seed(const char *s, uint64_t *out)
     char *end;
     if (*s < '0' || *s > '9')
         return false;
+    errno = 0;
     *out = strtoull(s, &end, 10);
-    return *end == '\0';
+    return *end == '\0' && errno == 0;
 }
 
 static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)

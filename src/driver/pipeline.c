@@ -52,6 +52,15 @@ static int check_file(Run *r, const char *file)
 
 int command_check(Run *r)
 {
+    bool fix = cli_has(r->cli, OPT_FIX) || cli_has(r->cli, OPT_FIX_SUGGESTED);
+    if (!fix && (cli_has(r->cli, OPT_DRY_RUN) || cli_has(r->cli, OPT_DIFF)))
+        return front_fail(r, EXIT_USAGE, "--%s belongs to --fix",
+                          cli_has(r->cli, OPT_DIFF) ? "diff" : "dry-run");
+    return fix ? fix_check(r) : check_all(r);
+}
+
+int check_all(Run *r)
+{
     int code = EXIT_FINE;
     for (int i = 0; i < r->cli->operand_count; i++) {
         const char *spec = r->cli->operands[i];
@@ -65,16 +74,12 @@ int command_check(Run *r)
     return code;
 }
 
-static int summary_format(Run *r, SummaryFormat *out)
+static SummaryFormat summary_format(const Run *r)
 {
     const char *f = cli_get(r->cli, OPT_FORMAT);
-    *out = SUMMARY_TABLE;
-    if (f == NULL || strcmp(f, "table") == 0)
-        return EXIT_FINE;
-    *out = strcmp(f, "json") == 0 ? SUMMARY_JSON : SUMMARY_CSV;
-    if (*out == SUMMARY_CSV && strcmp(f, "csv") != 0)
-        return front_fail(r, EXIT_USAGE, "--format takes table, json or csv, not '%s'", f);
-    return EXIT_FINE;
+    return f != NULL && strcmp(f, "json") == 0  ? SUMMARY_JSON
+           : f != NULL && strcmp(f, "csv") == 0 ? SUMMARY_CSV
+                                                : SUMMARY_TABLE;
 }
 
 /* LO:HI:STEP */
@@ -146,14 +151,11 @@ static const char *place(void *ctx, NodeId node)
 
 int command_summary(Run *r)
 {
-    SummaryFormat format;
+    SummaryFormat format = summary_format(r);
     Net n;
-    int code = summary_format(r, &format);
-    if (code != EXIT_FINE)
-        return code;
     if (cli_has(r->cli, OPT_SWEEP))
         return sweep(r, r->cli->operands[0], format);
-    code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
+    int code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
     if (n.elab == NULL || code == EXIT_STOPPED)
         return code;
     /* A refused network has a summary, too: that is where one looks for the reason. */
@@ -181,12 +183,9 @@ int command_print_graph(Run *r)
 
 int command_nets(Run *r)
 {
-    SummaryFormat format;
+    SummaryFormat format = summary_format(r);
     NetRef *nets;
     Buf out = {0};
-    int code = summary_format(r, &format);
-    if (code != EXIT_FINE)
-        return code;
     uint32_t count = r->cli->operand_count > 0 ? elab_nets(&r->session, r->cli->operands[0], &nets)
                                                : elab_std_nets(&r->session, &nets);
     if (diag_failed(&r->session.diags))
@@ -223,25 +222,39 @@ static int exit_code(const Diags *d)
     return EXIT_REFUSED;
 }
 
-int command_execute(const Cli *cli)
+/* What is left to say when memory has run out. */
+static int out_of_memory(Run *r)
+{
+    static bool again;
+    if (again) /* not even the message found room */
+        return EXIT_LIMIT;
+    again = true;
+    front_fail(r, EXIT_LIMIT,
+               r->session.oom.over_limit ? "the memory limit of the compiler is reached"
+                                         : "out of memory");
+    return front_report(r, EXIT_LIMIT);
+}
+
+int command_execute(const Cli *cli, const char *misuse)
 {
     /* static: values written after setjmp must survive the jump */
     static Run run;
     int code;
-    if (setjmp(run.session.oom.env) != 0) {
-        fprintf(stderr, run.session.oom.over_limit
-                            ? "cnnc: error: the memory limit of the compiler is reached\n"
-                            : "cnnc: error: out of memory\n");
-        return EXIT_LIMIT;
-    }
+    if (setjmp(run.session.oom.env) != 0)
+        return out_of_memory(&run);
     code = front_start(&run, cli);
-    if (code == EXIT_FINE) {
+    if (misuse != NULL) {
+        code = front_fail(&run, EXIT_USAGE, "%s", misuse);
+        code = front_report(&run, code);
+    } else if (code != EXIT_FINE) {
+        code = front_report(&run, code);
+    } else {
         code = commands[cli->command](&run);
         if (code == EXIT_STOPPED)
             code = EXIT_FINE;
         if (code <= EXIT_REFUSED && diag_failed(&run.session.diags))
             code = exit_code(&run.session.diags);
-        front_report(&run);
+        code = front_report(&run, code);
         stage_report(&run);
     }
     arena_free(&run.net_arena);

@@ -150,14 +150,21 @@ Module *module_load_file(Session *s, const char *path, Span at)
         missing(s, at, path, "there are too many modules");
         return NULL;
     }
+    for (size_t i = 0; i < s->overlay_count; i++)
+        if (strcmp(s->overlays[i].path, name) == 0)
+            return add_module(s, name, path, s->overlays[i].text, s->overlays[i].len, false);
     char *text = fs_read(path, SOURCE_BYTES, &len, &err);
+    if (text == NULL && len > SOURCE_BYTES) {
+        diag(&s->diags, E_FILE_TOO_LARGE, at, path, (long)SOURCE_BYTES);
+        return NULL;
+    }
     if (text == NULL) {
         missing(s, at, path, err);
         return NULL;
     }
     const char *copy = arena_strndup(&s->arena, text, len);
     free(text);
-    return add_module(s, name, path, copy, len, false);
+    return add_module(s, name, strcmp(path, "-") == 0 ? "<stdin>" : path, copy, len, false);
 }
 
 static void unknown_std(Session *s, const char *name, Span at)

@@ -8,6 +8,13 @@
 
 typedef struct Module Module; /* one loaded file and its resolved top-level scope; sema/sema.h */
 
+/* A text that stands for a file: an edit that is not written yet. */
+typedef struct Overlay {
+    const char *path; /* canonical */
+    const char *text;
+    size_t len;
+} Overlay;
+
 typedef struct Session {
     Arena arena;
     OomHandler oom;
@@ -15,7 +22,9 @@ typedef struct Session {
     SourceMap sources;
     Diags diags;
     VEC(Module *) modules;
-    const char *std_path; /* CNNC_PATH, or NULL for the embedded library */
+    const char *std_path;    /* CNNC_PATH, or NULL for the embedded library */
+    const Overlay *overlays; /* the caller's; none after session_init */
+    size_t overlay_count;
 } Session;
 
 /* The caller has set up s->oom.env (setjmp) before anything else is called. */

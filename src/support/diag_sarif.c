@@ -26,13 +26,7 @@ static void uri(Log *l, const char *path)
 {
     size_t n = strlen(path);
     bool embedded = n > 2 && path[0] == '<' && path[n - 1] == '>';
-    if (strcmp(path, "-") == 0) {
-        path = "stdin";
-        n = strlen(path);
-        buf_add(l->out, "\"cnnc:/");
-    } else {
-        buf_add(l->out, embedded ? "\"cnnc:/" : path[0] == '/' ? "\"file://" : "\"");
-    }
+    buf_add(l->out, embedded ? "\"cnnc:/" : path[0] == '/' ? "\"file://" : "\"");
     for (size_t i = embedded; i < n - embedded; i++) {
         unsigned char c = (unsigned char)path[i];
         if (c < 0x80 && (isalnum(c) || strchr("-._~/", c) != NULL))

@@ -45,6 +45,7 @@ static int open_regular(const char *path, struct stat *st, const char **err)
 
 static char *read_stream(int fd, size_t hint, size_t limit, size_t *len, const char **err)
 {
+    *len = 0;
     size_t cap = hint < 4096 ? 4096 : hint + 1, used = 0;
     char *data = malloc(cap + 1);
     while (data != NULL) {
@@ -63,6 +64,7 @@ static char *read_stream(int fd, size_t hint, size_t limit, size_t *len, const c
         }
         used += (size_t)got;
         if (used > limit) {
+            *len = limit + 1;
             snprintf(message, sizeof message, "is larger than %zu bytes", limit);
             *err = message;
             free(data);
@@ -84,12 +86,14 @@ static char *read_stream(int fd, size_t hint, size_t limit, size_t *len, const c
 char *fs_read(const char *path, size_t limit, size_t *len, const char **err)
 {
     struct stat st;
+    *len = 0;
     if (strcmp(path, "-") == 0)
         return read_stream(STDIN_FILENO, 0, limit, len, err);
     int fd = open_regular(path, &st, err);
     if (fd < 0)
         return NULL;
     if ((uintmax_t)st.st_size > limit) {
+        *len = limit + 1;
         snprintf(message, sizeof message, "is larger than %zu bytes", limit);
         *err = message;
         close(fd);

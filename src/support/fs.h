@@ -7,7 +7,8 @@
 
 /* Reads a regular file (or stdin for "-") into malloc'ed, NUL-terminated memory. NULL on failure
  * with *err set to a message that lives until the next call (strerror text, "is a directory",
- * "larger than N bytes", "not a regular file"). */
+ * "larger than N bytes", "not a regular file"); *len is then limit + 1 when the file is too large,
+ * else 0. */
 char *fs_read(const char *path, size_t limit, size_t *len, const char **err);
 
 /* A read-only mapping of a regular file; data NULL on failure with *err set. len may be 0. */

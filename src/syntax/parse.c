@@ -238,7 +238,7 @@ Ast *parse_file(Arena *a, Intern *in, Diags *d, SourceMap *m, uint32_t src)
     Parse p = {.ast = ast, .intern = in, .diags = d, .arena = a};
     new_node(&p, AST_NONE, SPAN_NONE);
     if (s->len > SOURCE_LIMIT) {
-        diag(d, E_FILE_TOO_LARGE, (Span){src, 0, 0}, (long)SOURCE_LIMIT);
+        diag(d, E_FILE_TOO_LARGE, (Span){src, 0, 0}, s->path, (long)SOURCE_LIMIT);
     } else if (cnn_lex_init_extra(&p, &p.scanner) == 0) {
         /* A byte order mark is not part of the program. */
         uint32_t skip = s->len >= 3 && memcmp(s->text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;

@@ -159,6 +159,7 @@ void doc_print(const Doc *d, Arena *a, Buf *out, DocLines *lines)
         case DOC_OUT: p.indent--; break;
         case DOC_IN_BROKEN: p.indent += mode(&p) == BROKEN; break;
         case DOC_OUT_BROKEN: p.indent -= mode(&p) == BROKEN; break;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): pushed above what it reads */
         case DOC_BEGIN: vec_push(a, &p.modes, (uint8_t)choose(&p, i)); break;
         case DOC_END: p.modes.len--; break;
         case DOC_MARK:

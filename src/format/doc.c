@@ -30,6 +30,7 @@ uint32_t doc_width(const char *at, uint32_t len)
 
 static Mode mode(const Printer *p)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): len counts what at holds */
     return p->modes.len == 0 ? BROKEN : (Mode)p->modes.at[p->modes.len - 1];
 }
 
@@ -131,6 +132,7 @@ static void mark(Printer *p, DocMark m)
 static bool counts(const Printer *p, const DocItem *x)
 {
     uint32_t n = p->modes.len;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the same */
     return mode(p) == FLAT && (!x->row || (n > 1 && p->modes.at[n - 2] == BROKEN));
 }
 
@@ -157,6 +159,7 @@ void doc_print(const Doc *d, Arena *a, Buf *out, DocLines *lines)
         case DOC_OUT: p.indent--; break;
         case DOC_IN_BROKEN: p.indent += mode(&p) == BROKEN; break;
         case DOC_OUT_BROKEN: p.indent -= mode(&p) == BROKEN; break;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): pushed above what it reads */
         case DOC_BEGIN: vec_push(a, &p.modes, (uint8_t)choose(&p, i)); break;
         case DOC_END: p.modes.len--; break;
         case DOC_MARK:

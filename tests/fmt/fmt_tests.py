@@ -158,6 +158,11 @@ def test_command():
             done = fmt(paths, *options)
             if done.returncode != code or done.stdout != out:
                 raise Failure(f"fmt {options} {paths}: exit {done.returncode}, {done.stdout!r}")
+        done = fmt([ugly, good], "--diff")
+        if done.returncode != 0 or "-let   a=1" not in done.stdout or "+let a = 1" not in done.stdout:
+            raise Failure(f"--diff: exit {done.returncode}, {done.stdout!r}")
+        if fmt([ugly], "--diff", "--check").returncode != 1:
+            raise Failure("--diff --check of a file that differs must exit 1")
         if bad.read_text() != "net {" or ugly.read_text() != "let   a=1":
             raise Failure("a file was changed that must not be")
         if fmt([ugly]).returncode != 0 or ugly.read_text() != "let a = 1\n":

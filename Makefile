@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check deps test-unit lint format bench bench-compile paper config clean help install uninstall
+.PHONY: all demo check deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -137,21 +137,40 @@ format: all ## clang-format over all C, cnnc fmt over all networks
 	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)
 	$(BUILD)/bin/cnnc fmt $(wildcard stdlib/*.cnn examples/*/*.cnn)
 
+docs: ## the table of docs/diagnostics.md, from diag.def and the pages
+	@python3 -B tests/tools/diagnostics_index.py
+
+man: $(BUILD)/man/cnnc.1 ## the manual page, and completions for shells
+$(BUILD)/man/cnnc.1: $(BUILD)/bin/cnnc
+	@mkdir -p $(@D)
+	@$(BUILD)/bin/cnnc man -o $@
+	@$(BUILD)/bin/cnnc completions bash -o $(@D)/cnnc.bash
+	@$(BUILD)/bin/cnnc completions zsh -o $(@D)/_cnnc
+	@$(BUILD)/bin/cnnc completions fish -o $(@D)/cnnc.fish
+
 config: ## what was found on this machine
 	@echo "LLVM      $(LLVM) $(if $(LLVM),$(shell $(LLVM) --version))"
 	@echo "CUDA      $(or $(shell command -v nvcc 2>/dev/null),not found (optional))"
 	@echo "MPI       $(or $(shell command -v mpicc 2>/dev/null),not found (optional))"
 	@echo "graphviz  $(or $(shell command -v dot 2>/dev/null),not found (optional))"
 
-install: all ## into DESTDIR and PREFIX
+install: all man ## into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
 	install -m 755 $(BUILD)/bin/cnnc $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 include/cnnrt.h $(DESTDIR)$(PREFIX)/include/
+	install -D -m 644 $(BUILD)/man/cnnc.1 $(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1
+	install -D -m 644 $(BUILD)/man/cnnc.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnc
+	install -D -m 644 $(BUILD)/man/_cnnc $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cnnc
+	install -D -m 644 $(BUILD)/man/cnnc.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cnnc.fish
 
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/cnnc $(DESTDIR)$(PREFIX)/lib/libcnnc_codegen.so \
-	    $(DESTDIR)$(PREFIX)/lib/libcnnrt.a $(DESTDIR)$(PREFIX)/include/cnnrt.h
+	    $(DESTDIR)$(PREFIX)/lib/libcnnrt.a $(DESTDIR)$(PREFIX)/include/cnnrt.h \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnc \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cnnc \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cnnc.fish
 
 clean: ## remove the build folder
 	rm -rf $(BUILD)

@@ -86,9 +86,9 @@ int command_explain(Run *r)
             code = (int)diag_lint(word);
         if (code == DIAG_COUNT)
             return unknown(r, word);
-        explain_text((DiagCode)code, r->colour_out, &out);
+        explain_text((DiagCode)code, r->colour_out && !cli_has(r->cli, OPT_OUTPUT), &out);
     }
-    return front_write(r, NULL, &out);
+    return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }
 
 int command_completions(Run *r)
@@ -97,12 +97,12 @@ int command_completions(Run *r)
     if (!cli_completions(r->cli->operands[0], &out))
         return front_fail(r, EXIT_USAGE, "completions are for bash, zsh and fish, not '%s'",
                           r->cli->operands[0]);
-    return front_write(r, NULL, &out);
+    return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }
 
 int command_man(Run *r)
 {
     Buf out = {0};
     cli_man(&out);
-    return front_write(r, NULL, &out);
+    return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }

@@ -1,3 +1,6 @@
 #!/bin/sh
-# The examples of the documents: they are checked as they stand there.
-exec python3 -B "$SRC/tests/docs/doc_tests.py"
+# Documentation: examples and pages.
+status=0
+python3 -B "$SRC/tests/docs/doc_tests.py" || status=1
+python3 -B "$SRC/tests/docs/page_tests.py" || status=1
+exit $status

@@ -98,11 +98,10 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         tmp = NULL;
     if (runtime == NULL || argv == NULL || tmp == NULL) {
         code = front_fail(r, EXIT_LIMIT, "out of memory");
-    } else if ((fd = mkstemp(tmp)) < 0) {
+    } else if ((fd = temp_file(tmp)) < 0) {
         code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
     } else {
         close(fd);
-        temp_add(tmp);
         argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
         argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
         argv[n++] = "-Wl,--build-id=none";

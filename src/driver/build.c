@@ -97,12 +97,11 @@ static int make_objects(Run *r, Build *b)
     if (dir == NULL || strlen(dir) > sizeof b->tmp - 16)
         dir = "/tmp";
     snprintf(b->tmp, sizeof b->tmp, "%s/cnnc-XXXXXX", dir);
-    if (mkdtemp(b->tmp) == NULL) {
+    if (!temp_folder(b->tmp)) {
         b->tmp[0] = '\0';
         return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
     }
     const char *weights = arena_printf(&r->net_arena, "%s/weights", b->tmp);
-    temp_add(b->tmp);
     temp_add(weights);
     if (!fs_write_all(weights, b->native.blob, (size_t)b->native.plan.weight_floats * sizeof(float),
                       false, &why))
@@ -120,11 +119,11 @@ static int make_objects(Run *r, Build *b)
         const char *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, i);
         if (i == (int)(sizeof b->objects / sizeof b->objects[0]))
             code = front_fail(r, EXIT_INTERNAL, "too many object files");
-        else if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
-            code = front_fail(r, EXIT_FILE, "%s: %s", path, why);
         else {
             temp_add(path);
             b->objects[b->object_count++] = path;
+            if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
+                code = front_fail(r, EXIT_FILE, "%s: %s", path, why);
         }
     }
     b->native.api->emit_free(&out);

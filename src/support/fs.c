@@ -179,8 +179,8 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
         fs_abandon(o);
         return false;
     }
-    int fd = mkostemp(/* NOLINT(clang-analyzer-unix.Malloc): fs_abandon frees o->path */
-                      o->tmp, O_CLOEXEC);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): fs_abandon frees o->path */
+    int fd = temp_file(o->tmp);
     if (fd < 0) {
         *err = errno_text();
         free(o->tmp);
@@ -188,7 +188,6 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
         fs_abandon(o);
         return false;
     }
-    temp_add(o->tmp);
     if (fchmod(fd, exists ? st.st_mode & 07777 : default_mode()) != 0 ||
         (o->f = fdopen(fd, "wb")) == NULL) {
         *err = errno_text();

@@ -1,7 +1,9 @@
 #include "support/temp.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +13,9 @@ enum { SLOTS = 320, LENGTH = 512 };
  * before it is marked used. */
 static char names[SLOTS][LENGTH];
 static atomic_bool used[SLOTS];
+/* Between making something and remembering it a signal must wait. */
+static atomic_int making;
+static atomic_int waiting;
 
 void temp_add(const char *path)
 {
@@ -34,6 +39,10 @@ void temp_drop(const char *path)
 
 static void remove_all(int sig)
 {
+    if (making > 0) {
+        waiting = sig;
+        return;
+    }
     for (int i = 0; i < SLOTS; i++)
         if (used[i])
             unlink(names[i]);
@@ -42,6 +51,34 @@ static void remove_all(int sig)
             rmdir(names[i]);
     signal(sig, SIG_DFL);
     raise(sig);
+}
+
+/* Ends what making++ began. */
+static void made(const char *path)
+{
+    if (path != NULL)
+        temp_add(path);
+    if (--making == 0 && waiting != 0)
+        remove_all(waiting);
+}
+
+int temp_file(char *path)
+{
+    making++;
+    int fd = mkostemp(path, O_CLOEXEC), why = errno;
+    made(fd >= 0 ? path : NULL);
+    errno = why;
+    return fd;
+}
+
+bool temp_folder(char *path)
+{
+    making++;
+    bool ok = mkdtemp(path) != NULL;
+    int why = errno;
+    made(ok ? path : NULL);
+    errno = why;
+    return ok;
 }
 
 void temp_on_interrupt(void)

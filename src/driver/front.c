@@ -42,11 +42,12 @@ static int set_levels(Run *r, const char *list, Severity level)
         memcpy(name, list, n);
         name[n] = '\0';
         if (n > 0 && !diag_set_level(&r->session.diags, name, level)) {
-            const char *names[DIAG_COUNT];
+            const char *names[DIAG_COUNT + 1];
             size_t count = 0;
             for (int i = 0; i < DIAG_COUNT; i++)
                 if (diag_info[i].lint != NULL)
                     names[count++] = diag_info[i].lint;
+            names[count++] = "warnings";
             const char *near = intern_nearest(name, names, count);
             return front_fail(r, EXIT_USAGE, "unknown lint '%s'%s%s%s", name,
                               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -215,6 +216,12 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
     code = show_graph(r, n);
     if (code != EXIT_FINE)
         return code;
+    if (cli_has(r->cli, OPT_VERBOSE) && (!r->quiet || r->machine))
+        front_note(r,
+                   "'%s': input %" PRId64 "x%" PRId64 ", n = %" PRId64 "x%" PRId64 ", %" PRId64
+                   " parameters, %" PRId64 " MACs",
+                   n->elab->graph.name, n->an.input[0], n->an.input[1], n->an.n[0], n->an.n[1],
+                   n->an.params, n->an.macs);
     t = front_seconds();
     if (verdicts != VERDICTS_SILENT)
         verdict_report(r, n, verdicts == VERDICTS_REPAIR);

@@ -174,6 +174,8 @@ static bool apply(Fixer *f, const Edit *e, uint32_t n)
         buf_addn(&text, src->text + at, e[i].lo - at);
         buf_add(&text, e[i].text);
         at = e[i].hi;
+        while (text.len == 0 && at < src->len && src->text[at] == '\n')
+            at++; /* no empty lines where a text begins */
         say_fixed(f, src, &e[i]);
     }
     buf_addn(&text, src->text + at, src->len - at);

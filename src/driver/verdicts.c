@@ -249,7 +249,9 @@ void verdict_report(Run *r, Net *n, bool repairs)
 
 static void report_useless(Run *r, const DiagAllow *a)
 {
-    diag(&r->session.diags, W_ALLOW_UNUSED, a->at, diag_info[a->code].lint);
+    uint32_t d = diag(&r->session.diags, W_ALLOW_UNUSED, a->at, diag_info[a->code].lint);
+    diag_fix(&r->session.diags, d,
+             source_removal(source_get(&r->session.sources, a->at.src), a->at), "", "remove it");
 }
 
 void verdict_useless_allows(Run *r, uint32_t src)

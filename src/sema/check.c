@@ -287,9 +287,13 @@ void module_check(Session *s, Module *m)
     for (uint32_t i = 0; i < m->decls.len; i++)
         if (state[m->decls.at[i].node.v] == 0)
             find_cycle(&c, m->decls.at[i].node, state);
-    for (uint32_t i = 0; i < m->imports.len; i++)
-        if (!m->imports.at[i].used && m->imports.at[i].module != NULL)
-            diag(&s->diags, W_UNUSED, m->imports.at[i].span, "import",
-                 m->imports.at[i].alias != NULL ? m->imports.at[i].alias
-                                                : m->imports.at[i].written);
+    for (uint32_t i = 0; i < m->imports.len; i++) {
+        const Import *in = &m->imports.at[i];
+        if (in->used || in->module == NULL)
+            continue;
+        uint32_t d = diag(&s->diags, W_UNUSED, in->span, "import",
+                          in->alias != NULL ? in->alias : in->written);
+        diag_fix(&s->diags, d, source_removal(source_get(&s->sources, in->span.src), in->span), "",
+                 "remove it");
+    }
 }

@@ -2,12 +2,40 @@
 #include "sema/check.h"
 #include <string.h>
 
+/* The type of what was checked before, without saying anything again. */
+static Type type_again(Checker *c, AstId n)
+{
+    uint32_t mark = c->s->diags.all.len;
+    Type t = check_expr(c, n);
+    diag_rewind(&c->s->diags, mark);
+    return t;
+}
+
+/* a / b where an int is wanted: certainly a // b when both are ints. */
+static void help_division(Checker *c, uint32_t d, AstId n)
+{
+    AstId l = kid_at(c->m, n, 0), r = kid_at(c->m, n, 1);
+    Type a = type_again(c, l), b = type_again(c, r);
+    const Ast *t = c->m->ast;
+    uint32_t from = node_at(c->m, l)->span.hi, to = node_at(c->m, r)->span.lo;
+    for (uint32_t i = 0; i < t->tokens.len; i++) {
+        Token k = t->tokens.at[i];
+        if (k.kind == '/' && k.lo >= from && k.hi <= to && a.kind == TY_INT && b.kind == TY_INT &&
+            !a.list && !b.list) {
+            diag_fix(&c->s->diags, d, (Span){t->src, k.lo, k.hi}, "//",
+                     "'//' divides whole numbers");
+            return;
+        }
+    }
+    diag_help(&c->s->diags, d, SPAN_NONE, "'//' divides whole numbers");
+}
+
 void check_mismatch(Checker *c, AstId n, Type want, Type have)
 {
     const AstNode *x = node_at(c->m, n);
     uint32_t d = diag(&c->s->diags, E_TYPE, x->span, type_text(want), type_text(have));
-    if (x->kind == AST_BINARY && x->op == BIN_DIV && want.kind == TY_INT)
-        diag_help(&c->s->diags, d, SPAN_NONE, "'//' divides whole numbers");
+    if (x->kind == AST_BINARY && x->op == BIN_DIV && want.kind == TY_INT && !want.list)
+        help_division(c, d, n);
     else if (want.kind == TY_INT && have.kind == TY_REAL)
         diag_help(&c->s->diags, d, SPAN_NONE, "int(...), ceil(...) or round(...) make it whole");
 }

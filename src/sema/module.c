@@ -265,6 +265,26 @@ static void check_import(Session *s, const Module *m, const Import *in)
     }
 }
 
+/* A module of the library without its `std.`, or a file without its quotes. */
+static void unknown_module(Session *s, const AstNode *n)
+{
+    const char *dot = strchr(n->sym, '.');
+    uint32_t d = diag(&s->diags, E_IMPORT_MISSING, n->span, n->sym, "no such module");
+    for (unsigned i = 0; dot == NULL && i < cnnc_std_file_count; i++)
+        if (strncmp(cnnc_std_files[i].name, n->sym, strlen(n->sym)) == 0 &&
+            strcmp(cnnc_std_files[i].name + strlen(n->sym), ".cnn") == 0) {
+            diag_fix(&s->diags, d, n->name_span, arena_printf(&s->arena, "std.%s", n->sym),
+                     "it is a module of the library");
+            return;
+        }
+    if (dot != NULL && strcmp(dot, ".cnn") == 0)
+        diag_fix(&s->diags, d, n->name_span, arena_printf(&s->arena, "\"%s\"", n->sym),
+                 "files are written as texts");
+    else
+        diag_help(&s->diags, d, SPAN_NONE,
+                  "library modules are written 'std.name', files \"path/to.cnn\"");
+}
+
 static void load_imports(Session *s, Module *m)
 {
     for (uint32_t i = 0; i < kid_count(m, m->ast->root); i++) {
@@ -284,9 +304,7 @@ static void load_imports(Session *s, Module *m)
         else if (strncmp(n->sym, "std.", 4) == 0 && strchr(n->sym + 4, '.') == NULL)
             in.module = module_load_std(s, n->sym + 4, n->name_span);
         else {
-            uint32_t d = diag(&s->diags, E_IMPORT_MISSING, n->span, n->sym, "no such module");
-            diag_help(&s->diags, d, SPAN_NONE,
-                      "library modules are written 'std.name', files \"path/to.cnn\"");
+            unknown_module(s, n);
         }
         /* the arrays of modules may have moved: m itself has not */
         vec_push(&s->arena, &m->imports, in);

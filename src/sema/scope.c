@@ -87,6 +87,8 @@ void scope_undefined(Checker *c, Sym name, Span span)
     for (int i = 0; i < BUILTIN_COUNT; i++)
         vec_push(a, &names, builtin_info[i].name);
     uint32_t d = diag(&c->s->diags, E_UNDEFINED, span, name);
+    vec_push(a, &names, "true");
+    vec_push(a, &names, "false");
     diag_nearest(&c->s->diags, d, span, name, names.at, names.len);
     for (uint32_t i = 0; i < c->s->modules.len; i++) {
         const Module *m = c->s->modules.at[i];

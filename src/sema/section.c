@@ -214,11 +214,23 @@ static void check_budget(Checker *c, AstId n)
     check_as(c, kid_at(c->m, n, 1), TYPE(REAL));
 }
 
+static void add_quotes(Checker *c, uint32_t d, const AstNode *name)
+{
+    diag_fix(&c->s->diags, d, name->span, arena_printf(&c->s->arena, "\"%s\"", name->sym),
+             "texts stand in double quotes");
+}
+
 static void check_word(Checker *c, const char *key, AstId value)
 {
     const AstNode *x = node_at(c->m, value);
     const char *names[8];
     size_t n = 0;
+    for (size_t i = 0; x->kind == AST_NAME && i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].key, key) == 0 && strcmp(words[i].text, x->sym) == 0) {
+            uint32_t d = diag(&c->s->diags, E_TYPE, x->span, "str", "a name");
+            add_quotes(c, d, x);
+            return;
+        }
     check_as(c, value, TYPE(STR));
     if (x->kind != AST_STRING)
         return;
@@ -318,6 +330,14 @@ static void check_allow(Checker *c, const AstNode *x, AstId args)
     did_you_mean(c, d, lint->sym, lint->span, names, count);
 }
 
+static void wrong_dtype(Checker *c, const AstNode *x, const AstNode *arg, const char *const *dtypes)
+{
+    uint32_t d = diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes f32, f16 or bf16");
+    for (size_t k = 0; k < 3 && arg != NULL && arg->kind == AST_STRING; k++)
+        if (strcmp(dtypes[k], arg->sym) == 0)
+            diag_fix(&c->s->diags, d, arg->span, dtypes[k], "it is a name, not a text");
+}
+
 void check_annotations(Checker *c, AstId annots)
 {
     static const char *const dtypes[] = {"f32", "f16", "bf16"};
@@ -334,14 +354,17 @@ void check_annotations(Checker *c, AstId annots)
             if (count > 0)
                 diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes no arguments");
         } else if (strcmp(x->sym, "name") == 0) {
-            if (first == NULL || first->kind != AST_STRING)
-                diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes one text");
+            if (first == NULL || first->kind != AST_STRING) {
+                uint32_t d = diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes one text");
+                if (first != NULL && first->kind == AST_NAME)
+                    add_quotes(c, d, first);
+            }
         } else if (strcmp(x->sym, "dtype") == 0) {
             bool known = false;
             for (size_t k = 0; k < 3 && first != NULL && first->kind == AST_NAME; k++)
                 known = known || strcmp(dtypes[k], first->sym) == 0;
             if (!known)
-                diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "takes f32, f16 or bf16");
+                wrong_dtype(c, x, first, dtypes);
         } else {
             uint32_t d = diag(&c->s->diags, E_ANNOTATION, x->span, x->sym, "is not known");
             did_you_mean(c, d, x->sym, x->name_span, names, 4);

@@ -54,6 +54,23 @@ const char *source_line(const Source *s, uint32_t line, uint32_t *len)
     return s->text + lo;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+Span source_removal(const Source *s, Span part)
+{
+    uint32_t lo = part.lo, hi = part.hi;
+    while (hi < s->len && is_blank(s->text[hi]))
+        hi++;
+    while (lo > 0 && is_blank(s->text[lo - 1]))
+        lo--;
+    if ((lo > 0 && s->text[lo - 1] != '\n') || (hi < s->len && s->text[hi] != '\n'))
+        return (Span){part.src, part.lo, hi};
+    return (Span){part.src, lo, hi + (hi < s->len)};
+}
+
 Span span_join(Span a, Span b)
 {
     if (a.src == 0)

@@ -35,6 +35,9 @@ const Source *source_get(const SourceMap *m, uint32_t src);
 LineCol source_line_col(const Source *s, uint32_t offset);
 /* The text of a 1-based line without its newline. */
 const char *source_line(const Source *s, uint32_t line, uint32_t *len);
+/* What to delete so that a part of a text is gone without a trace: its lines when nothing else
+ * stands on them, else the part with the blanks behind it. */
+Span source_removal(const Source *s, Span part);
 Span span_join(Span a, Span b); /* the smallest span covering both; a nowhere span is ignored */
 #define SPAN_NONE ((Span){0, 0, 0})
 #endif

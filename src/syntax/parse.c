@@ -147,8 +147,27 @@ void parse_stray(Parse *p, Span at)
     unsigned char c = (unsigned char)text[0];
     if (c < 0x20 || c == 0x7F || (c >= 0x80 && (n < 2 || n > 4)))
         diag(p->diags, E_STRAY_CHAR, at, arena_printf(p->arena, "0x%02x", c));
+    else if (c == ';')
+        diag_fix(p->diags, diag(p->diags, E_STRAY_CHAR, at, "';'"), at, "",
+                 "statements need nothing between them");
     else
         diag(p->diags, E_STRAY_CHAR, at, arena_printf(p->arena, "'%.*s'", n, text));
+}
+
+void parse_misspelt(Parse *p, Span at, const char *right)
+{
+    const char *text = arena_strndup(p->arena, p->ast->text + at.lo, at.hi - at.lo);
+    diag_fix(p->diags, diag(p->diags, E_STRAY_CHAR, at, text), at, right, "write %s", right);
+}
+
+Word parse_single_quoted(Parse *p, Span at)
+{
+    const char *text = p->ast->text + at.lo + 1;
+    size_t n = at.hi - at.lo - 2;
+    uint32_t d = diag(p->diags, E_STRAY_CHAR, at, "'");
+    diag_fix(p->diags, d, at, arena_printf(p->arena, "\"%.*s\"", (int)n, text),
+             "texts stand in double quotes");
+    return (Word){intern_n(p->intern, text, n), at};
 }
 
 static bool read_int(const char *text, const char **end, int64_t *out)

@@ -40,6 +40,9 @@ AstId parse_chain(Parse *p, Span span, AstId source, NodeList steps);
 AstId parse_annotate(Parse *p, AstId decl, NodeList annots, Span span);
 void parse_error(Parse *p, Span at, const char *text);
 void parse_stray(Parse *p, Span at);
+/* A word of other languages for one of ours: it is reported, and taken for it. */
+void parse_misspelt(Parse *p, Span at, const char *right);
+Word parse_single_quoted(Parse *p, Span at);
 /* Literals as the scanner finds them. */
 AstId parse_int(Parse *p, Span span, const char *text);
 AstId parse_real(Parse *p, Span span, const char *text);

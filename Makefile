@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
+.PHONY: all demo check check-full test-oom deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -55,6 +55,13 @@ demo: deps ## the main job: a refusal with its repair, then a network built and 
 check: deps ## all tests; closes with counts
 	@$(MAKE) $(PARALLEL) --no-print-directory -s all unit-programs
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh
+
+check-full: ## check, with every network verified and every allocation failing once
+	@CHECK_FULL=1 OOM_FULL=1 $(MAKE) --no-print-directory check
+
+test-oom: all ## every allocation of many commands fails once: reported, or survived, never a crash
+	@mkdir -p $(BUILD)/tests
+	@OOM_FULL=1 CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/oom/run.sh
 
 unit-programs: $(UNIT)
 test-unit: all $(UNIT) ## unit tests alone

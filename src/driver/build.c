@@ -74,7 +74,7 @@ static int write_text(Run *r, Build *b, EmitKind kind, unsigned bit)
     const char *why = NULL, *path = path_for(r, b, bit);
     EmitResult out = {0};
     if (!b->native.api->emit(&b->native.plan, kind, &b->emit, &out, err, sizeof err))
-        return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     int code = EXIT_FINE;
     Buf text = {0};
     for (int i = 0; i < out.count; i++)
@@ -83,7 +83,7 @@ static int write_text(Run *r, Build *b, EmitKind kind, unsigned bit)
     if (!buf_ok(&text))
         code = front_fail(r, EXIT_LIMIT, "out of memory");
     else if (!fs_write_all(path, text.at != NULL ? text.at : "", text.len, false, &why))
-        code = front_fail(r, EXIT_FILE, "%s: %s", path, why);
+        code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
     buf_free(&text);
     return code;
 }
@@ -105,14 +105,14 @@ static int make_objects(Run *r, Build *b)
     temp_add(weights);
     if (!fs_write_all(weights, b->native.blob, (size_t)b->native.plan.weight_floats * sizeof(float),
                       false, &why))
-        return front_fail(r, EXIT_FILE, "%s: %s", weights, why);
+        return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", weights, why);
     b->emit.weights_file = weights;
     double t = front_seconds();
     bool ok = b->native.api->emit(&b->native.plan, EMIT_OBJECT, &b->emit, &out, err, sizeof err);
     unlink(weights);
     temp_drop(weights);
     if (!ok)
-        return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     stage_time(r, "generate code", t);
     int code = EXIT_FINE;
     for (int i = 0; i < out.count && code == EXIT_FINE; i++) {
@@ -123,7 +123,7 @@ static int make_objects(Run *r, Build *b)
             temp_add(path);
             b->objects[b->object_count++] = path;
             if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
-                code = front_fail(r, EXIT_FILE, "%s: %s", path, why);
+                code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
         }
     }
     b->native.api->emit_free(&out);
@@ -197,7 +197,7 @@ static int write_weights(Run *r, const Build *b)
 {
     const char *err, *path = path_for(r, b, AS_WEIGHTS);
     if (!weights_write_safetensors(&b->params.weights, path, &err))
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     return EXIT_FINE;
 }
 

@@ -139,7 +139,7 @@ static int write_npy(Run *r, const Execution *x, const char *path, uint32_t head
     const char *err;
     if (npy_write(path, x->out[head], dims, s.flat ? 2 : 4, &err))
         return EXIT_FINE;
-    return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+    return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
 }
 
 /* --output FILE (the primary head) or HEAD=FILE. */
@@ -181,7 +181,7 @@ static int print_classes(Run *r, const Execution *x)
     if (code != EXIT_FINE)
         return code;
     if (path != NULL && (classes = fs_read(path, 1 << 26, &len, &err)) == NULL)
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     Buf out = {0};
     for (int64_t i = 0; i < x->in.batch; i++)
         top_table(x->out[head] + i * n, n, top, classes, &out);
@@ -300,7 +300,7 @@ int command_verify(Run *r)
                       .after_ctx = &p};
         double t = front_seconds();
         if (!ref_run(&ref, (const float *const *)x.in.data, want, &err))
-            code = front_fail(r, EXIT_INTERNAL, "reference interpreter: %s", err);
+            code = front_fail(r, front_blame(EXIT_INTERNAL, err), "reference interpreter: %s", err);
         if (!r->quiet && r->colour_err)
             fputs("\r\x1b[K", stderr);
         stage_time(r, "reference interpreter", t);

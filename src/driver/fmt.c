@@ -17,7 +17,10 @@ static int format_text(Run *r, const char *path, const char *text, size_t len, B
     const Ast *t = parse_file(&s->arena, s->intern, &s->diags, &s->sources, src);
     if (s->diags.errors > errors)
         return EXIT_REFUSED;
-    if (!format_ast(t, &s->arena, out))
+    bool ok = format_ast(t, &s->arena, out);
+    if (!buf_ok(out))
+        return front_fail(r, EXIT_LIMIT, "out of memory");
+    if (!ok)
         return front_fail(r, EXIT_INTERNAL, "%s: the layout would change more than white space",
                           path);
     return EXIT_FINE;
@@ -42,7 +45,7 @@ static int format_file(Run *r, const char *path)
     bool check = cli_has(r->cli, OPT_CHECK), diff = cli_has(r->cli, OPT_DIFF);
     char *text = fs_read(path, SOURCE_LIMIT + 1, &len, &err);
     if (text == NULL)
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     int code = format_text(r, name, text, len, &out);
     bool same = out.len == len && (len == 0 || memcmp(out.at, text, len) == 0);
     if (code == EXIT_FINE && (check || diff)) {
@@ -53,7 +56,7 @@ static int format_file(Run *r, const char *path)
         code = same || !check ? EXIT_FINE : EXIT_REFUSED;
     } else if (code == EXIT_FINE && (name != path || !same)) {
         if (!fs_write_all(path, out.at != NULL ? out.at : "", out.len, false, &err))
-            code = front_fail(r, EXIT_FILE, "%s: %s", path, err);
+            code = front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     }
     free(text);
     buf_free(&out);

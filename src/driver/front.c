@@ -206,12 +206,17 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
     if (n->elab == NULL)
         return EXIT_REFUSED;
     t = front_seconds();
-    const char *broken = graph_verify(&n->elab->graph);
+    const Graph *g = &n->elab->graph;
+    const char *broken = graph_verify(g);
+    bool analysed = broken == NULL && analysis_run(&r->net_arena, g, &n->an, &at, &err);
+    if (!analysed)
+        n->elab = NULL; /* what is half known is not usable */
     if (broken != NULL)
-        return front_fail(r, EXIT_INTERNAL, "elaboration made an invalid graph: %s", broken);
-    if (!analysis_run(&r->net_arena, &n->elab->graph, &n->an, &at, &err))
-        return front_fail(r, EXIT_INTERNAL, "analysis of '%s': %s",
-                          graph_node(&n->elab->graph, at)->name, err.text);
+        return front_fail(r, front_blame(EXIT_INTERNAL, broken),
+                          "elaboration made an invalid graph: %s", broken);
+    if (!analysed)
+        return front_fail(r, EXIT_INTERNAL, "analysis of '%s': %s", graph_node(g, at)->name,
+                          err.text);
     stage_time(r, "analyse", t);
     code = show_graph(r, n);
     if (code != EXIT_FINE)
@@ -240,6 +245,12 @@ int front_open(Run *r, const char *spec, Verdicts verdicts, Net *n)
     return front_analyse(r, ref, verdicts, n);
 }
 
+int front_blame(int code, const char *why)
+{
+    static const char memory[] = "out of memory"; /* how every layer says it */
+    return why != NULL && strncmp(why, memory, sizeof memory - 1) == 0 ? EXIT_LIMIT : code;
+}
+
 int front_write(Run *r, const char *path, Buf *text)
 {
     const char *err = NULL;
@@ -248,7 +259,8 @@ int front_write(Run *r, const char *path, Buf *text)
         code = front_fail(r, EXIT_LIMIT, "out of memory");
     else if (!fs_write_all(path != NULL ? path : "-", text->at != NULL ? text->at : "", text->len,
                            false, &err))
-        code = front_fail(r, EXIT_FILE, "%s: %s", path != NULL ? path : "stdout", err);
+        code = front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path != NULL ? path : "stdout",
+                          err);
     buf_free(text);
     return code;
 }

@@ -24,7 +24,7 @@ static int read_npy(Inputs *in, Run *r, const char *path, Shape s, int index)
     NdArray a;
     const char *err;
     if (!npy_read(&a, path, &r->net_arena, &err))
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     int lead = a.ndim - 3;
     int64_t batch = lead == 1 ? a.dims[0] : 1;
     if (lead < 0 || lead > 1 || a.dims[lead] != s.c || a.dims[lead + 1] != s.h ||
@@ -63,7 +63,7 @@ static int read_picture(Inputs *in, Run *r, const char *path, const GraphInput *
         p.crop = gi->crop;
     }
     if (!image_read(&im, path, &r->net_arena, &err))
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     in->data[index] = malloc((size_t)shape_count(s) * sizeof(float));
     bool ok =
         in->data[index] != NULL && image_prepare(&im, &p, in->data[index], &r->net_arena, &err);

@@ -73,7 +73,7 @@ static int show_llvm(const Native *x, Run *r, const Net *n)
     Buf text = {0};
     if (stage_wanted(r, STAGE_LLVM)) {
         if (!x->api->emit(&x->plan, EMIT_LLVM_IR, &o, &out, err, sizeof err))
-            return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+            return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
         for (int i = 0; i < out.count; i++)
             buf_addn(&text, out.pieces[i].data, out.pieces[i].len);
         x->api->emit_free(&out);
@@ -92,7 +92,8 @@ int native_plan(Native *x, Run *r, const Net *n)
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
     if (bad != NULL)
-        return front_fail(r, EXIT_INTERNAL, "fusion made an invalid grouping: %s", bad);
+        return front_fail(r, front_blame(EXIT_INTERNAL, bad), "fusion made an invalid grouping: %s",
+                          bad);
     stage_time(r, "fuse", t);
     Buf text = {0};
     if (stage_wanted(r, STAGE_FUSE))
@@ -106,7 +107,8 @@ int native_plan(Native *x, Run *r, const Net *n)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
     bad = plan_verify(&x->plan);
     if (bad != NULL)
-        return front_fail(r, EXIT_INTERNAL, "planning made an invalid plan: %s", bad);
+        return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
+                          bad);
     stage_time(r, "plan", t);
     text = (Buf){0};
     if (stage_wanted(r, STAGE_PLAN))
@@ -146,7 +148,7 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     const void *model = NULL;
     x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
     if (x->loaded == NULL)
-        return front_fail(r, EXIT_INTERNAL, "code generation: %s", err);
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     x->model = model;
     stage_time(r, "generate code", t);
     return EXIT_FINE;

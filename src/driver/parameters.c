@@ -225,7 +225,7 @@ static int load_file(Parameters *p, Run *r, const Net *n, const char *path)
 {
     const char *err;
     if (!weights_read_safetensors(&p->file, &r->net_arena, path, &err))
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     Misfit m = {.r = r, .p = p, .names = choose_names(r, n, &p->file)};
     m.used = arena_array(&r->net_arena, p->file.all.len + 1, sizeof *m.used);
     p->weights.arena = &r->net_arena;

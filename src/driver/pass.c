@@ -75,7 +75,8 @@ static int print_fused(Run *r, const Analysis *an, Pass pass, Buf *out)
     fuse_run(&x.fusion, &r->net_arena, an);
     const char *bad = fuse_verify(&x.fusion);
     if (bad != NULL)
-        return front_fail(r, EXIT_INTERNAL, "fusion made an invalid grouping: %s", bad);
+        return front_fail(r, front_blame(EXIT_INTERNAL, bad), "fusion made an invalid grouping: %s",
+                          bad);
     if (pass == PASS_FUSE) {
         fuse_print(&x.fusion, out);
         return EXIT_FINE;
@@ -88,7 +89,8 @@ static int print_fused(Run *r, const Analysis *an, Pass pass, Buf *out)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", an->g->name, bad);
     bad = plan_verify(&x.plan);
     if (bad != NULL)
-        return front_fail(r, EXIT_INTERNAL, "planning made an invalid plan: %s", bad);
+        return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
+                          bad);
     plan_print(&x.plan, out);
     return EXIT_FINE;
 }
@@ -99,12 +101,13 @@ static int read_graph(Run *r, const char *path, Graph *g)
     const char *err;
     char *text = fs_read(path, GRAPH_LIMIT, &len, &err);
     if (text == NULL)
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     err = graph_read(g, &r->net_arena, text, len);
     free(text);
     if (err == NULL)
         err = graph_verify(g);
-    return err == NULL ? EXIT_FINE : front_fail(r, EXIT_REFUSED, "%s: %s", path, err);
+    return err == NULL ? EXIT_FINE
+                       : front_fail(r, front_blame(EXIT_REFUSED, err), "%s: %s", path, err);
 }
 
 static int run_pass(Run *r, Pass pass, const Graph *g, Buf *out)

@@ -69,7 +69,7 @@ static int write_stage(Run *r, Stage s, const char *name, const Buf *text)
     const char *path = arena_printf(&r->session.arena, "%s/%s.%s", dir,
                                     slash != NULL ? slash + 1 : name, stages[s].suffix);
     if (!fs_write_all(path, text->at != NULL ? text->at : "", text->len, false, &err))
-        return front_fail(r, EXIT_FILE, "%s: %s", path, err);
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     return EXIT_FINE;
 }
 

@@ -63,8 +63,9 @@ bool format_ast(const Ast *t, Arena *a, Buf *out)
     rest(&l);
     if (!l.failed)
         doc_print(&l.doc, a, &text, &lines);
-    if (!l.failed && lines.len > 0)
+    if (!l.failed && lines.len > 0 && buf_ok(&text))
         doc_align(&text, &lines, out);
+    out->failed = out->failed || !buf_ok(&text);
     buf_free(&text);
     return !l.failed && buf_ok(out) && unchanged(t, a, out);
 }

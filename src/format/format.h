@@ -4,7 +4,8 @@
 #include "syntax/ast.h"
 
 /* Formats a file that parsed without errors into `out` (a new buffer). False when the result would
- * not have the same tokens: a defect of the formatter, and nothing to be written. Memory of the
+ * not have the same tokens (a defect of the formatter, and nothing to be written) or when memory
+ * ran out: then buf_ok(out) is false. Memory of the
  * arena may run out (its handler takes over). */
 bool format_ast(const Ast *t, Arena *a, Buf *out);
 #endif

@@ -128,6 +128,8 @@ static Module *cycle(Session *s, Module *m, Span at)
 
 static void missing(Session *s, Span at, const char *what, const char *why)
 {
+    if (strncmp(why, "out of memory", 13) == 0)
+        arena_give_up(&s->arena, 0);
     if (at.src == 0)
         diag(&s->diags, E_FILE, at, what, why);
     else

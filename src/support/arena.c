@@ -32,7 +32,7 @@ void arena_init(Arena *a, OomHandler *oom, size_t limit)
     *a = (Arena){.limit = limit, .oom = oom};
 }
 
-static void give_up(Arena *a, int over_limit)
+void arena_give_up(Arena *a, int over_limit)
 {
     a->oom->over_limit = over_limit;
     longjmp(a->oom->env, 1);
@@ -42,15 +42,15 @@ void *arena_alloc(Arena *a, size_t size)
 {
     ArenaChunk *c = a->head;
     if (size > SIZE_MAX - CHUNK - sizeof *c)
-        give_up(a, 1);
+        arena_give_up(a, 1);
     size = size == 0 ? ALIGN : (size + ALIGN - 1) / ALIGN * ALIGN;
     if (a->limit != 0 && size > a->limit - (a->used < a->limit ? a->used : a->limit))
-        give_up(a, 1);
+        arena_give_up(a, 1);
     if (c == NULL || c->size - c->used < size) {
         size_t want = size > CHUNK / 4 ? size : CHUNK;
         c = system_alloc(sizeof *c + want);
         if (c == NULL)
-            give_up(a, 0);
+            arena_give_up(a, 0);
         c->size = want;
         c->used = 0;
         /* a chunk made for one large object does not hide the rest of the current one */
@@ -72,7 +72,7 @@ void *arena_array(Arena *a, size_t n, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
-        give_up(a, 1);
+        arena_give_up(a, 1);
     return arena_alloc(a, bytes);
 }
 

@@ -24,6 +24,8 @@ typedef struct Arena {
     OomHandler *oom; /* must be set before the first allocation */
 } Arena;
 
+/* What happens when memory runs out, for those who run out of other memory: does not return. */
+void arena_give_up(Arena *a, int over_limit) __attribute__((noreturn));
 void arena_init(Arena *a, OomHandler *oom, size_t limit);
 /* Zeroed memory aligned to 16 bytes; never NULL (see above). size 0 gives a valid pointer. */
 void *arena_alloc(Arena *a, size_t size);

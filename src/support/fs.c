@@ -18,7 +18,7 @@ static _Thread_local char message[128];
 
 static const char *errno_text(void)
 {
-    snprintf(message, sizeof message, "%s", strerror(errno));
+    snprintf(message, sizeof message, "%s", errno == ENOMEM ? "out of memory" : strerror(errno));
     return message;
 }
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = str(pathlib.Path(os.environ["CNNC"]).resolve())
@@ -94,6 +95,38 @@ def test_listed(row):
     known = {r["net"] for r in table("nets.tsv")}
     missing = [net for net in json.loads(cnnc("nets", "--format=json"))["nets"] if net not in known]
     equal("what nets.tsv lacks", missing, [])
+
+
+DEEP = """net deep() {
+  input x[3, 64, 64]
+  stage s { conv(4, k=1) * 10000 }
+  head h = gap -> flatten -> dense(2)
+}
+"""
+DIAMONDS = """block diamond() {
+  out = add(in -> conv(4, k=3), in -> conv(4, k=1))
+}
+net diamonds() {
+  input x[3, 512, 512]
+  stage s { conv(4, k=1) -> diamond * 40 }
+  head h = gap -> flatten -> dense(2)
+}
+"""
+
+
+def test_scale(_row):
+    """Ten thousand layers, and 2^40 paths: a second each is far more than they need."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text, n, r_max in (("deep", DEEP, 1, 1), ("diamonds", DIAMONDS, 3, 81)):
+            path = pathlib.Path(folder) / f"{name}.cnn"
+            path.write_text(text)
+            start = time.monotonic()
+            s = json.loads(cnnc("summary", str(path), "--format=json"))
+            cnnc("check", str(path))
+            if time.monotonic() - start > 2:
+                raise Failure(f"{name} took {time.monotonic() - start:.1f} s")
+            equal(f"n of {name}", s["n"], [n, n])
+            equal(f"r_max of {name}", s["r_max"], [r_max, r_max])
 
 
 def test_paper(_row):
@@ -183,7 +216,8 @@ def main(wanted):
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
     every = os.environ.get("CHECK_FULL")
     cases += [(test_verify, row) for row in rows if every or row["net"] in VERIFIED]
-    cases += [(test_listed, {"net": "all"}), (test_paper, {"net": "all"})]
+    cases += [(test_listed, {"net": "all"}), (test_paper, {"net": "all"}),
+              (test_scale, {"net": "all"})]
     cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
     failed = 0
     for test, row in cases:

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Failing allocations. Environment: CNNC, SRC, BUILD; OOM_FULL=1 for every one of them.
+set -u
+SHIM=$BUILD/tests/fail_alloc.so
+export SHIM
+if ! ${CC:-cc} -O1 -shared -fPIC -o "$SHIM" "$SRC/tests/oom/fail_alloc.c" -ldl; then
+    echo "FAIL oom.build"
+    exit 1
+fi
+exec python3 -B "$SRC/tests/oom/oom_tests.py"

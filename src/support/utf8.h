@@ -4,10 +4,10 @@
 #include "support/buf.h"
 #include <stdint.h>
 
-/* Bytes of the character at s, which ends before `end`; 0 when it is not well formed. */
-int utf8_len(const char *s, const char *end);
+/* Bytes of the character at text, which ends before `end`; 0 when it is not well formed. */
+int utf8_len(const char *text, const char *end);
 /* The code point of a well-formed character of n bytes. */
-uint32_t utf8_code(const char *s, int n);
+uint32_t utf8_code(const char *text, int n);
 /* Characters in n bytes. */
 uint32_t utf8_count(const char *s, size_t n);
 /* Whether a character reorders the text around it (embeddings, overrides, isolates). */

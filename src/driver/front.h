@@ -45,8 +45,8 @@ const char *front_place(Run *r, const Net *n, NodeId node);
 /* Says something about the run: a usage or file error, in the form of all messages. Returns code.
  */
 int front_fail(Run *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* The code of a failure whose reason is given as a text: EXIT_LIMIT when memory ran out, whatever was
- * being done. */
+/* The code of a failure whose reason is given as a text: EXIT_LIMIT when memory ran out, whatever
+ * was being done. */
 int front_blame(int code, const char *why);
 /* The same without an error: a note. */
 void front_note(Run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 from harness import *
 
@@ -201,6 +202,32 @@ def test_unwritable_files_are_reported():
         done = run("check", "--fix", "gone/a.cnn")
         os.chmod("gone", 0o700)
     assert done.returncode == 3 and b"fixed[" not in done.stderr, done.stderr
+
+
+def test_changes_by_others_are_not_lost():
+    write("big.cnn", "\n".join("let a%d = %s" % (i, " + ".join(["1"] * 50)) for i in range(20000)))
+    refused = False
+    for wait in (0.02, 0.05, 0.1, 0.2, 0.4):
+        write("a.cnn", NET % "conf(8, k=3)")
+        child = subprocess.Popen([CNNC, "check", "--fix", "a.cnn", "big.cnn"],
+                                 stderr=subprocess.PIPE)
+        time.sleep(wait)
+        write("b.cnn", "# by another hand\n" + NET % "conf(8, k=5)")
+        os.rename("b.cnn", "a.cnn")
+        said = child.communicate(timeout=60)[1]
+        assert read("a.cnn").startswith(b"# by another hand"), wait
+        if child.returncode == 3:
+            refused = True
+            assert b"changed by someone else" in said and b"k=5" in read("a.cnn")
+    assert refused
+
+
+def test_one_edit_for_two_nets_is_made_once():
+    write("a.cnn", "import std.blocks\n" + NET.replace("net n()", "net any(c: int)").replace(
+        "32, 32", "16, 16") % ("conv_bn_act(c, stride=2) -> conv_bn_act(c, stride=2) -> "
+                               "conv_bn_act(c) -> conv_bn_act(c)") + "net a = any(8)\nnet b = any(16)\n")
+    expect(0, "check", "--fix-suggested", "a.cnn")
+    assert read("a.cnn").count(b"stride=1)") == 1
 
 
 def test_json_says_what_was_fixed():

@@ -22,7 +22,7 @@ NET = """net n() {
 DEEP = """import std.blocks
 %snet n() {
   input x[3, 16, 16]
-  %sstage a { conv_bn_act(8, stride=2) -> conv_bn_act(8, stride=2) -> conv_bn_act(8) * 3 }
+  %sstage a { conv_bn_act(8, stride=2) -> conv_bn_act(8, stride=2) -> conv_bn_act(8) * %d }
   head h = gap -> flatten -> dense(3)
 }
 """
@@ -47,9 +47,9 @@ def make_cases():
     write("clean.cnn", NET % "conv(8, k=3)")
     write("error.cnn", NET % "conv(8, k=3, strides=1) -> rellu")
     write("warning.cnn", "import std.blocks\n" + NET % "conv(8, k=3)")
-    write("refused.cnn", DEEP % ("", ""))
+    write("refused.cnn", DEEP % ("", "", 2))
     write("allowed.cnn", DEEP % ("", "@allow(unproductive, \"a \\\"test\\\"\") "
-                                 "@allow(underutilized, \"of suppressions\") "))
+                                 "@allow(underutilized, \"of suppressions\") ", 3))
     write("many.cnn", "\n".join("let a%d = b%d" % (i, i) for i in range(50)))
     write("syntax.cnn", "net { ( ] 'x' \x01 \" ")
     write("bytes.cnn", b"# \xff\xfe\x80\nlet a = \xc3\n\"\xe2\x82\" \xf0\x9f\x98\x80 conf\n")
@@ -153,6 +153,8 @@ def test_sarif_holds_what_json_holds():
                     d[k] for k in ("line", "column", "end_line", "end_column")]
             assert [n["message"] for n in d["notes"]] == \
                 [x["message"]["text"] for x in r.get("relatedLocations", [])]
+            assert name != "refused" or any(n.get("edit", {}).get("certain") is False
+                                            for n in d["notes"]), d["notes"]
             certain = [n for n in d["notes"] if n.get("edit", {}).get("certain")]
             assert len(certain) == len(r.get("fixes", [])), name
             for n, f in zip(certain, r.get("fixes", [])):

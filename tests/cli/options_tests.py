@@ -332,6 +332,16 @@ def test_closed_streams_are_not_taken_for_files():
                                   stdout=subprocess.PIPE if closed != 1 else None,
                                   stderr=subprocess.PIPE if closed != 2 else None)
             assert done.returncode == code, (closed, args, done)
+    for closed in (0, 1, 2):
+        child = subprocess.Popen([CNNC, "check", "tiny.cnn" if closed == 0 else "-"],
+                                 stdin=subprocess.PIPE, preexec_fn=lambda: os.close(closed))
+        name = "/proc/%d/fd/%d" % (child.pid, closed)
+        end = time.time() + 5
+        while closed != 0 and not os.path.islink(name) and time.time() < end:
+            time.sleep(0.001)
+        replaced = closed == 0 or os.path.islink(name) and os.readlink(name) == "/dev/null"
+        child.communicate(TINY.encode() if closed != 0 else None, timeout=20)
+        assert replaced, closed
     with open("out") as f:
         assert f.read().startswith("tiny") and open("tiny.cnn").read() == TINY
     done = subprocess.run([CNNC, "check", "tiny.cnn", "--message-format=json"], timeout=20,

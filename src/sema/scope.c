@@ -1,5 +1,8 @@
 /* Local names: one name space, nothing hidden, nothing idle. */
 #include "sema/check.h"
+#include "sema/stdlib_data.h"
+#include <stdio.h>
+#include <string.h>
 
 Local *scope_find(Checker *c, Sym name)
 {
@@ -68,6 +71,37 @@ void scope_close(Checker *c, uint32_t mark)
     c->locals.len = mark;
 }
 
+/* Whether an embedded module declares a block or value of that name, as the library writes them. */
+static bool library_declares(const CnncStdFile *f, const char *what, Sym name)
+{
+    char words[96];
+    int n = snprintf(words, sizeof words, "\n%s %s", what, name);
+    if (n < 0 || (size_t)n >= sizeof words)
+        return false;
+    for (const char *at = (const char *)f->text; (at = strstr(at, words)) != NULL; at += n)
+        if (at[n] == '(' || at[n] == ' ' || at[n] == '\n')
+            return true;
+    return false;
+}
+
+/* A name of the library whose module is not imported: the line that is missing. */
+static void suggest_import(Checker *c, uint32_t d, Sym name)
+{
+    const Ast *t = c->m->ast;
+    Span at = {t->src, 0, 0};
+    for (uint32_t i = 0; i < c->m->imports.len; i++)
+        at.lo = at.hi = c->m->imports.at[i].span.hi;
+    for (unsigned i = 0; i < cnnc_std_file_count; i++) {
+        const CnncStdFile *f = &cnnc_std_files[i];
+        if (!library_declares(f, "block", name) && !library_declares(f, "let", name))
+            continue;
+        int len = (int)(strlen(f->name) - strlen(".cnn"));
+        const char *line = arena_printf(
+            &c->s->arena, at.lo > 0 ? "\nimport std.%.*s" : "import std.%.*s\n\n", len, f->name);
+        diag_suggest(&c->s->diags, d, at, line, "std.%.*s declares it", len, f->name);
+    }
+}
+
 void scope_undefined(Checker *c, Sym name, Span span)
 {
     VEC(const char *) names = {0};
@@ -90,10 +124,5 @@ void scope_undefined(Checker *c, Sym name, Span span)
     vec_push(a, &names, "true");
     vec_push(a, &names, "false");
     diag_nearest(&c->s->diags, d, span, name, names.at, names.len);
-    for (uint32_t i = 0; i < c->s->modules.len; i++) {
-        const Module *m = c->s->modules.at[i];
-        const Decl *there = m != c->m ? module_decl(m, name) : NULL;
-        if (there != NULL && m->std)
-            diag_help(&c->s->diags, d, there->span, "the library declares it: import the module");
-    }
+    suggest_import(c, d, name);
 }

@@ -23,8 +23,25 @@ static void place(const Diags *d, Span s, Buf *out)
     buf_printf(out, ":%u:%u: ", lc.line, lc.col);
 }
 
-/* The source line with carets, one column per character, a tab as a blank; `replace` shows the line
- * after an edit instead. */
+/* A line of an excerpt: before, middle, after, and marks below the middle. */
+static void marked_line(uint32_t number, const char *line, uint32_t before, const char *middle,
+                        uint32_t n, const char *after, uint32_t after_n, const char *marks,
+                        const char *colour, const Style *st, Buf *out)
+{
+    buf_printf(out, "%5u | ", number);
+    utf8_add_line(out, line, before);
+    utf8_add_line(out, middle, n);
+    utf8_add_line(out, after, after_n);
+    buf_add(out, "\n      | ");
+    buf_pad(out, ' ', (int)utf8_count(line, before));
+    buf_printf(out, "%s%c", colour, marks[0]);
+    buf_pad(out, marks[1], (int)utf8_count(middle, n) - 1);
+    buf_printf(out, "%s\n", st->off);
+}
+
+/* The source line with marks below the span, one column per character, a tab as a blank. With
+ * `replace` it is shown as it would be after that edit: an inserted line alone, a removal struck
+ * out. */
 static void excerpt(const Diags *d, Span s, const char *replace, const char *colour,
                     const Style *st, Buf *out)
 {
@@ -36,29 +53,25 @@ static void excerpt(const Diags *d, Span s, const char *replace, const char *col
     const char *line = source_line(src, lc.line, &len);
     uint32_t start = (uint32_t)(line - src->text), lo = s.lo > start ? s.lo - start : 0;
     uint32_t hi = s.hi > start + len ? len : s.hi < s.lo ? lo : s.hi - start;
-    if (lo > len)
-        lo = len;
-    if (hi < lo)
-        hi = lo;
+    lo = lo > len ? len : lo;
+    hi = hi < lo ? lo : hi;
     if (len > MAX_EXCERPT || memchr(line, '\0', len) != NULL)
         return;
-    buf_printf(out, "%5u | ", lc.line);
     if (replace == NULL) {
-        utf8_add_line(out, line, len);
-        hi = hi == lo && hi < len ? hi + 1 : hi;
+        uint32_t end = hi == lo && hi < len ? hi + 1 : hi;
+        marked_line(lc.line, line, lo, line + lo, end - lo, line + end, len - end, "^~", colour, st,
+                    out);
+    } else if (*replace == '\0') {
+        marked_line(lc.line, line, lo, line + lo, hi - lo, line + hi, len - hi, "--", colour, st,
+                    out);
+    } else if (strchr(replace, '\n') != NULL) {
+        replace += strspn(replace, "\n");
+        marked_line(lc.line, "", 0, replace, (uint32_t)strcspn(replace, "\n"), "", 0, "++", colour,
+                    st, out);
     } else {
-        utf8_add_line(out, line, lo);
-        utf8_add_line(out, replace, strlen(replace));
-        utf8_add_line(out, line + hi, len - hi);
+        marked_line(lc.line, line, lo, replace, (uint32_t)strlen(replace), line + hi, len - hi,
+                    "++", colour, st, out);
     }
-    buf_add(out, "\n      | ");
-    buf_pad(out, ' ', (int)utf8_count(line, lo));
-    buf_add(out, colour);
-    uint32_t width =
-        replace != NULL ? utf8_count(replace, strlen(replace)) : utf8_count(line + lo, hi - lo);
-    buf_addc(out, replace == NULL ? '^' : width > 0 ? '+' : '-');
-    buf_pad(out, replace != NULL ? '+' : '~', (int)width - 1);
-    buf_printf(out, "%s\n", st->off);
 }
 
 static void human_note(const Diags *d, const Diag *x, const DiagNote *n, const Style *st, Buf *out)

@@ -130,6 +130,16 @@ def test_suggestions_are_applied_on_request():
     assert b"fixed[E050" in done.stderr and read("a.cnn").count(b"stride=1") == 1
 
 
+def test_missing_imports_are_suggested():
+    write("a.cnn", NET % "conv_bn_act(8)")
+    expect(1, "check", "--fix", "a.cnn")
+    expect(0, "check", "--fix-suggested", "a.cnn")
+    assert read("a.cnn").decode() == "import std.blocks\n\n" + NET % "conv_bn_act(8)"
+    write("a.cnn", "import std.resnet\n" + NET % "conv_bn_act(8) -> basic(8)")
+    expect(0, "check", "--fix-suggested", "a.cnn")
+    assert read("a.cnn").startswith(b"import std.resnet\nimport std.blocks\nnet")
+
+
 def test_dry_run_and_diff_change_nothing():
     before = "import std.blocks\n" + NET % "conf(8, k=3)"
     write("a.cnn", before)

@@ -204,6 +204,34 @@ def test_places_count_characters():
     assert json.loads(run("check", "a.cnn", "--message-format=json").stderr)[0]["column"] == 9
 
 
+EXCERPT = """a.cnn:1:1: warning[W0207]: import 'std.resnet' is never used [unused]
+    1 | import std.resnet
+      | ^~~~~~~~~~~~~~~~~
+  a.cnn:1:1: help: remove it
+    1 | import std.resnet
+      | -----------------
+a.cnn:4:13: error[E0201]: 'conv_bn_act' is not defined
+    4 |   stage s { conv_bn_act(8) -> conf(8, k=3) }
+      |             ^~~~~~~~~~~
+  a.cnn:1:18: help: std.blocks declares it
+    1 | import std.blocks
+      | +++++++++++++++++
+a.cnn:4:31: error[E0201]: 'conf' is not defined
+    4 |   stage s { conv_bn_act(8) -> conf(8, k=3) }
+      |                               ^~~~
+  a.cnn:4:31: help: did you mean 'conv'?
+    4 |   stage s { conv_bn_act(8) -> conv(8, k=3) }
+      |                               ++++
+2 errors, 1 warning
+"""
+
+
+def test_excerpts_show_edits():
+    write("a.cnn", "import std.resnet\n" + NET % "conv_bn_act(8) -> conf(8, k=3)")
+    text = expect(1, "check", "a.cnn", "--color=never").stderr.decode()
+    assert text == EXCERPT, text
+
+
 def test_nothing_from_a_source_reaches_the_terminal_raw():
     write("a.cnn", "# \x1b[2J\nimport \"\x1b]0;x\x07\u202e\u009b.cnn\" #\x1b[1m \u202e \u009b\n")
     write(b"\x1b[31m.cnn", "let a = b\n")

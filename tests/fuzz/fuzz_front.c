@@ -37,11 +37,11 @@ static void elaborate(Session *s, Arena *a, NetRef net)
 
 static void render(Session *s)
 {
-    Buf human = {0}, json = {0};
-    diag_render(&s->diags, &human, DIAG_HUMAN, true);
-    diag_render(&s->diags, &json, DIAG_JSON, false);
-    buf_free(&human);
-    buf_free(&json);
+    for (int f = DIAG_HUMAN; f <= DIAG_SARIF; f++) {
+        Buf out = {0};
+        diag_render(&s->diags, &out, (DiagFormat)f, f == DIAG_HUMAN);
+        buf_free(&out);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

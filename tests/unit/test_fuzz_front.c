@@ -16,6 +16,7 @@
 #include "elab/elab.h"
 #include "sema/sema.h"
 #include "sema/stdlib_data.h"
+#include <jansson.h>
 #include "support/fs.h"
 #include "support/rng.h"
 
@@ -214,6 +215,33 @@ static void hung(int signal_number)
     abort();
 }
 
+/* Every form of the messages can be made, documents are well-formed, and edits are inside their
+ * sources. */
+static void check_messages(const Diags *d, const char *path)
+{
+    Buf out[4] = {0};
+    for (int f = DIAG_HUMAN; f <= DIAG_SARIF; f++) {
+        diag_render(d, &out[f], (DiagFormat)f, f == DIAG_HUMAN);
+        assert_true(buf_ok(&out[f]));
+        if (f != DIAG_JSON && f != DIAG_SARIF)
+            continue;
+        json_t *doc = json_loadb(out[f].at, out[f].len, 0, NULL);
+        if (doc == NULL)
+            fail_msg("form %d is no JSON: %s", f, path);
+        json_decref(doc);
+    }
+    for (int f = DIAG_HUMAN; f <= DIAG_SARIF; f++)
+        buf_free(&out[f]);
+    for (uint32_t i = 0; i < d->all.len; i++)
+        for (uint32_t k = 0; k < d->all.at[i].notes.len; k++) {
+            const DiagNote *n = &d->all.at[i].notes.at[k];
+            const Source *src = source_get(d->sources, n->edit_span.src);
+            if (n->edit_text != NULL &&
+                (src == NULL || n->edit_span.lo > n->edit_span.hi || n->edit_span.hi > src->len))
+                fail_msg("an edit outside its source: %s", path);
+        }
+}
+
 /* Parses, checks and elaborates the file; the number of nets that became graphs. */
 static int front_end(void)
 {
@@ -250,12 +278,7 @@ static int front_end(void)
             }
             arena_reset(&net_arena);
         }
-        Buf human = {0}, json = {0};
-        diag_render(&s.diags, &human, DIAG_HUMAN, true);
-        diag_render(&s.diags, &json, DIAG_JSON, false);
-        assert_true(buf_ok(&human) && buf_ok(&json));
-        buf_free(&human);
-        buf_free(&json);
+        check_messages(&s.diags, path);
     }
     arena_free(&net_arena);
     session_free(&s);

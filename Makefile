@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full test-oom deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -58,6 +58,9 @@ check: deps ## all tests; closes with counts
 
 check-full: ## check, with every network verified and every allocation failing once
 	@CHECK_FULL=1 OOM_FULL=1 $(MAKE) --no-print-directory check
+
+check-ndebug: ## check of a build without assertions, in a folder of its own
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/ndebug CFLAGS="-O2 -g -DNDEBUG" check
 
 test-oom: all ## every allocation of many commands fails once: reported, or survived, never a crash
 	@mkdir -p $(BUILD)/tests

@@ -17,6 +17,10 @@ $(BUILD)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.h $(L
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/replay.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
 
+$(BUILD)/replay/prefixes: tests/fuzz/prefixes.c tests/fuzz/fuzz_front.c tests/fuzz/fuzz.h $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/fuzz_front.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+
 fuzz-replay: $(FUZZERS:%=$(BUILD)/replay/%)
 
 fuzz: fuzz-targets ## go on fuzzing: T seconds a target (60), FUZZERS="front graph" for some

@@ -16,4 +16,14 @@ for dir in "$SRC"/tests/fuzz/corpus/*; do
         bad=1
     fi
 done
+# Prefixes and missing words of the library: all of them with CHECK_FULL=1, else a sample.
+step=11
+[ -n "${CHECK_FULL:-}" ] && step=1
+if make -C "$SRC" --no-print-directory -s BUILD="$BUILD" "$BUILD/replay/prefixes" >"$BUILD/fuzz.log" 2>&1 &&
+    tried=$("$BUILD/replay/prefixes" $step "$SRC"/stdlib/*.cnn 2>"$BUILD/fuzz.log"); then
+    echo "PASS fuzz.prefixes ($tried sources)"
+else
+    echo "FAIL fuzz.prefixes: $(tail -n 2 "$BUILD/fuzz.log" | tr '\n' ' ')"
+    bad=1
+fi
 exit $bad

@@ -9,6 +9,13 @@ static DocLineMark *find(DocLine *l, DocMark m)
     return NULL;
 }
 
+/* Whether two lines belong to one table with the mark. */
+static bool fellows(DocLine *a, DocLine *b, DocMark m)
+{
+    const DocLineMark *x = find(a, m), *y = find(b, m);
+    return x != NULL && y != NULL && x->key == y->key && a->indent == b->indent;
+}
+
 /* The last line of the run of lines that have the mark, from `first` on. Rows of a table may go on
  * in lines that are indented further. */
 static uint32_t run_end(DocLines *lines, uint32_t first, DocMark m)
@@ -16,12 +23,9 @@ static uint32_t run_end(DocLines *lines, uint32_t first, DocMark m)
     uint32_t last = first, i = first + 1;
     for (; i < lines->len; i++) {
         DocLine *l = &lines->at[i];
-        bool row = find(l, m) != NULL && l->indent == lines->at[first].indent;
         bool more =
             m == MARK_PAIR && l->starts && l->len > 0 && l->indent > lines->at[first].indent;
-        if (m == MARK_COMMENT)
-            row = find(l, m) != NULL;
-        if (row)
+        if (fellows(&lines->at[first], l, m))
             last = i;
         else if (!more)
             break;
@@ -42,7 +46,8 @@ static void align_run(DocLines *lines, uint32_t first, uint32_t last, DocMark m)
     for (uint32_t i = first; i <= last; i++) {
         DocLine *l = &lines->at[i];
         const DocLineMark *k = find(l, m);
-        if (k != NULL && m != MARK_COMMENT && l->width + column - k->column > DOC_WIDTH)
+        if (k != NULL && m != MARK_COMMENT && column > k->column &&
+            l->width + column - k->column > DOC_WIDTH)
             return;
     }
     for (uint32_t i = first; i <= last; i++) {
@@ -57,9 +62,9 @@ static void align_run(DocLines *lines, uint32_t first, uint32_t last, DocMark m)
     }
 }
 
-static void add_line(const Buf *text, const DocLine *l, Buf *out)
+static void add_line(const char *text, const DocLine *l, Buf *out)
 {
-    const char *at = text->at + l->from;
+    const char *at = text + l->from;
     uint32_t byte = 0, column = 0;
     for (int i = 0; i < l->marks; i++) {
         const DocLineMark *m = &l->mark[i];
@@ -73,7 +78,7 @@ static void add_line(const Buf *text, const DocLine *l, Buf *out)
     buf_addc(out, '\n');
 }
 
-void doc_align(const Buf *text, DocLines *lines, Buf *out)
+void doc_align(const char *text, DocLines *lines, Buf *out)
 {
     for (int m = 0; m < MARK_COUNT; m++)
         for (uint32_t i = 0; i < lines->len; i++) {

@@ -28,8 +28,8 @@ typedef enum DocKind {
 
 /* GROUP: all on one line, or broken. ASSIGN: the line after an equals sign; the groups after it
  * decide for themselves. HUG: the same, but where the rest does not fit on the next line either, it
- * stays. */
-typedef enum DocGroup { DOC_GROUP, DOC_ASSIGN, DOC_HUG } DocGroup;
+ * stays. TAIL: what is behind its line end stays, too, unless what is before it fits then. */
+typedef enum DocGroup { DOC_GROUP, DOC_ASSIGN, DOC_HUG, DOC_TAIL } DocGroup;
 
 /* Columns that align with those of the same kind in neighbouring lines; in the order in which a
  * line has them. */
@@ -39,13 +39,12 @@ typedef enum DocMark {
     MARK_PAIR, /* a row of a table: it may go on in further lines */
     MARK_NET,
     MARK_LET,
-    MARK_ARG, /* arguments of rows that apply the same layer; ARG + 1 ... for the next ones */
-    MARK_OTHER_ARG = MARK_ARG + 8, /* the same, where the layer changes from row to row */
-    MARK_STAR = MARK_OTHER_ARG + 8,
+    MARK_ARG, /* the second argument of a row; ARG + 1 ... for the next ones */
+    MARK_STAR = MARK_ARG + 12,
     MARK_COMMENT,
     MARK_COUNT
 } DocMark;
-enum { MARK_ARGS = 8 };
+enum { MARK_ARGS = MARK_STAR - MARK_ARG };
 
 typedef struct DocItem {
     DocKind kind;
@@ -56,7 +55,8 @@ typedef struct DocItem {
     bool broken;        /* BEGIN: holds something that needs a line's end */
     DocGroup group;     /* BEGIN */
     DocMark mark;       /* MARK */
-    bool row;           /* MARK: counts only where its line is a step of a broken chain */
+    uint32_t key;       /* MARK: aligns with marks of the same key */
+    uint8_t row;        /* MARK: counts only where the group that many groups out is broken */
     uint32_t end;       /* BEGIN: index of its END */
 } DocItem;
 
@@ -67,9 +67,10 @@ enum { DOC_WIDTH = 100, DOC_STEP = 2 };
 /* A line of the result, before columns are aligned. */
 typedef struct DocLineMark {
     DocMark mark;
+    uint32_t key;
     uint32_t byte, column; /* within the line */
 } DocLineMark;
-enum { DOC_LINE_MARKS = 12 };
+enum { DOC_LINE_MARKS = 16 };
 typedef struct DocLine {
     uint32_t from, len;     /* bytes in the text */
     uint32_t indent, width; /* columns; width without a comment at its end */
@@ -82,7 +83,7 @@ typedef VEC(DocLine) DocLines;
 /* Lays the document out. `out` gets the text without alignment, `lines` its lines. */
 void doc_print(const Doc *d, Arena *a, Buf *out, DocLines *lines);
 /* The same lines with their marks aligned. */
-void doc_align(const Buf *text, DocLines *lines, Buf *out);
+void doc_align(const char *text, DocLines *lines, Buf *out);
 /* Columns that a UTF-8 text takes. */
 uint32_t doc_width(const char *at, uint32_t len);
 #endif

@@ -43,29 +43,29 @@ static bool same_tokens(const Ast *x, const Ast *y)
 }
 
 /* The promise of the header, kept by trying. */
-static bool unchanged(const Ast *t, Arena *a, const Buf *out)
+static bool unchanged(const Ast *t, Arena *a, Intern *names, const Buf *out)
 {
     SourceMap sources = {.arena = a};
     Diags diags;
-    Intern *names = intern_new(a);
     diags_init(&diags, a, &sources);
     uint32_t src = source_add(&sources, "formatted", out->at != NULL ? out->at : "", out->len);
     const Ast *again = parse_file(a, names, &diags, &sources, src);
-    return diags.errors == 0 && same_tokens(t, again);
+    return diags.errors == 0 && same_tokens(t, again) && ast_equal(t, again);
 }
 
-bool format_ast(const Ast *t, Arena *a, Buf *out)
+bool format_ast(const Ast *t, Arena *a, Intern *names, Buf *out)
 {
     Layout l = {.t = t, .a = a};
-    Buf text = {0};
     DocLines lines = {0};
     lay_file(&l);
     rest(&l);
-    if (!l.failed)
-        doc_print(&l.doc, a, &text, &lines);
-    if (!l.failed && lines.len > 0 && buf_ok(&text))
-        doc_align(&text, &lines, out);
-    out->failed = out->failed || !buf_ok(&text);
-    buf_free(&text);
-    return !l.failed && buf_ok(out) && unchanged(t, a, out);
+    if (l.failed)
+        return false;
+    doc_print(&l.doc, a, out, &lines);
+    if (buf_ok(out) && lines.len > 0) {
+        const char *text = arena_strndup(a, out->at, out->len);
+        out->len = 0;
+        doc_align(text, &lines, out);
+    }
+    return buf_ok(out) && unchanged(t, a, names, out);
 }

@@ -3,9 +3,9 @@
 #define CNNC_FORMAT_H
 #include "syntax/ast.h"
 
-/* Formats a file that parsed without errors into `out` (a new buffer). False when the result would
- * not have the same tokens (a defect of the formatter, and nothing to be written) or when memory
- * ran out: then buf_ok(out) is false. Memory of the
- * arena may run out (its handler takes over). */
-bool format_ast(const Ast *t, Arena *a, Buf *out);
+/* Formats a file that parsed without errors into `out` (a new buffer); `names` are those of its
+ * tree. False when the result would not have the same tokens, comments and tree: a defect of the
+ * formatter, and nothing to be written. Work space comes from the arena, whose handler takes over
+ * when memory runs out; the caller looks at buf_ok(out) first. */
+bool format_ast(const Ast *t, Arena *a, Intern *names, Buf *out);
 #endif

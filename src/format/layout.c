@@ -91,7 +91,8 @@ void lay_token(Layout *l)
     }
     DocItem x = item_of(l, DOC_TEXT, l->cursor);
     x.opens = x.len == 1 && strchr("([{", *x.at) != NULL;
-    x.closes = x.len == 1 && strchr(")]}", *x.at) != NULL;
+    x.closes =
+        (x.len == 1 && strchr(")]}", *x.at) != NULL) || reads(l, token_at(l, l->cursor), "else");
     vec_push(l->a, &l->doc, x);
     l->low = l->open.len;
     k = token_at(l, ++l->cursor);
@@ -145,6 +146,7 @@ void lay_close(Layout *l, DocKind line, const char *bracket)
 {
     const Token *k = token_at(l, l->cursor);
     if (k != NULL && k->kind == TOKEN_COMMENT) {
+        lay_add(l, DOC_HARD);
         own_comments(l);
         break_around(l);
     }

@@ -11,8 +11,6 @@ typedef struct Layout {
     VEC(uint32_t) open; /* indices of the BEGIN items of the groups that are open */
     uint32_t low;       /* groups that have been open ever since the last token */
     uint32_t cursor;    /* next token, comments included */
-    AstId layer;        /* what the last row of a chain or of stages applied */
-    bool other;         /* the set of marks its arguments have */
     bool failed;        /* the tokens are not those the tree promises */
 } Layout;
 
@@ -36,12 +34,15 @@ void lay_close(Layout *l, DocKind line, const char *bracket);
 
 /* Expressions, arguments and chains. */
 void lay_expr(Layout *l, AstId n);
-/* `stage`: the arguments and the `*` of a single step are columns. */
+/* `stage`: the arguments and the `*` of the first step are columns. */
 void lay_chain(Layout *l, AstId n, bool stage);
-/* From an opening bracket to the closing one. */
-typedef enum LayRow { LAY_NO_ROW, LAY_STAGE_ROW, LAY_CHAIN_ROW } LayRow;
-/* From an opening bracket to the closing one; the entries of a row are columns. */
-void lay_list(Layout *l, AstId list, void (*entry)(Layout *, AstId), LayRow row);
+/* A step whose arguments align with those of its neighbours that apply the same layer. */
+typedef struct LayRow {
+    uint32_t layer; /* a hash of its name */
+    uint8_t broken; /* the group that has to be broken: so many around the arguments'; 0 = none */
+} LayRow;
+/* From an opening bracket to the closing one; row: NULL where nothing aligns. */
+void lay_list(Layout *l, AstId list, void (*entry)(Layout *, AstId), const LayRow *row);
 void lay_arg(Layout *l, AstId n);
 /* "= value", after a name. */
 void lay_assign(Layout *l, AstId value, int mark);

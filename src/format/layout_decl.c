@@ -36,7 +36,7 @@ static void annotations(Layout *l, AstId list)
         lay_expect(l, "@");
         lay_token(l);
         if (lay_next_is(l, "("))
-            lay_list(l, kid(l, kid(l, list, i), 0), lay_arg, LAY_NO_ROW);
+            lay_list(l, kid(l, kid(l, list, i), 0), lay_arg, NULL);
         lay_add(l, DOC_HARD);
     }
 }
@@ -68,13 +68,13 @@ static void parameter(Layout *l, AstId n)
 static void parameters(Layout *l, AstId list)
 {
     if (lay_next_is(l, "("))
-        lay_list(l, list, parameter, LAY_NO_ROW);
+        lay_list(l, list, parameter, NULL);
 }
 
 static void arguments(Layout *l, AstId list)
 {
     if (lay_next_is(l, "("))
-        lay_list(l, list, lay_arg, LAY_NO_ROW);
+        lay_list(l, list, lay_arg, NULL);
 }
 
 static void import(Layout *l, AstId n)
@@ -162,9 +162,10 @@ static void network(Layout *l, AstId n)
 {
     annotations(l, kid(l, n, 0));
     headline(l, "net");
+    bool plain = !lay_next_is(l, "(");
     parameters(l, kid(l, n, 1));
     if (node(l, n)->kind == AST_NETALIAS)
-        lay_assign(l, kid(l, n, 2), MARK_NET);
+        lay_assign(l, kid(l, n, 2), plain ? MARK_NET : -1);
     else
         braces(l, kid(l, n, 2), declaration);
 }
@@ -206,7 +207,7 @@ static void declaration(Layout *l, AstId n)
     case AST_INPUT:
         annotations(l, kid(l, n, 0));
         headline(l, "input");
-        lay_list(l, kid(l, n, 1), lay_expr, LAY_NO_ROW);
+        lay_list(l, kid(l, n, 1), lay_expr, NULL);
         arguments(l, kid(l, n, 2));
         break;
     case AST_STAGE: stage(l, n); break;

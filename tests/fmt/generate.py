@@ -1,135 +1,141 @@
-"""Random sources that parse: a walk over the grammar (grammar/cnn.y). They mean nothing."""
+"""Random sources that parse: derivations of the grammar as it stands in grammar/cnn.y, so that a new
+production is tested as soon as it is there. They mean nothing. Standard library only."""
+import pathlib
+import re
 
-NAMES = ["a", "in_", "x1", "conv", "s", "a_rather_long_name_for_a_thing", "b", "c", "unit"]
-
-
-class Walk:
-    def __init__(self, rng):
-        self.rng = rng
-        self.depth = 0
-
-    def maybe(self, text, p=0.5):
-        return text() if self.rng.random() < p else ""
-
-    def some(self, make, most, between):
-        return between.join(make() for _ in range(self.rng.randint(0, most)))
-
-    def name(self):
-        return self.rng.choice(NAMES)
-
-    def text(self):
-        return self.rng.choice(['"t"', '"a # b"', '"q\\"q"', '"s*.*.conv1"', '""'])
-
-    def deep(self, shallow, *deeper):
-        if self.depth > 4:
-            return shallow()
-        self.depth += 1
-        made = self.rng.choice((shallow, shallow) + deeper)()
-        self.depth -= 1
-        return made
-
-    def atom(self):
-        return self.rng.choice(["1", "0.5", "3x3", "1e-5", "true", "in", "prev", "stage.stride", "block.i",
-                                self.name(), self.text(), "in.c", "12345678901"])
-
-    def expr(self):
-        return self.deep(
-            self.atom,
-            lambda: f"({self.expr()})",
-            lambda: f"{self.atom()} {self.rng.choice(['+', '-', '*', '/', '//', '%', 'and', 'or'])} {self.atom()}",
-            lambda: f"({self.expr()}) * ({self.expr()})",
-            lambda: f"not ({self.expr()})",
-            lambda: f"-({self.expr()})",
-            lambda: f"{self.name()}({self.args()})",
-            lambda: f"{self.name()}[{self.expr()}]",
-            lambda: f"[{self.some(self.expr, 9, ', ')}]",
-            lambda: "[" + ", ".join(str(n) for n in range(self.rng.randint(0, 60))) + "]",
-            lambda: f"if {self.atom()} {{ {self.expr()} }} else {{ {self.expr()} }}",
-            lambda: f"if {self.atom()} {{ {self.expr()} }} else if {self.atom()} {{ 1 }} else {{ 2 }}",
-            lambda: f"({self.atom()} -> {self.steps()})")
-
-    def value(self):
-        return self.rng.choice([self.expr, lambda: f"{self.name()} -> {self.steps()}"])()
-
-    def args(self):
-        made = self.some(lambda: self.maybe(lambda: f"{self.name()}=") + self.expr(), 5, ", ")
-        return made + ("," if made and self.rng.random() < 0.1 else "")
-
-    def annotations(self):
-        return self.some(lambda: f"@{self.name()}({self.args()})", 1, " ")
-
-    def step(self):
-        tail = (self.maybe(lambda: f" * {self.name()}", 0.3) +
-                self.maybe(lambda: f" when {self.atom()} == 1", 0.2) +
-                self.maybe(lambda: f" as {self.name()}", 0.1))
-        if self.depth < 4 and self.rng.random() < 0.15:
-            self.depth += 1
-            made = f"({self.steps()})"
-            self.depth -= 1
-            return made + tail
-        layer = self.name() + self.maybe(lambda: "." + self.name(), 0.2)
-        return f"{self.maybe(self.annotations, 0.1)} {layer}{self.maybe(lambda: f'({self.args()})', 0.7)}{tail}"
-
-    def steps(self):
-        return " -> ".join(self.step() for _ in range(self.rng.randint(1, 5)))
-
-    def params(self):
-        made = self.some(lambda: f"{self.name()}: {self.rng.choice(['int', '[int]', 'layer'])}" +
-                         self.maybe(lambda: f" = {self.expr()}"), 6, ", ")
-        return f"({made}{',' if made and self.rng.random() < 0.2 else ''})"
-
-    def statement(self):
-        return self.rng.choice([
-            lambda: f"{self.name()} = {self.value()}",
-            lambda: f"out = {self.value()}",
-            lambda: f"let {self.name()} = {self.value()}",
-            lambda: f"require {self.expr()}, {self.text()}"])()
-
-    def block(self):
-        head = f"block {self.name()}{self.maybe(self.params)}"
-        if self.rng.random() < 0.5:
-            return f"{head} = {self.steps()}"
-        return f"{head} {{ {self.some(self.statement, 5, chr(10))} }}"
-
-    def item(self):
-        return self.rng.choice([
-            lambda: f"input {self.name()}[{self.some(self.expr, 3, ', ')}]{self.maybe(lambda: f'({self.args()})')}",
-            lambda: f"{self.annotations()} stage {self.name()}{self.maybe(lambda: f'({self.args()})')} {{ {self.steps()} }}",
-            lambda: f"stage {self.name()} {{ unit({self.args()}) * {self.name()} }}",
-            lambda: f"head {self.name()}{self.maybe(lambda: f'({self.args()})')} = {self.steps()}",
-            lambda: f"let {self.name()}{self.maybe(self.params)} = {self.value()}",
-            self.block,
-            lambda: f"train {{ {self.some(lambda: f'{self.name()} = {self.value()}', 4, chr(10))} }}",
-            lambda: f"names {self.name()} {{ {self.some(lambda: self.rng.choice([f'{self.text()} = {self.text()}', f'ignore {self.text()}']), 4, chr(10))} }}",
-            lambda: f"require {self.expr()}, {self.text()}",
-            self.choice])()
-
-    def choice(self):
-        if self.depth > 2:
-            return "stage s { a }"
-        self.depth += 1
-        made = f"if {self.atom()} {{ {self.some(self.item, 3, chr(10))} }}"
-        made += self.maybe(lambda: f" else {{ {self.some(self.item, 2, chr(10))} }}")
-        made += "" if "else" in made[-1:] else ""
-        self.depth -= 1
-        return made
-
-    def declaration(self):
-        return self.rng.choice([
-            lambda: f"import std.{self.name()}{self.maybe(lambda: f' as {self.name()}')}",
-            lambda: f'import "x.cnn"',
-            lambda: f"let {self.name()}{self.maybe(self.params)} = {self.value()}",
-            self.block,
-            lambda: f"net {self.name()}{self.maybe(self.params)} = {self.name()}({self.args()})",
-            lambda: f"{self.annotations()} net {self.name()}{self.maybe(self.params)} {{ {self.some(self.item, 7, chr(10))} }}"])()
+NAMES = ["a", "in_", "x1", "conv", "s", "b", "_", "c", "unit", "Mixed_5b",
+         "a_rather_long_name_for_a_thing", "another_name_that_takes_much_of_a_line_for_itself_alone"]
+WORDS = {
+    "IDENT": NAMES,
+    "STRING": ['"t"', '"a # b"', '"q\\"q\\\\"', '"s*.*.conv1"', '""', '"zwölf Boxkämpfer"',
+               '"a text that is long enough to make the line it stands in break, but not by itself"'],
+    "INT": ["0", "1", "7", "64", "1000", "9223372036854775807"],
+    "REAL": ["0.5", "1e-5", "2.50E+3", "3e7"],
+    "SIZE": ["3x3", "1x7", "224x224"],
+}
+OPERATORS = {"ARROW": "->", "IDIV": "//", "EQ": "==", "NE": "!=", "LE": "<=", "GE": ">="}
+EXPRESSIONS = ("expr", "or", "and", "not", "cmp", "add", "mul", "unary", "postfix",
+               "primary", "annots")
+# What may have annotations: the first words of these declarations and items.
+ANNOTATED = ("block", "net", "input", "stage", "head")
 
 
-def source(rng):
-    """One file; blank lines and comments here and there."""
-    walk = Walk(rng)
-    parts = []
-    for _ in range(rng.randint(0, 6)):
-        walk.depth = 0
-        parts.append(walk.declaration())
-        parts.append(rng.choice(["\n", "\n\n\n", " # why\n", "\n## what\n"]))
-    return "".join(parts)
+def read_grammar(path):
+    """{nonterminal: [alternative]}; an alternative is a list of symbols."""
+    text = path.read_text().split("\n%%\n")[1]
+    text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+    depth, kept = 0, []
+    for c in text:  # actions go; '{' and '}' in quotes stay
+        quoted = len(kept) > 0 and kept[-1] == "'" and c in "{}"
+        depth += c == "{" and not quoted
+        if depth == 0:
+            kept.append(c)
+        depth -= c == "}" and not quoted and depth > 0
+    rules = {}
+    for rule in "".join(kept).split(";"):
+        if ":" not in rule.replace("':'", ""):
+            continue
+        name, body = rule.split(":", 1)
+        alternatives = [a.replace("%empty", "").split() for a in body.split("|")]
+        rules[name.strip()] = [a for a in alternatives if "error" not in a]
+    return rules
+
+
+class Grammar:
+    def __init__(self, path):
+        self.rules = read_grammar(path)
+        self.used = set()
+        heights = self.least_heights()
+        self.choices = {}
+        for name, alternatives in self.rules.items():
+            short = [a for a in alternatives if self.height(a, heights) == heights[name]]
+            self.choices[name] = (short, [a for a in alternatives if a not in short])
+
+    def least_heights(self):
+        """The least height of a derivation, by nonterminal."""
+        heights = {}
+        changed = True
+        while changed:
+            changed = False
+            for name, alternatives in self.rules.items():
+                least = min((self.height(a, heights) for a in alternatives), default=1 << 30)
+                if least < heights.get(name, 1 << 30):
+                    heights[name] = least
+                    changed = True
+        return heights
+
+    def height(self, alternative, heights):
+        return 1 + max((heights.get(s, 1 << 30) if s in self.rules else 0 for s in alternative), default=0)
+
+    def unused(self):
+        return [(name, a) for name, alternatives in self.rules.items() for a in alternatives
+                if (name, tuple(a)) not in self.used]
+
+    def tokens(self, rng, most):
+        """A list of tokens, about `most`."""
+        out = []
+        self.expand("top", rng, most, out, 0)
+        return out
+
+    def choose(self, name, rng, finish):
+        """An alternative; one that soon ends to finish. Most expressions are operands, most steps
+        without annotations."""
+        short, others = self.choices[name]
+        if finish or not others or rng.random() < (0.85 if name in EXPRESSIONS else 0.25):
+            return rng.choice(short)
+        return rng.choice(others)
+
+    def expand(self, name, rng, most, out, depth):
+        alternative = self.choose(name, rng, most <= 0 or depth > 90)
+        self.used.add((name, tuple(alternative)))
+        shares = [rng.random() if s in self.rules else 0 for s in alternative]
+        left = most - shares.count(0)
+        for symbol, share in zip(alternative, shares):
+            start = len(out)
+            if symbol in self.rules:
+                self.expand(symbol, rng, left * share / sum(shares), out, depth + 1)
+            else:
+                out.append(terminal(symbol, rng))
+            if symbol == "annots":
+                annotations = start
+            elif symbol in ("bare_decl", "item") and out[start] not in ANNOTATED:
+                del out[annotations:start]
+
+
+def terminal(symbol, rng):
+    if symbol in WORDS:
+        return rng.choice(WORDS[symbol])
+    if symbol.startswith("'"):
+        return symbol.strip("'")
+    return OPERATORS.get(symbol, symbol.lower())
+
+
+def glue(left, right):
+    """Whether two tokens would become others without a blank between them."""
+    word, sign = r"[\w.]", r"[-+*/%<>=!]"
+    return any(re.match(c, left[-1]) and re.match(c, right[0]) for c in (word, sign))
+
+
+def scatter(tokens, rng, comments):
+    """The tokens as a text with ugly white space, and comments after a part of them."""
+    out = []
+    for i, token in enumerate(tokens):
+        out.append(token)
+        if rng.random() < comments:
+            out.append(rng.choice([f" # c{i}\n", f"# c{i}  \r\n", f"\n\t# c{i}\n", f"\n\n  ## c{i}\n\n\n",
+                                   f" # c{i}\n# d{i}\n"]))
+        elif rng.random() < 0.5:
+            out.append(rng.choice([" ", "  ", "\n", "\t ", "\r\n", "\n\n\n", " \n  \n"]))
+        elif i + 1 < len(tokens) and glue(token, tokens[i + 1]):
+            out.append(" ")
+    return "".join(out)
+
+
+def sources(root, rng, count):
+    """(texts, productions that no text has)"""
+    grammar = Grammar(pathlib.Path(root) / "grammar" / "cnn.y")
+    texts = []
+    for _ in range(count):
+        tokens = grammar.tokens(rng, rng.choice([10, 60, 300, 1000, 2500]))
+        texts.append(scatter(tokens, rng, rng.choice([0, 0, 0.02, 0.2])))
+    return texts, grammar.unused()

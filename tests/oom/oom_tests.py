@@ -35,6 +35,7 @@ def commands():
     yield ["pass", "rf", str(graph)]
     yield ["pass", "fuse", str(graph)]
     yield ["fmt", "--check", str(SRC / "stdlib" / "resnet.cnn")]
+    yield ["fmt", "--check", "--diff", str(SRC / "examples" / "small")]
     yield ["build", "mobilenet_v2", "--init=1", "-q", "--emit=weights", "-o", "w.safetensors"]
 
 

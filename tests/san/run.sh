@@ -2,7 +2,8 @@
 # Everything that reads what others wrote, once more under the address and undefined-behaviour
 # sanitizers: sources, graphs, weights, arrays, pictures, the command line.
 set -u
-tests="test_fuzz_front test_ir test_import test_pictures test_syntax test_elab"
+tests="test_fuzz_front test_ir test_import test_pictures test_syntax test_elab
+test_doc test_format test_textdiff"
 san=$BUILD/san
 targets=$san/bin/cnnc
 for t in $tests; do

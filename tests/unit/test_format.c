@@ -229,7 +229,7 @@ static void test_white_space_does_not_matter(void **state)
     (void)state;
     key = rng_key("shuffle", 1);
     drawn = 0;
-    for (uint32_t round = 0; round < 12; round++)
+    for (uint32_t round = 0; round < 5; round++)
         for (uint32_t i = 0; i <= cnnc_std_file_count; i++) {
             Buf text = {0};
             size_t len;
@@ -287,7 +287,7 @@ static void test_comments_everywhere(void **state)
     (void)state;
     key = rng_key("comments", 1);
     drawn = 0;
-    for (uint32_t round = 0; round < 6; round++)
+    for (uint32_t round = 0; round < 4; round++)
         for (uint32_t i = 0; i <= cnnc_std_file_count; i++) {
             Buf with = {0};
             size_t len;

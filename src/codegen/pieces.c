@@ -146,7 +146,7 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.err = err;
     b.err_len = err_len;
     machine_init();
-    if (!allocate(out, b.kernel_pieces + 1 + (o->weights != NULL), err, err_len))
+    if (!allocate(out, b.kernel_pieces + 1 + (o->weights_file != NULL), err, err_len))
         return false;
     pthread_mutex_init(&b.lock, NULL);
     run_threads(&b);

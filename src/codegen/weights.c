@@ -1,5 +1,6 @@
 #include "codegen/weights.h"
 #include <elf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,18 +106,34 @@ static void write_names(char *file, const Places *p, const char *name)
     memcpy(file + p->section_names, section_names, sizeof section_names);
 }
 
+static bool read_weights(const char *path, char *to, size_t bytes, char *err, size_t err_len)
+{
+    FILE *f = fopen(path, "rb");
+    if (!f) {
+        snprintf(err, err_len, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    size_t got = fread(to, 1, bytes, f);
+    bool whole = got == bytes && fgetc(f) == EOF && !ferror(f);
+    fclose(f);
+    if (!whole)
+        snprintf(err, err_len, "%s does not hold %zu bytes of weights", path, bytes);
+    return whole;
+}
+
 bool weights_object(const Plan *p, const EmitOptions *o, const char *name, EmitPiece *out,
                     char *err, size_t err_len)
 {
     Places at = places_of((size_t)p->weight_floats * sizeof(float), name);
-    char *file = malloc(at.end);
+    char *file = calloc(1, at.end);
     if (!file) {
         snprintf(err, err_len, "out of memory for %zu bytes of weights", at.bytes);
         return false;
     }
-    memset(file, 0, at.data);
-    memcpy(file + at.data, o->weights, at.bytes);
-    memset(file + at.data + at.bytes, 0, at.end - at.data - at.bytes);
+    if (!read_weights(o->weights_file, file + at.data, at.bytes, err, err_len)) {
+        free(file);
+        return false;
+    }
     write_header(file, &at, &p->target);
     write_names(file, &at, name);
     write_sections(file, &at);

@@ -210,16 +210,17 @@ static int (*const commands[CMD_COUNT])(Run *) = {
 #include "driver/options.def"
 };
 
-/* Errors about the command line's own words outrank the general 1. */
+/* Errors about the command line's own words outrank the general 1; the highest code counts. */
 static int exit_code(const Diags *d)
 {
+    int code = EXIT_REFUSED;
     for (uint32_t i = 0; i < d->all.len; i++) {
         if (d->all.at[i].level == SEV_ERROR && d->all.at[i].code == E_FILE)
-            return EXIT_FILE;
+            code = worst(code, EXIT_FILE);
         if (d->all.at[i].level == SEV_ERROR && d->all.at[i].code == E_NO_SUCH_NET)
-            return EXIT_USAGE;
+            code = worst(code, EXIT_USAGE);
     }
-    return EXIT_REFUSED;
+    return code;
 }
 
 /* What is left to say when memory has run out. */

@@ -470,6 +470,14 @@ def test_exit_codes_row_by_row():
             raise AssertionError("exit code %s: %s" % (number, e)) from e
 
 
+def test_the_highest_exit_code_counts():
+    write("bad.cnn", BAD)
+    for args, code in ((["bad.cnn", "resnet18"], 1), (["no_such_net", "bad.cnn"], 2),
+                       (["bad.cnn", "no_such_net"], 2), (["no_such_net", "missing.cnn"], 3),
+                       (["missing.cnn", "no_such_net", "bad.cnn"], 3)):
+        expect(code, "check", *args)
+
+
 def test_seeds_of_made_up_inputs():
     write("tiny.cnn", TINY)
     one, same, other = (expect(0, "verify", "tiny.cnn", *a).stdout

@@ -9,19 +9,42 @@
 extern "C" {
 #endif
 
-#define CNNRT_ABI_VERSION 1
+/* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
+#define CNNRT_ABI_VERSION 2
 #define CNNRT_KERNEL_ARGS 13
 
+/* What can happen: STATUS(ID, number, text of cnnrt_strerror). Numbers are never reused. */
+#define CNNRT_STATUSES(STATUS)                                                                     \
+    STATUS(OK, 0, "no error")                                                                      \
+    STATUS(BAD_ARGUMENT, 1, "a pointer is NULL or the number of threads is not in 0 to 1024")      \
+    STATUS(NO_MEMORY, 2, "out of memory")                                                          \
+    STATUS(NO_THREADS, 3, "threads could not be started")                                          \
+    STATUS(BAD_MODEL, 4, "the model was built for another version of cnnrt")                       \
+    STATUS(NO_WEIGHTS, 5, "the model has no embedded weights and none were given")                 \
+    STATUS(BUSY, 6, "the context is already running in another thread")                            \
+    STATUS(CPU, 7, "this processor lacks instructions that the model was compiled for")            \
+    STATUS(BAD_BATCH, 8, "the batch is below 1 or above the largest the model was built for")      \
+    STATUS(BAD_WORKSPACE, 9,                                                                       \
+           "the workspace is too short for this batch or not aligned to 64 bytes")                 \
+    STATUS(BAD_BUFFER, 10,                                                                         \
+           "an input or output is NULL or not aligned, or an output overlaps another buffer")      \
+    STATUS(BAD_WEIGHTS, 11, "the weights are not aligned to 64 bytes")                             \
+    STATUS(WEIGHTS_FILE, 12, "the file of the weights cannot be read")                             \
+    STATUS(WRONG_WEIGHTS, 13,                                                                      \
+           "the file of the weights is not the one this model was built with: its size or "        \
+           "checksum differs")
+
+/* Headers of models declare the same, and any number of them may be included. */
+#ifndef CNNRT_SHARED
+#define CNNRT_SHARED
 typedef enum CnnrtStatus {
-    CNNRT_OK = 0,
-    CNNRT_BAD_ARGUMENT = 1, /* NULL pointer, batch out of range, misaligned or short workspace */
-    CNNRT_NO_MEMORY = 2,
-    CNNRT_NO_THREADS = 3,
-    CNNRT_BAD_MODEL = 4, /* ABI version differs */
-    CNNRT_NO_WEIGHTS = 5,
-    CNNRT_BUSY = 6, /* the context is already running in another thread */
-    CNNRT_CPU = 7   /* this processor lacks instructions the code was compiled for */
+#define CNNRT_STATUS_VALUE(ID, NUMBER, TEXT) CNNRT_##ID = (NUMBER),
+    CNNRT_STATUSES(CNNRT_STATUS_VALUE)
+#undef CNNRT_STATUS_VALUE
 } CnnrtStatus;
+typedef struct CnnrtModel CnnrtModel;
+typedef struct CnnrtContext CnnrtContext;
+#endif
 
 /* Units [begin, end) of one image. */
 typedef void (*CnnrtKernel)(float *const *args, int64_t begin, int64_t end);
@@ -53,7 +76,7 @@ typedef struct CnnrtTensor {
     int64_t resize, crop;
 } CnnrtTensor;
 
-typedef struct CnnrtModel {
+struct CnnrtModel {
     int32_t abi;
     int32_t max_batch;
     const char *name;
@@ -63,28 +86,43 @@ typedef struct CnnrtModel {
     int64_t arena_floats;   /* per image */
     int64_t scratch_floats; /* per thread */
     int64_t weight_floats;
-    const float *weights; /* 64-byte aligned; NULL: given at creation */
-    const char *cpu;      /* what the code needs: "x86-64-v3" */
-} CnnrtModel;
+    const float *weights;     /* 64-byte aligned; NULL: given at creation */
+    const char *cpu;          /* what the code needs: "x86-64-v3" */
+    int64_t parameters;       /* trained values */
+    uint64_t weights_hash;    /* XXH64, seed 0, of the weight_floats in memory order */
+    const char *weights_file; /* name of the file with the weights when they are not embedded */
+    const char *compiler;     /* "cnnc 0.1.0 (LLVM 19.1.7)" */
+};
 
-typedef struct CnnrtContext CnnrtContext;
-
-/* Bytes of workspace for a batch (activations and the scratch of `threads` threads). */
+/* Bytes of workspace for a batch (activations and the scratch of `threads` threads, 0 = as many as
+ * create would start). 0 when an argument is out of range. */
 size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads);
-/* Threads: 0 = CNNC_THREADS or the processors available. weights: NULL when embedded. workspace:
+/* Maps the file of external weights, which must be the one the model was built with: its size and
+ * checksum are compared. One mapping serves any number of contexts and threads; the file must not
+ * be changed while it is mapped. WEIGHTS_FILE leaves the reason in errno. */
+int cnnrt_weights_map(const CnnrtModel *m, const char *path, const float **out);
+/* Of what weights_map gave, once no context uses it; NULL is allowed. */
+void cnnrt_weights_unmap(const CnnrtModel *m, const float *weights);
+/* threads: 0 = CNNC_THREADS or the processors available. weights: NULL when embedded. workspace:
  * 64-byte aligned, at least workspace_size(max batch used, threads), owned by the caller and free
- * for reuse between runs; NULL = the context allocates its own for max_batch now. */
+ * for reuse between runs; NULL = the context allocates its own for max_batch now. After fork the
+ * context can be used in the child, too, where it runs on the one thread there is. */
 int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, int threads,
                  void *workspace, size_t workspace_len);
-/* in[i], out[i]: batch images each, [n][c][h][w] float32. Allocates nothing. One run at a time per
- * context; any number of contexts at once. */
+/* in[i], out[i]: batch images each, [n][c][h][w] float32; outputs overlap nothing. Allocates
+ * nothing and changes nothing but the outputs, the workspace and the context. One run at a time per
+ * context (BUSY); any number of contexts at once. */
 int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *out);
 /* As run, and seconds per step are added to step_seconds[step_count]. */
 int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                   double *step_seconds);
 int cnnrt_threads(const CnnrtContext *c);
+/* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);
+/* A constant text for any number. */
 const char *cnnrt_strerror(int status);
+/* XXH64 with seed 0: what `xxhsum -H64` prints for a file of these bytes. */
+uint64_t cnnrt_hash(const void *data, size_t len);
 
 #ifdef __cplusplus
 }

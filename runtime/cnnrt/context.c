@@ -80,7 +80,7 @@ static int check_model(const CnnrtModel *m, const float *weights, int threads)
     if (m->weight_floats > 0 && weights == NULL && m->weights == NULL)
         return CNNRT_NO_WEIGHTS;
     if (weights != NULL && (uintptr_t)weights % ALIGN != 0)
-        return CNNRT_BAD_ARGUMENT;
+        return CNNRT_BAD_WEIGHTS;
     return CNNRT_OK;
 }
 
@@ -97,7 +97,7 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
         threads = cnnrt_pool_default_threads();
     if (workspace != NULL &&
         ((uintptr_t)workspace % ALIGN != 0 || workspace_len < cnnrt_workspace_size(m, 1, threads)))
-        return CNNRT_BAD_ARGUMENT;
+        return CNNRT_BAD_WORKSPACE;
     CnnrtContext *c = calloc(1, sizeof *c);
     if (c == NULL)
         return CNNRT_NO_MEMORY;
@@ -195,18 +195,59 @@ static void run_thread(void *arg, int thread)
     }
 }
 
+/* A buffer of the caller: batch images of a tensor. */
+static size_t buffer_bytes(const CnnrtTensor *t, int batch)
+{
+    return (size_t)(t->c * t->h * t->w) * (size_t)batch * sizeof(float);
+}
+
+static bool overlap(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    uintptr_t p = (uintptr_t)a, q = (uintptr_t)b;
+    return p < q + b_len && q < p + a_len;
+}
+
+static bool usable(const float *p)
+{
+    return p != NULL && (uintptr_t)p % sizeof(float) == 0;
+}
+
+/* Kernels may read an input after they have written an output: none may overlap. */
+static bool check_buffers(const CnnrtContext *c, int batch, const float *const *in,
+                          float *const *out)
+{
+    const CnnrtModel *m = c->model;
+    for (int64_t i = 0; i < m->input_count; i++)
+        if (!usable(in[i]))
+            return false;
+    for (int64_t i = 0; i < m->output_count; i++) {
+        size_t len = buffer_bytes(&m->outputs[i], batch);
+        if (!usable(out[i]) || overlap(out[i], len, c->workspace, c->workspace_len))
+            return false;
+        for (int64_t k = 0; k < m->input_count; k++)
+            if (overlap(out[i], len, in[k], buffer_bytes(&m->inputs[k], batch)))
+                return false;
+        for (int64_t k = 0; k < i; k++)
+            if (overlap(out[i], len, out[k], buffer_bytes(&m->outputs[k], batch)))
+                return false;
+    }
+    for (int64_t i = 0; i < m->input_count; i++)
+        if (overlap(in[i], buffer_bytes(&m->inputs[i], batch), c->workspace, c->workspace_len))
+            return false;
+    return true;
+}
+
 int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                   double *step_seconds)
 {
-    if (c == NULL || in == NULL || out == NULL || batch < 1 || batch > c->model->max_batch ||
-        c->workspace_len < cnnrt_workspace_size(c->model, batch, cnnrt_pool_threads(c->pool)))
+    if (c == NULL || in == NULL || out == NULL)
         return CNNRT_BAD_ARGUMENT;
-    for (int64_t i = 0; i < c->model->input_count; i++)
-        if (in[i] == NULL)
-            return CNNRT_BAD_ARGUMENT;
-    for (int64_t i = 0; i < c->model->output_count; i++)
-        if (out[i] == NULL)
-            return CNNRT_BAD_ARGUMENT;
+    if (batch < 1 || batch > c->model->max_batch)
+        return CNNRT_BAD_BATCH;
+    if (c->workspace_len < cnnrt_workspace_size(c->model, batch, cnnrt_pool_threads(c->pool)))
+        return CNNRT_BAD_WORKSPACE;
+    if (!check_buffers(c, batch, in, out))
+        return CNNRT_BAD_BUFFER;
     if (atomic_flag_test_and_set(&c->busy))
         return CNNRT_BUSY;
     c->batch = batch;
@@ -225,18 +266,10 @@ int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *
 
 const char *cnnrt_strerror(int status)
 {
-    static const char *const text[] = {
-        [CNNRT_OK] = "no error",
-        [CNNRT_BAD_ARGUMENT] = ("bad argument: a NULL pointer, a batch out of range, or a "
-                                "workspace that is short or not aligned to 64 bytes"),
-        [CNNRT_NO_MEMORY] = "out of memory",
-        [CNNRT_NO_THREADS] = "threads could not be started",
-        [CNNRT_BAD_MODEL] = "the model was built for another version of cnnrt",
-        [CNNRT_NO_WEIGHTS] = "the model has no embedded weights and none were given",
-        [CNNRT_BUSY] = "the context is already running",
-        [CNNRT_CPU] = "this processor lacks instructions that the model was compiled for",
-    };
-    if (status < 0 || (size_t)status >= sizeof text / sizeof text[0])
-        return "unknown status";
-    return text[status];
+    switch (status) {
+#define STATUS_TEXT(ID, NUMBER, TEXT)                                                              \
+    case NUMBER: return TEXT;
+        CNNRT_STATUSES(STATUS_TEXT)
+    default: return "unknown status";
+    }
 }

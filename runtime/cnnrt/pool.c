@@ -2,15 +2,18 @@
 #include "pool.h"
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Spinning covers the usual imbalance inside a step; yielding covers a preempted peer. */
 enum { SPINS = 4000, YIELDS = 200 };
 
 struct Pool {
     int threads, started;
+    pid_t owner; /* the process whose threads they are */
     pthread_t *tid;
     PoolFn *fn;
     void *arg;
@@ -99,12 +102,32 @@ static void *worker_main(void *arg)
     }
 }
 
+/* Workers take no signals: those are for the threads of the program. */
+static bool start_workers(Pool *p)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 1; i < p->threads; i++) {
+        Worker *w = malloc(sizeof *w);
+        if (w != NULL)
+            *w = (Worker){p, i};
+        if (w == NULL || pthread_create(&p->tid[i], NULL, worker_main, w) != 0) {
+            free(w);
+            break;
+        }
+        p->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return p->started == p->threads - 1;
+}
+
 Pool *cnnrt_pool_new(int threads)
 {
     Pool *p = NULL;
     if (posix_memalign((void **)&p, 64, sizeof *p) != 0)
         return NULL;
-    *p = (Pool){.threads = threads};
+    *p = (Pool){.threads = threads, .owner = getpid()};
     p->tid = calloc((size_t)threads, sizeof *p->tid);
     if (p->tid == NULL) {
         free(p);
@@ -112,16 +135,9 @@ Pool *cnnrt_pool_new(int threads)
     }
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
-    for (int i = 1; i < threads; i++) {
-        Worker *w = malloc(sizeof *w);
-        if (w != NULL)
-            *w = (Worker){p, i};
-        if (w == NULL || pthread_create(&p->tid[i], NULL, worker_main, w) != 0) {
-            free(w);
-            cnnrt_pool_free(p);
-            return NULL;
-        }
-        p->started++;
+    if (!start_workers(p)) {
+        cnnrt_pool_free(p);
+        return NULL;
     }
     return p;
 }
@@ -130,6 +146,11 @@ void cnnrt_pool_free(Pool *p)
 {
     if (p == NULL)
         return;
+    if (p->started > 0 && p->owner != getpid()) { /* the lock may be in any state here */
+        free(p->tid);
+        free(p);
+        return;
+    }
     atomic_store(&p->quit, true);
     advance(p, &p->round);
     for (int i = 1; i <= p->started; i++)
@@ -147,6 +168,8 @@ int cnnrt_pool_threads(const Pool *p)
 
 void cnnrt_pool_run(Pool *p, PoolFn *fn, void *arg)
 {
+    if (p->threads > 1 && p->owner != getpid())
+        p->threads = 1; /* fork copies the calling thread alone */
     if (p->threads == 1) {
         fn(arg, 0);
         return;

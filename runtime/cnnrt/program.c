@@ -17,7 +17,7 @@ enum { EXIT_FINE, EXIT_REFUSED, EXIT_USAGE, EXIT_FILE, EXIT_MEMORY };
 
 typedef struct Options {
     int threads, top;
-    const char *output;
+    const char *output, *weights;
 } Options;
 
 static int64_t tensor_count(const CnnrtTensor *t)
@@ -28,13 +28,16 @@ static int64_t tensor_count(const CnnrtTensor *t)
 static void usage(FILE *f, const char *self, const CnnrtModel *m)
 {
     fprintf(f,
-            "usage: %s [--threads N] [--top K] [--output OUT.npy] INPUT.npy...\n"
+            "usage: %s [--threads N] [--top K] [--output OUT.npy]%s INPUT.npy...\n"
             "Runs the network %s on float arrays of shape [n]",
-            self, m->name);
+            self, m->weights == NULL ? " [--weights FILE]" : "", m->name);
     fprintf(f, "[%lld][%lld][%lld] with n up to %d.\n", (long long)m->inputs[0].c,
             (long long)m->inputs[0].h, (long long)m->inputs[0].w, (int)m->max_batch);
     fprintf(f, "One array per network input (%lld). --output writes the last output.\n",
             (long long)m->input_count);
+    if (m->weights == NULL && m->weights_file != NULL)
+        fprintf(f, "The weights are in the file %s beside this program, or in --weights.\n",
+                m->weights_file);
 }
 
 /* The whole file in memory; NULL with a message printed. */
@@ -158,12 +161,48 @@ static void print_top(const float *v, int64_t n, int image, int top)
     }
 }
 
+/* The file of external weights beside the program, where build put it; malloc'ed. */
+static char *weights_beside(const CnnrtModel *m)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || m->weights_file == NULL)
+        return NULL;
+    self[n] = '\0';
+    char *slash = strrchr(self, '/'), *out = NULL;
+    if (slash == NULL ||
+        asprintf(&out, "%.*s%s", (int)(slash + 1 - self), self, m->weights_file) < 0)
+        return NULL;
+    return out;
+}
+
+/* What create takes: NULL when weights are embedded. */
+static int open_weights(const CnnrtModel *m, const Options *o, const float **weights)
+{
+    if (m->weights != NULL || m->weight_floats == 0)
+        return EXIT_FINE;
+    char *beside = o->weights == NULL ? weights_beside(m) : NULL;
+    const char *path = o->weights != NULL ? o->weights : beside;
+    if (path == NULL) {
+        fprintf(stderr, "%s: give the file of its weights with --weights\n", m->name);
+        return EXIT_USAGE;
+    }
+    int status = cnnrt_weights_map(m, path, weights);
+    if (status == CNNRT_WEIGHTS_FILE)
+        fprintf(stderr, "%s: %s: %s\n", m->name, path, strerror(errno));
+    else if (status != CNNRT_OK)
+        fprintf(stderr, "%s: %s: %s\n", m->name, path, cnnrt_strerror(status));
+    free(beside);
+    return status == CNNRT_OK ? EXIT_FINE : EXIT_FILE;
+}
+
 static int run_model(const CnnrtModel *m, const Options *o, char **paths)
 {
     const float *in[16] = {0};
     float *out[16] = {0};
-    int batch = 0, status = EXIT_FINE;
+    const float *weights = NULL;
     CnnrtContext *c = NULL;
+    int batch = 0, status = open_weights(m, o, &weights);
     for (int64_t i = 0; i < m->input_count && status == EXIT_FINE; i++)
         if ((in[i] = read_input(paths[i], &m->inputs[i], m->max_batch, &batch)) == NULL)
             status = EXIT_FILE;
@@ -171,7 +210,7 @@ static int run_model(const CnnrtModel *m, const Options *o, char **paths)
         if ((out[i] = malloc((size_t)(tensor_count(&m->outputs[i]) * batch) * sizeof(float))) ==
             NULL)
             status = EXIT_MEMORY;
-    int rc = status == EXIT_FINE ? cnnrt_create(&c, m, NULL, o->threads, NULL, 0) : CNNRT_OK;
+    int rc = status == EXIT_FINE ? cnnrt_create(&c, m, weights, o->threads, NULL, 0) : CNNRT_OK;
     if (rc == CNNRT_OK && status == EXIT_FINE)
         rc = cnnrt_run(c, batch, in, out);
     if (rc != CNNRT_OK) {
@@ -186,6 +225,8 @@ static int run_model(const CnnrtModel *m, const Options *o, char **paths)
             print_top(out[last] + i * tensor_count(&m->outputs[last]),
                       tensor_count(&m->outputs[last]), i, o->top);
     cnnrt_destroy(c);
+    if (weights != NULL)
+        cnnrt_weights_unmap(m, weights);
     for (int i = 0; i < 16; i++) {
         free((void *)(uintptr_t)in[i]);
         free(out[i]);
@@ -208,6 +249,7 @@ int main(int argc, char **argv)
     static const struct option longs[] = {{"threads", required_argument, NULL, 't'},
                                           {"output", required_argument, NULL, 'o'},
                                           {"top", required_argument, NULL, 'k'},
+                                          {"weights", required_argument, NULL, 'w'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     const CnnrtModel *m = cnnrt_program_model();
@@ -224,6 +266,8 @@ int main(int argc, char **argv)
             good = parse_count(optarg, 1, 1 << 20, &o.top);
         else if (c == 'o')
             o.output = optarg;
+        else if (c == 'w' && m->weights == NULL)
+            o.weights = optarg;
         else
             good = 0;
         if (!good) {

@@ -5,7 +5,7 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 1 };
+enum { CODEGEN_ABI = 2 };
 
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
@@ -13,7 +13,10 @@ typedef struct EmitOptions {
     const char *prefix; /* C identifier: exported symbols are <prefix>_... */
     const char *net_name;
     int max_batch;
-    const char *weights_file; /* packed blob to embed; NULL = weights come at create */
+    bool embed;               /* objects refer to a weights object; else weights come at create */
+    uint64_t weights_hash;    /* of the packed weights (cnnrt_hash); 0 = not known */
+    const char *weights_file; /* name of the file the blob is in, for the model; may be NULL */
+    const char *compiler;     /* who made it, for the model; may be NULL */
     int jobs;                 /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
@@ -36,6 +39,15 @@ typedef struct CodegenApi {
     const char *llvm_version;
     /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3". */
     bool (*target)(const char *cpu, Target *out, char *err, size_t err_len);
+    /* The processor this runs on, as LLVM calls it. */
+    void (*host)(char *cpu, size_t cpu_len);
+    /* The features that code for a target of ours may use, "avx2,fma": a constant text. */
+    const char *(*features)(const Target *t);
+    /* The bytes around `bytes` of packed weights that make them, in place, an ELF object for the
+     * linker: symbol <prefix>_weights, aligned to 64. The head's length is a multiple of 64. */
+    bool (*weights)(const Target *t, const char *prefix, size_t bytes, EmitPiece *head,
+                    EmitPiece *tail, char *err, size_t err_len);
+    /* Objects hold no weights, and text does not refer to any: its model takes them at create. */
     bool (*emit)(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
                  size_t err_len);
     void (*emit_free)(EmitResult *r);

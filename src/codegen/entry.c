@@ -2,6 +2,7 @@
 #include "codegen/load.h"
 #include "codegen/pieces.h"
 #include "codegen/target.h"
+#include "codegen/weights.h"
 #include <llvm/Config/llvm-config.h>
 
 static bool emit(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
@@ -17,6 +18,9 @@ static const CodegenApi api = {
     .abi = CODEGEN_ABI,
     .llvm_version = LLVM_VERSION_STRING,
     .target = target_describe,
+    .host = target_host,
+    .features = target_features,
+    .weights = weights_object,
     .emit = emit,
     .emit_free = pieces_free,
     .load = load_plan,

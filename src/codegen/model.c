@@ -7,6 +7,8 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
+enum { MODEL_FIELDS = 18 };
+
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
     LLVMTypeRef operand, step, tensor, model;
@@ -16,7 +18,7 @@ typedef struct Builder {
     Emit *e;
     const Plan *p;
     const EmitOptions *o;
-    bool whole; /* kernels and weights are in the same module */
+    bool whole; /* all in one module of text: weights are given at create */
     Types t;
 } Builder;
 
@@ -34,9 +36,10 @@ static Types make_types(Emit *e)
     t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args}, 5);
     t.tensor =
         structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
-    t.model = structure(
-        e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64, ptr, ptr},
-        14);
+    t.model = structure(e,
+                        (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
+                                        ptr, ptr, i64, i64, ptr, ptr},
+                        MODEL_FIELDS);
     return t;
 }
 
@@ -190,34 +193,12 @@ static LLVMValueRef table(Builder *b, LLVMTypeRef type, uint32_t n, Element *ele
     return g;
 }
 
-/* In text the assembler is told to copy the file; objects have the weights in a piece of their own
- * (weights.h). */
-static bool include_weights(Builder *b, const char *name)
-{
-    char text_of[12000], path[8192];
-    size_t n = 0;
-    for (const char *c = b->o->weights_file; *c; c++) {
-        if (n + 3 > sizeof path || (unsigned char)*c < ' ')
-            return emit_fail(b->e, "the path of the weights file cannot be used");
-        if (*c == '"' || *c == '\\')
-            path[n++] = '\\';
-        path[n++] = *c;
-    }
-    path[n] = 0;
-    int len = snprintf(text_of, sizeof text_of,
-                       ".pushsection .rodata,\"a\",@progbits\n.balign 64\n.globl %s\n.hidden %s\n"
-                       "%s:\n.incbin \"%s\"\n.size %s, .-%s\n.popsection\n",
-                       name, name, name, path, name, name);
-    LLVMAppendModuleInlineAsm(b->e->mod, text_of, (size_t)len);
-    return true;
-}
-
+/* They are in a piece of their own (weights.h). */
 static LLVMValueRef embedded_weights(Builder *b)
 {
     Emit *e = b->e;
     char name[300];
-    if (!b->o->weights_file || !symbol(b, name, sizeof name, "weights") ||
-        (b->whole && !include_weights(b, name)))
+    if (!b->o->embed || b->whole || !symbol(b, name, sizeof name, "weights"))
         return LLVMConstNull(e->ptr);
     LLVMValueRef g = LLVMAddGlobal(e->mod, e->f32, name);
     LLVMSetVisibility(g, LLVMHiddenVisibility);
@@ -225,12 +206,17 @@ static LLVMValueRef embedded_weights(Builder *b)
     return g;
 }
 
+static LLVMValueRef text_or_null(Emit *e, const char *s)
+{
+    return s ? text(e, s) : LLVMConstNull(e->ptr);
+}
+
 static LLVMValueRef model_constant(Builder *b)
 {
     Emit *e = b->e;
     const Plan *p = b->p;
     const Graph *g = p->an->g;
-    LLVMValueRef fields[14] = {
+    LLVMValueRef fields[MODEL_FIELDS] = {
         constant32(e, CNNRT_ABI_VERSION),
         constant32(e, b->o->max_batch),
         text(e, b->o->net_name),
@@ -245,6 +231,10 @@ static LLVMValueRef model_constant(Builder *b)
         emit_int(e, p->weight_floats),
         embedded_weights(b),
         text(e, p->target.cpu),
+        emit_int(e, p->an->params),
+        LLVMConstInt(e->i64, b->o->weights_hash, 0),
+        text_or_null(e, b->o->weights_file),
+        text_or_null(e, b->o->compiler),
     };
     return constant_global(e, record(b, b->t.model, fields), "model");
 }
@@ -288,8 +278,11 @@ static void wrappers_of(Builder *b, LLVMValueRef model)
     Emit *e = b->e;
     LLVMTypeRef i32 = e->i32, ptr = e->ptr;
     wrapper(b, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, model, 0);
+    wrapper(b, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
+    wrapper(b, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
     wrapper(b, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, model, 1);
     wrapper(b, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, NULL, 0);
+    wrapper(b, "threads", i32, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
     wrapper(b, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
     wrapper(b, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
 }

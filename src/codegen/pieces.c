@@ -2,7 +2,6 @@
 #include "codegen/cpu/kern.h"
 #include "codegen/llvm/machine.h"
 #include "codegen/model.h"
-#include "codegen/weights.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@ typedef struct Batch {
     EmitResult *out;
     bool wrappers;
     uint32_t per_piece; /* kernels */
-    int kernel_pieces;  /* after them come the model and, where embedded, the weights */
+    int kernel_pieces;  /* after them comes the model */
     pthread_mutex_t lock;
     int next, done;
     char *err;
@@ -38,22 +37,10 @@ static bool add_kernel(Emit *e, const Plan *p, const EmitOptions *o, uint32_t i)
     return kern_emit(e, &p->kernels.at[i].k, name);
 }
 
-static bool make_weights(Batch *b, EmitPiece *out, char *err, size_t err_len)
-{
-    char name[300];
-    if ((size_t)snprintf(name, sizeof name, "%s_weights", b->o->prefix) >= sizeof name) {
-        snprintf(err, err_len, "the prefix is too long");
-        return false;
-    }
-    return weights_object(b->p, b->o, name, out, err, err_len);
-}
-
 /* One object, in a context of its own. */
 static bool make_piece(Batch *b, int piece, LLVMTargetMachineRef m, const char *layout, char *err,
                        size_t err_len)
 {
-    if (piece > b->kernel_pieces)
-        return make_weights(b, &b->out->pieces[piece], err, err_len);
     Emit e;
     char module[300];
     bool is_model = piece == b->kernel_pieces, ok = true;
@@ -146,7 +133,7 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.err = err;
     b.err_len = err_len;
     machine_init();
-    if (!allocate(out, b.kernel_pieces + 1 + (o->weights_file != NULL), err, err_len))
+    if (!allocate(out, b.kernel_pieces + 1, err, err_len))
         return false;
     pthread_mutex_init(&b.lock, NULL);
     run_threads(&b);

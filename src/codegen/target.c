@@ -61,28 +61,50 @@ static bool has_feature(const char *list, const char *name)
     return false;
 }
 
-static bool has_all(const char *list, const char *const *names)
+/* What the levels of the x86-64 psABI add to the ones before, in LLVM's words. */
+#define ADDS_V2 "cx16,popcnt,sahf,sse3,sse4.1,sse4.2,ssse3"
+#define ADDS_V3 "avx,avx2,bmi,bmi2,f16c,fma,lzcnt,movbe"
+#define ADDS_V4 "avx512bw,avx512cd,avx512dq,avx512f,avx512vl"
+
+/* Whether all of the names "a,b,c" are in LLVM's list. */
+static bool has_all(const char *list, const char *names)
 {
-    while (*names)
-        if (!has_feature(list, *names++))
+    char name[32];
+    while (*names) {
+        size_t n = strcspn(names, ",");
+        snprintf(name, sizeof name, "%.*s", (int)n, names);
+        if (!has_feature(list, name))
             return false;
+        names += n + (names[n] == ',');
+    }
     return true;
 }
 
 static const char *native_level(void)
 {
-    static const char *const v2[] = {"cx16", "sahf", "popcnt", "sse4.2", "ssse3", NULL};
-    static const char *const v3[] = {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe", NULL};
-    static const char *const v4[] = {"avx512f",  "avx512bw", "avx512cd",
-                                     "avx512dq", "avx512vl", NULL};
     char *features = LLVMGetHostCPUFeatures();
     const char *level = "x86-64";
-    if (has_all(features, v2))
+    if (has_all(features, ADDS_V2))
         level = "x86-64-v2";
-    if (has_all(features, v2) && has_all(features, v3))
-        level = has_all(features, v4) ? "x86-64-v4" : "x86-64-v3";
+    if (has_all(features, ADDS_V2 "," ADDS_V3))
+        level = has_all(features, ADDS_V4) ? "x86-64-v4" : "x86-64-v3";
     LLVMDisposeMessage(features);
     return level;
+}
+
+const char *target_features(const Target *t)
+{
+    return strcmp(t->cpu, "x86-64-v4") == 0   ? ADDS_V4 "," ADDS_V3 "," ADDS_V2
+           : strcmp(t->cpu, "x86-64-v3") == 0 ? ADDS_V3 "," ADDS_V2
+           : strcmp(t->cpu, "x86-64-v2") == 0 ? ADDS_V2
+                                              : "";
+}
+
+void target_host(char *cpu, size_t cpu_len)
+{
+    char *name = LLVMGetHostCPUName();
+    snprintf(cpu, cpu_len, "%s", name);
+    LLVMDisposeMessage(name);
 }
 
 static int64_t cache_size(int name, int64_t otherwise)

@@ -7,4 +7,6 @@
  * the highest level that processor has: with instruction order fixed by the emitter, tuning for one
  * processor would buy nothing, and an artefact then states exactly what it needs. */
 bool target_describe(const char *cpu, Target *out, char *err, size_t err_len);
+void target_host(char *cpu, size_t cpu_len);
+const char *target_features(const Target *t);
 #endif

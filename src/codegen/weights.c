@@ -1,6 +1,5 @@
 #include "codegen/weights.h"
 #include <elf.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +57,7 @@ static void write_header(char *file, const Places *p, const Target *t)
     memcpy(file, &h, sizeof h);
 }
 
-static void write_sections(char *file, const Places *p)
+static void write_sections(char *tail, const Places *p)
 {
     Elf64_Shdr s[SECTIONS] = {
         [SEC_DATA] = {.sh_name = name_of(".rodata"),
@@ -90,53 +89,46 @@ static void write_sections(char *file, const Places *p)
                                .sh_size = sizeof section_names,
                                .sh_addralign = 1},
     };
-    memcpy(file + p->sections, s, sizeof s);
+    memcpy(tail + p->sections - (p->data + p->bytes), s, sizeof s);
 }
 
-static void write_names(char *file, const Places *p, const char *name)
+static void write_names(char *tail, const Places *p, const char *name)
 {
+    size_t from = p->data + p->bytes;
     Elf64_Sym symbol[2] = {{0},
                            {.st_name = 1,
                             .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT),
                             .st_other = STV_HIDDEN,
                             .st_shndx = SEC_DATA,
                             .st_size = p->bytes}};
-    memcpy(file + p->symbols, symbol, sizeof symbol);
-    memcpy(file + p->names + 1, name, p->names_len - 1);
-    memcpy(file + p->section_names, section_names, sizeof section_names);
+    memcpy(tail + p->symbols - from, symbol, sizeof symbol);
+    memcpy(tail + p->names + 1 - from, name, p->names_len - 1);
+    memcpy(tail + p->section_names - from, section_names, sizeof section_names);
 }
 
-static bool read_weights(const char *path, char *to, size_t bytes, char *err, size_t err_len)
+bool weights_object(const Target *t, const char *prefix, size_t bytes, EmitPiece *head,
+                    EmitPiece *tail, char *err, size_t err_len)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        snprintf(err, err_len, "%s: %s", path, strerror(errno));
+    char name[300];
+    *head = *tail = (EmitPiece){0};
+    if ((size_t)snprintf(name, sizeof name, "%s_weights", prefix) >= sizeof name) {
+        snprintf(err, err_len, "the prefix is too long");
         return false;
     }
-    size_t got = fread(to, 1, bytes, f);
-    bool whole = got == bytes && fgetc(f) == EOF && !ferror(f);
-    fclose(f);
-    if (!whole)
-        snprintf(err, err_len, "%s does not hold %zu bytes of weights", path, bytes);
-    return whole;
-}
-
-bool weights_object(const Plan *p, const EmitOptions *o, const char *name, EmitPiece *out,
-                    char *err, size_t err_len)
-{
-    Places at = places_of((size_t)p->weight_floats * sizeof(float), name);
-    char *file = calloc(1, at.end);
-    if (!file) {
-        snprintf(err, err_len, "out of memory for %zu bytes of weights", at.bytes);
+    Places at = places_of(bytes, name);
+    head->len = at.data;
+    tail->len = at.end - at.data - bytes;
+    head->data = calloc(1, head->len);
+    tail->data = calloc(1, tail->len);
+    if (!head->data || !tail->data) {
+        free(head->data);
+        free(tail->data);
+        *head = *tail = (EmitPiece){0};
+        snprintf(err, err_len, "out of memory");
         return false;
     }
-    if (!read_weights(o->weights_file, file + at.data, at.bytes, err, err_len)) {
-        free(file);
-        return false;
-    }
-    write_header(file, &at, &p->target);
-    write_names(file, &at, name);
-    write_sections(file, &at);
-    *out = (EmitPiece){file, at.end};
+    write_header(head->data, &at, t);
+    write_names(tail->data, &at, name);
+    write_sections(tail->data, &at);
     return true;
 }

@@ -3,9 +3,9 @@
 #define CNNC_CODEGEN_WEIGHTS_H
 #include "codegen/codegen.h"
 
-/* An ELF object that holds the bytes of o->weights_file, aligned to 64, under the hidden symbol
- * `name`. Written here and not by the assembler, which would hold several copies of what may be
- * gigabytes. False with a message in err; the file must have as many floats as the plan says. */
-bool weights_object(const Plan *p, const EmitOptions *o, const char *name, EmitPiece *out,
-                    char *err, size_t err_len);
+/* The ELF relocatable object around packed weights (codegen.h): its parts before and after them,
+ * malloc'ed. Made here and not by the assembler, which would hold several copies of what may be
+ * gigabytes. False with a message in err. */
+bool weights_object(const Target *t, const char *prefix, size_t bytes, EmitPiece *head,
+                    EmitPiece *tail, char *err, size_t err_len);
 #endif

@@ -1,13 +1,19 @@
+/* The texts beside a built model: its header and its pkg-config file. */
 #include "driver/artifact.h"
-#include "support/fs.h"
-#include "support/temp.h"
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+const FormInfo form_info[FORM_COUNT] = {
+#define FORM(ID, NAME, SUFFIX, DOC) {NAME, SUFFIX},
+#include "driver/form.def"
+};
+
+const char *artifact_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
 
 const char *artifact_identifier(Arena *a, const char *name)
 {
@@ -19,10 +25,11 @@ const char *artifact_identifier(Arena *a, const char *name)
     return out;
 }
 
-static void header_tensor(const Net *n, const char *prefix, const char *kind, const char *name,
-                          NodeId node, uint32_t index, const GraphInput *in, Buf *out)
+static void header_tensor(const Artifact *x, const char *kind, const char *name, NodeId node,
+                          uint32_t index, const GraphInput *in, Buf *out)
 {
-    Shape s = n->an.shape[node.v];
+    const char *prefix = x->emit->prefix;
+    Shape s = x->net->an.shape[node.v];
     buf_printf(out, "/* %s %u, \"%s\": float32 [batch][%" PRId64 "]", kind, index, name, s.c);
     if (!s.flat)
         buf_printf(out, "[%" PRId64 "][%" PRId64 "]", s.h, s.w);
@@ -38,95 +45,101 @@ static void header_tensor(const Net *n, const char *prefix, const char *kind, co
                        prefix, kind, index, c, in->mean[c], prefix, kind, index, c, in->std[c]);
 }
 
-static void header_functions(const char *p, Buf *out)
+static void header_shared(Buf *out)
 {
-    buf_add(out, "\n/* Statuses are CnnrtStatus values; 0 is success. */\n"
-                 "typedef struct CnnrtContext CnnrtContext;\n\n"
-                 "/* Bytes a workspace needs for a batch and a number of threads; 0 = out of "
-                 "range. */\n");
+    buf_add(out, "\n/* The same in every model's header. */\n#ifndef CNNRT_SHARED\n"
+                 "#define CNNRT_SHARED\ntypedef enum CnnrtStatus {\n");
+#define STATUS(ID, NUMBER, TEXT)                                                                   \
+    buf_printf(out, "    CNNRT_%s = %d%s /* %s */\n", #ID, NUMBER,                                 \
+               NUMBER == CNNRT_WRONG_WEIGHTS ? "" : ",", TEXT);
+    CNNRT_STATUSES(STATUS)
+#undef STATUS
+    buf_add(out, "} CnnrtStatus;\ntypedef struct CnnrtModel CnnrtModel;\n"
+                 "typedef struct CnnrtContext CnnrtContext;\n#endif\n");
+}
+
+static void header_weights(const Artifact *x, Buf *out)
+{
+    const char *p = x->emit->prefix;
+    size_t bytes = (size_t)x->native->plan.weight_floats * sizeof(float);
+    buf_printf(out, "#define %s_WEIGHTS_EMBEDDED %d\n#define %s_WEIGHTS_BYTES %zu\n", p,
+               !x->external, p, bytes);
+    if (x->external)
+        buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p, x->emit->weights_file);
+}
+
+static void header_functions(const Artifact *x, Buf *out)
+{
+    const char *p = x->emit->prefix;
+    buf_add(out, "\n/* Functions that return int return a CnnrtStatus; CNNRT_OK is 0.\n *\n"
+                 " * Bytes a workspace needs for a batch and a number of threads (0 = as many as "
+                 "create\n * would start); 0 = out of range. */\n");
     buf_printf(out, "size_t %s_workspace_size(int batch, int threads);\n\n", p);
-    buf_add(out, "/* weights: NULL, they are embedded. threads: 0 = CNNC_THREADS or the "
-                 "processors. workspace:\n * 64-byte aligned and yours, or NULL to let the context "
-                 "allocate its own. */\n");
+    if (x->external) {
+        buf_printf(out, "/* Maps %s_WEIGHTS_FILE, wherever it lies, and compares its checksum. One "
+                        "mapping serves any\n * number of contexts; unmap it after the last. */\n",
+                   p);
+        buf_printf(out, "int %s_weights_map(const char *path, const float **out);\n", p);
+        buf_printf(out, "void %s_weights_unmap(const float *weights);\n\n", p);
+    }
+    buf_add(out, x->external ? "/* weights: what weights_map gave." : "/* weights: NULL, they are "
+                                                                      "embedded.");
+    buf_add(out, " threads: 0 = CNNC_THREADS or the processors.\n * workspace: 64-byte aligned "
+                 "and yours, or NULL to let the context allocate its own. */\n");
     buf_printf(out,
-               "int %s_create(CnnrtContext **out, const float *weights, int threads, void "
-               "*workspace,\n    size_t workspace_len);\n\n",
+               "int %s_create(CnnrtContext **out, const float *weights, int threads,\n"
+               "    void *workspace, size_t workspace_len);\n\n",
                p);
     buf_add(out, "/* Allocates nothing. One run at a time per context; any number of contexts. "
                  "*/\n");
     buf_printf(out,
-               "int %s_run(CnnrtContext *context, int batch, const float *const *in, float *const "
-               "*out);\n",
+               "int %s_run(CnnrtContext *context, int batch, const float *const *in,\n"
+               "    float *const *out);\n",
                p);
+    buf_printf(out, "int %s_threads(const CnnrtContext *context);\n", p);
     buf_printf(out, "void %s_destroy(CnnrtContext *context);\n", p);
     buf_printf(out, "const char *%s_strerror(int status);\n", p);
+    buf_printf(out, "const CnnrtModel *%s_model(void); /* for the functions of cnnrt.h */\n", p);
 }
 
-void artifact_header(const Net *n, const Plan *plan, const char *prefix, int max_batch, Buf *out)
+void artifact_header(const Artifact *x, Buf *out)
 {
-    const Graph *g = &n->elab->graph;
+    const Graph *g = &x->net->elab->graph;
+    const char *prefix = x->emit->prefix;
     buf_printf(out,
                "/* %s, compiled by cnnc. Link with the object and libcnnrt, or with the shared "
                "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n"
                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
                g->name, prefix, prefix);
     buf_printf(out, "#define %s_MAX_BATCH %d\n#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n",
-               prefix, max_batch, prefix, g->ins.len, prefix, g->outs.len);
-    buf_printf(out, "#define %s_PARAMETERS %" PRId64 "\n", prefix, n->an.params);
-    buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n\n", prefix,
-               plan->arena_floats);
+               prefix, x->emit->max_batch, prefix, g->ins.len, prefix, g->outs.len);
+    buf_printf(out, "#define %s_PARAMETERS %" PRId64 "\n", prefix, x->net->an.params);
+    buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n", prefix,
+               x->native->plan.arena_floats);
+    header_weights(x, out);
+    buf_addc(out, '\n');
     for (uint32_t i = 0; i < g->ins.len; i++)
-        header_tensor(n, prefix, "INPUT", g->ins.at[i].name, g->ins.at[i].node, i, &g->ins.at[i],
-                      out);
+        header_tensor(x, "INPUT", g->ins.at[i].name, g->ins.at[i].node, i, &g->ins.at[i], out);
     for (uint32_t i = 0; i < g->outs.len; i++)
-        header_tensor(n, prefix, "OUTPUT", g->outs.at[i].name, g->outs.at[i].node, i, NULL, out);
-    header_functions(prefix, out);
+        header_tensor(x, "OUTPUT", g->outs.at[i].name, g->outs.at[i].node, i, NULL, out);
+    header_shared(out);
+    header_functions(x, out);
     buf_add(out, "\n#ifdef __cplusplus\n}\n#endif\n#endif\n");
 }
 
-int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
-                  const char *path)
+void artifact_pkg_config(const Artifact *x, Buf *out)
 {
-    enum { FIXED = 16 };
-    char *runtime = native_find("lib/libcnnrt.a"), *tmp = NULL;
-    const char **argv = calloc((size_t)count + FIXED, sizeof *argv), *err = NULL;
-    const char *cc = getenv("CC");
-    int code = EXIT_FINE, n = 0, fd = -1;
-    const char *bind =
-        arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
-    if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
-        tmp = NULL;
-    if (runtime == NULL || argv == NULL || tmp == NULL) {
-        code = front_fail(r, EXIT_LIMIT, "out of memory");
-    } else if ((fd = temp_file(tmp)) < 0) {
-        code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
-    } else {
-        close(fd);
-        argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
-        argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
-        argv[n++] = "-Wl,--build-id=none";
-        argv[n++] = "-Wl,-z,noexecstack,--exclude-libs,ALL";
-        if (kind == LINK_PROGRAM)
-            argv[n++] = bind;
-        argv[n++] = "-o";
-        argv[n++] = tmp;
-        for (int i = 0; i < count; i++)
-            argv[n++] = objects[i];
-        argv[n++] = runtime;
-        argv[n++] = "-lm";
-        argv[n++] = "-lpthread";
-        int status = fs_spawn(argv, &err);
-        if (status != 0)
-            code = front_fail(r, EXIT_FILE, "linking with '%s' failed%s%s", argv[0],
-                              err ? ": " : "", err ? err : "");
-        else if (!fs_finish_mode(tmp, true) || rename(tmp, path) != 0)
-            code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
-        if (code != EXIT_FINE)
-            unlink(tmp);
-        temp_drop(tmp);
+    const char *name = x->net->elab->graph.name;
+    /* pcfiledir keeps it true wherever the files are moved together */
+    buf_printf(out,
+               "Name: %s\nDescription: the network %s, compiled by cnnc\nVersion: %s\n"
+               "Cflags: -I\"${pcfiledir}\"\n",
+               name, name, CNNC_VERSION);
+    if (x->paths[FORM_SO] != NULL) {
+        buf_printf(out, "Libs: -L\"${pcfiledir}\" -l:%s -Wl,-rpath,\"${pcfiledir}\"\n",
+                   artifact_file(x->paths[FORM_SO]));
+        return;
     }
-    free(runtime);
-    free(tmp);
-    free(argv);
-    return code;
+    buf_printf(out, "Requires: cnnc\nLibs: \"${pcfiledir}\"/%s\n",
+               artifact_file(x->paths[FORM_OBJ]));
 }

@@ -1,14 +1,51 @@
-/* Turning object code into files users deploy: C header, shared object, program. */
+/* Turning object code into files users deploy: C header, manifest, pkg-config file, object, shared
+ * object, program. */
 #ifndef CNNC_ARTIFACT_H
 #define CNNC_ARTIFACT_H
 #include "driver/native.h"
 
+/* What can be written, in the order of --emit's documentation. */
+typedef enum EmitForm {
+#define FORM(ID, NAME, SUFFIX, DOC) FORM_##ID,
+#include "driver/form.def"
+    FORM_COUNT
+} EmitForm;
+typedef struct FormInfo {
+    const char *name, *suffix;
+} FormInfo;
+extern const FormInfo form_info[FORM_COUNT];
+/* A set of forms has one bit for each. */
+#define FORM_BIT(ID) (1u << FORM_##ID)
+
+/* Above this many bytes weights are a file of their own unless --weights-mode says otherwise: the
+ * linker holds what is embedded in memory, and code reaches 2 GiB at most. */
+#define ARTIFACT_EMBED_LIMIT ((size_t)768 << 20)
+
+/* A model about to be written. Texts are in the net's arena. */
+typedef struct Artifact {
+    const Net *net;
+    const Native *native;
+    const EmitOptions *emit;
+    bool external;                 /* weights are a file of their own */
+    const char *paths[FORM_COUNT]; /* NULL when not written */
+    const char *origin;            /* of the parameter values: "seed 1", "net.safetensors" */
+} Artifact;
+
+/* The part of a path after the last '/'. */
+const char *artifact_file(const char *path);
 /* A C identifier made of name: other characters become '_'. Arena text. */
 const char *artifact_identifier(Arena *a, const char *name);
 /* The header of a built model: sizes, names, normalisation constants and the entry points. */
-void artifact_header(const Net *n, const Plan *p, const char *prefix, int max_batch, Buf *out);
+void artifact_header(const Artifact *x, Buf *out);
+/* What a deployment has to know, as JSON (docs/artefacts.md). */
+void artifact_manifest(const Artifact *x, Buf *out);
+/* A .pc file for the shared object, or else the object, beside it. */
+void artifact_pkg_config(const Artifact *x, Buf *out);
+
 typedef enum LinkKind { LINK_PROGRAM, LINK_SHARED } LinkKind;
 /* Links object files with libcnnrt through cc, into a temporary file renamed to `path`. */
 int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
                   const char *path);
+/* Makes one relocatable object of several. */
+int artifact_join(Run *r, const char *const *objects, int count, const char *path);
 #endif

@@ -9,129 +9,132 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AS_EXE = 1, AS_SO = 2, AS_OBJ = 4, AS_HEADER = 8, AS_IR = 16, AS_ASM = 32, AS_WEIGHTS = 64 };
-static const struct {
-    const char *name, *suffix;
-    unsigned bit;
-} kinds[] = {{"exe", "", AS_EXE},
-             {"so", ".so", AS_SO},
-             {"obj", ".o", AS_OBJ},
-             {"header", ".h", AS_HEADER},
-             {"llvm-ir", ".ll", AS_IR},
-             {"asm", ".s", AS_ASM},
-             {"weights", ".safetensors", AS_WEIGHTS}};
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
-
 typedef struct Build {
     Net net;
     Parameters params;
     Native native;
     EmitOptions emit;
-    unsigned as;
-    const char *base;  /* output path without suffix */
-    const char *exact; /* -o, used as it is when one kind is asked for */
+    Artifact artifact;
+    unsigned forms;
+    FsMapOut packed;   /* weights in place, in an object or in a file of their own */
     char tmp[64];
     const char *objects[256];
     int object_count;
 } Build;
 
+/* Forms that are machine code, and those that carry or describe packed weights. */
+static const unsigned linked = FORM_BIT(EXE) | FORM_BIT(SO) | FORM_BIT(OBJ);
+static const unsigned weighted = FORM_BIT(EXE) | FORM_BIT(SO) | FORM_BIT(OBJ) | FORM_BIT(PACKED) |
+                                 FORM_BIT(MANIFEST) | FORM_BIT(IR) | FORM_BIT(ASM);
+
 static int parse_emit(Run *r, const char *list, unsigned *out)
 {
-    *out = 0;
-    if (list == NULL) {
-        *out = AS_EXE;
-        return EXIT_FINE;
-    }
-    while (*list != '\0') {
+    *out = list == NULL ? FORM_BIT(EXE) : 0;
+    while (list != NULL && *list != '\0') {
         size_t n = strcspn(list, ",");
         int k = 0;
-        while (k < KINDS && (strlen(kinds[k].name) != n || memcmp(kinds[k].name, list, n) != 0))
+        while (k < FORM_COUNT &&
+               (strlen(form_info[k].name) != n || memcmp(form_info[k].name, list, n) != 0))
             k++;
-        if (k == KINDS)
-            return front_fail(r, EXIT_USAGE,
-                              "--emit takes exe, so, obj, header, llvm-ir, asm and weights, not "
-                              "'%.*s'",
-                              (int)n, list);
-        *out |= kinds[k].bit;
+        if (k == FORM_COUNT) {
+            Buf known = {0};
+            for (int i = 0; i < FORM_COUNT; i++)
+                buf_printf(&known, "%s%s", i == 0 ? "" : i + 1 < FORM_COUNT ? ", " : " and ",
+                           form_info[i].name);
+            int code = front_fail(r, EXIT_USAGE, "--emit takes %s, not '%.*s'",
+                                  known.at != NULL ? known.at : "", (int)n, list);
+            buf_free(&known);
+            return code;
+        }
+        *out |= 1u << k;
         list += n + (list[n] == ',');
     }
-    return *out != 0 ? EXIT_FINE : front_fail(r, EXIT_USAGE, "--emit is empty");
+    if (*out == 0)
+        return front_fail(r, EXIT_USAGE, "--emit is empty");
+    if ((*out & FORM_BIT(PKG_CONFIG)) && !(*out & (FORM_BIT(SO) | FORM_BIT(OBJ))))
+        return front_fail(r, EXIT_USAGE, "--emit=pkg-config needs so or obj beside it");
+    return EXIT_FINE;
 }
 
-static const char *path_for(Run *r, const Build *b, unsigned bit)
+/* -o names the one file that is asked for, or what all files' names begin with. */
+static void choose_paths(Run *r, Build *b)
 {
-    int k = 0;
-    while (kinds[k].bit != bit)
-        k++;
-    if (b->exact != NULL && b->as == bit)
-        return b->exact;
-    return arena_printf(&r->net_arena, "%s%s", b->base, kinds[k].suffix);
+    const char *given = cli_get(r->cli, OPT_OUTPUT);
+    const char *base = given != NULL ? given : b->net.elab->graph.name;
+    bool single = given != NULL && (b->forms & (b->forms - 1)) == 0;
+    unsigned asked = b->forms;
+    for (int f = 0; f < FORM_COUNT && single; f++) {
+        size_t len = strlen(base), suffix = strlen(form_info[f].suffix);
+        if (asked != 1u << f)
+            continue;
+        b->artifact.paths[f] = given;
+        if (suffix > 0 && len > suffix && strcmp(base + len - suffix, form_info[f].suffix) == 0)
+            base = arena_printf(&r->net_arena, "%.*s", (int)(len - suffix), base);
+    }
+    if (b->artifact.external && (b->forms & linked))
+        b->forms |= FORM_BIT(PACKED);
+    for (int f = 0; f < FORM_COUNT; f++)
+        if ((b->forms & 1u << f) && b->artifact.paths[f] == NULL)
+            b->artifact.paths[f] = arena_printf(&r->net_arena, "%s%s", base, form_info[f].suffix);
+    if (b->artifact.paths[FORM_PACKED] != NULL)
+        b->emit.weights_file = artifact_file(b->artifact.paths[FORM_PACKED]);
 }
 
-static int write_text(Run *r, Build *b, EmitKind kind, unsigned bit)
+static int choose_mode(Run *r, Build *b)
+{
+    const char *mode = cli_get(r->cli, OPT_WEIGHTS_MODE);
+    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
+    if (mode == NULL || strcmp(mode, "auto") == 0)
+        b->artifact.external = bytes > ARTIFACT_EMBED_LIMIT;
+    else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
+        return front_fail(r, EXIT_USAGE, "--weights-mode takes auto, embed or external, not '%s'",
+                          mode);
+    else
+        b->artifact.external = strcmp(mode, "external") == 0;
+    b->emit.embed = !b->artifact.external;
+    return EXIT_FINE;
+}
+
+static int write_buf(Run *r, Buf *text, const char *path)
+{
+    const char *why = NULL;
+    int code = EXIT_FINE;
+    if (!buf_ok(text))
+        code = front_fail(r, EXIT_LIMIT, "out of memory");
+    else if (!fs_write_all(path, text->at != NULL ? text->at : "", text->len, false, &why))
+        code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
+    buf_free(text);
+    return code;
+}
+
+static int write_code_text(Run *r, Build *b, EmitKind kind, const char *path)
 {
     char err[512] = "";
-    const char *why = NULL, *path = path_for(r, b, bit);
     EmitResult out = {0};
+    Buf text = {0};
     if (!b->native.api->emit(&b->native.plan, kind, &b->emit, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
-    int code = EXIT_FINE;
-    Buf text = {0};
     for (int i = 0; i < out.count; i++)
         buf_addn(&text, out.pieces[i].data, out.pieces[i].len);
     b->native.api->emit_free(&out);
-    if (!buf_ok(&text))
-        code = front_fail(r, EXIT_LIMIT, "out of memory");
-    else if (!fs_write_all(path, text.at != NULL ? text.at : "", text.len, false, &why))
-        code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
-    buf_free(&text);
-    return code;
+    return write_buf(r, &text, path);
 }
 
-/* Packed weights and object pieces go to files in a private folder, for the linker to read. */
-static int make_objects(Run *r, Build *b)
+static int temporary_folder(Run *r, Build *b)
 {
-    const char *why = NULL, *dir = getenv("TMPDIR");
-    char err[512] = "";
-    EmitResult out = {0};
-    if (dir == NULL || strlen(dir) > sizeof b->tmp - 16)
+    const char *dir = getenv("TMPDIR");
+    if (dir == NULL || *dir == '\0' || strlen(dir) > sizeof b->tmp - 16)
         dir = "/tmp";
     snprintf(b->tmp, sizeof b->tmp, "%s/cnnc-XXXXXX", dir);
-    if (!temp_folder(b->tmp)) {
-        b->tmp[0] = '\0';
-        return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
-    }
-    const char *weights = arena_printf(&r->net_arena, "%s/weights", b->tmp);
-    temp_add(weights);
-    if (!fs_write_all(weights, b->native.blob, (size_t)b->native.plan.weight_floats * sizeof(float),
-                      false, &why))
-        return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", weights, why);
-    b->emit.weights_file = weights;
-    double t = front_seconds();
-    bool ok = b->native.api->emit(&b->native.plan, EMIT_OBJECT, &b->emit, &out, err, sizeof err);
-    unlink(weights);
-    temp_drop(weights);
-    if (!ok)
-        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
-    stage_time(r, "generate code", t);
-    int code = EXIT_FINE;
-    for (int i = 0; i < out.count && code == EXIT_FINE; i++) {
-        const char *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, i);
-        if (i == (int)(sizeof b->objects / sizeof b->objects[0]))
-            code = front_fail(r, EXIT_INTERNAL, "too many object files");
-        else {
-            temp_add(path);
-            b->objects[b->object_count++] = path;
-            if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
-                code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
-        }
-    }
-    b->native.api->emit_free(&out);
-    return code;
+    if (temp_folder(b->tmp))
+        return EXIT_FINE;
+    b->tmp[0] = '\0';
+    return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
 }
 
 static void remove_temporaries(Build *b)
 {
+    fs_map_abandon(&b->packed);
     for (int i = 0; i < b->object_count; i++) {
         unlink(b->objects[i]);
         temp_drop(b->objects[i]);
@@ -142,52 +145,122 @@ static void remove_temporaries(Build *b)
     }
 }
 
-/* One relocatable object out of the pieces. */
-static int join_objects(Run *r, Build *b)
+static const char *new_object(Run *r, Build *b)
 {
-    const char *argv[300] = {"ld", "-r", "-o"}, *err = NULL;
-    const char *path = path_for(r, b, AS_OBJ);
-    const char *tmp = arena_printf(&r->net_arena, "%s.tmp%ld", path, (long)getpid());
-    int n = 3;
-    argv[n++] = tmp;
-    for (int i = 0; i < b->object_count; i++)
-        argv[n++] = b->objects[i];
-    if (fs_spawn(argv, &err) != 0) {
-        unlink(tmp);
-        return front_fail(r, EXIT_FILE, "joining objects with 'ld' failed%s%s", err ? ": " : "",
-                          err ? err : "");
-    }
-    if (rename(tmp, path) != 0) {
-        unlink(tmp);
-        return front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
-    }
+    const char *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, b->object_count);
+    temp_add(path);
+    return b->objects[b->object_count++] = path;
+}
+
+/* Packs into the file `path`, between head and tail, and keeps the checksum. */
+static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
+                     const EmitPiece *tail)
+{
+    const char *why = NULL;
+    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
+    if (!fs_map_out(&b->packed, path, head->len + bytes + tail->len, &why))
+        return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
+    unsigned char *at = b->packed.data;
+    if (head->len > 0)
+        memcpy(at, head->data, head->len);
+    if (tail->len > 0)
+        memcpy(at + head->len + bytes, tail->data, tail->len);
+    int code = EXIT_FINE;
+    if (bytes > 0)
+        code = native_pack(&b->native, r, &b->net, &b->params, (float *)(void *)(at + head->len));
+    if (code != EXIT_FINE)
+        return code;
+    double t = front_seconds();
+    b->emit.weights_hash = cnnrt_hash(at + head->len, bytes);
+    stage_time(r, "checksum", t);
+    if (!fs_map_commit(&b->packed, &why))
+        return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
     return EXIT_FINE;
 }
 
-static int emit_all(Run *r, Build *b)
+/* Weights that are embedded become an object; external ones the file that is mapped later. */
+static int pack_weights(Run *r, Build *b)
 {
+    EmitPiece head = {0}, tail = {0};
+    char err[512] = "";
+    const char *external = b->artifact.paths[FORM_PACKED];
+    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
     int code = EXIT_FINE;
-    if (b->as & (AS_EXE | AS_SO | AS_OBJ))
-        code = make_objects(r, b);
+    if (external != NULL)
+        code = pack_into(r, b, external, &head, &tail);
+    bool object = (b->forms & linked) && b->emit.embed;
+    if (code != EXIT_FINE || (external != NULL && !object))
+        return code;
+    if (object && !b->native.api->weights(&b->native.plan.target, b->emit.prefix, bytes, &head,
+                                          &tail, err, sizeof err))
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
+    code = pack_into(r, b, new_object(r, b), &head, &tail);
+    free(head.data);
+    free(tail.data);
+    return code;
+}
+
+/* Object pieces go to files in a private folder, for the linker to read. */
+static int make_objects(Run *r, Build *b)
+{
+    const char *why = NULL;
+    char err[512] = "";
+    EmitResult out = {0};
     double t = front_seconds();
-    if (code == EXIT_FINE && (b->as & AS_SO))
+    if (!b->native.api->emit(&b->native.plan, EMIT_OBJECT, &b->emit, &out, err, sizeof err))
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
+    stage_time(r, "generate code", t);
+    int code = EXIT_FINE;
+    for (int i = 0; i < out.count && code == EXIT_FINE; i++) {
+        if (b->object_count == (int)(sizeof b->objects / sizeof b->objects[0])) {
+            code = front_fail(r, EXIT_INTERNAL, "too many object files");
+            break;
+        }
+        const char *path = new_object(r, b);
+        if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
+            code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
+    }
+    b->native.api->emit_free(&out);
+    return code;
+}
+
+static int link_all(Run *r, Build *b)
+{
+    const char *const *paths = b->artifact.paths;
+    int code = make_objects(r, b);
+    double t = front_seconds();
+    if (code == EXIT_FINE && paths[FORM_SO] != NULL)
         code = artifact_link(r, LINK_SHARED, b->emit.prefix, b->objects, b->object_count,
-                             path_for(r, b, AS_SO));
-    if (code == EXIT_FINE && (b->as & AS_EXE))
+                             paths[FORM_SO]);
+    if (code == EXIT_FINE && paths[FORM_EXE] != NULL)
         code = artifact_link(r, LINK_PROGRAM, b->emit.prefix, b->objects, b->object_count,
-                             path_for(r, b, AS_EXE));
-    if (code == EXIT_FINE && (b->as & AS_OBJ))
-        code = join_objects(r, b);
+                             paths[FORM_EXE]);
+    if (code == EXIT_FINE && paths[FORM_OBJ] != NULL)
+        code = artifact_join(r, b->objects, b->object_count, paths[FORM_OBJ]);
     stage_time(r, "link", t);
-    b->emit.weights_file = NULL;
-    if (code == EXIT_FINE && (b->as & AS_IR))
-        code = write_text(r, b, EMIT_LLVM_IR, AS_IR);
-    if (code == EXIT_FINE && (b->as & AS_ASM))
-        code = write_text(r, b, EMIT_ASM, AS_ASM);
-    if (code == EXIT_FINE && (b->as & AS_HEADER)) {
+    return code;
+}
+
+static int write_texts(Run *r, Build *b)
+{
+    static const struct {
+        EmitForm form;
+        void (*write)(const Artifact *x, Buf *out);
+    } beside[] = {{FORM_HEADER, artifact_header},
+                  {FORM_PKG_CONFIG, artifact_pkg_config},
+                  {FORM_MANIFEST, artifact_manifest}};
+    const char *const *paths = b->artifact.paths;
+    int code = EXIT_FINE;
+    if (paths[FORM_IR] != NULL)
+        code = write_code_text(r, b, EMIT_LLVM_IR, paths[FORM_IR]);
+    if (code == EXIT_FINE && paths[FORM_ASM] != NULL)
+        code = write_code_text(r, b, EMIT_ASM, paths[FORM_ASM]);
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == EXIT_FINE; i++) {
         Buf text = {0};
-        artifact_header(&b->net, &b->native.plan, b->emit.prefix, b->emit.max_batch, &text);
-        code = front_write(r, path_for(r, b, AS_HEADER), &text);
+        if (paths[beside[i].form] == NULL)
+            continue;
+        beside[i].write(&b->artifact, &text);
+        code = write_buf(r, &text, paths[beside[i].form]);
     }
     return code;
 }
@@ -195,10 +268,37 @@ static int emit_all(Run *r, Build *b)
 /* The parameters under our own names: what --init made, or a public checkpoint renamed. */
 static int write_weights(Run *r, const Build *b)
 {
-    const char *err, *path = path_for(r, b, AS_WEIGHTS);
+    const char *err, *path = b->artifact.paths[FORM_WEIGHTS];
     if (!weights_write_safetensors(&b->params.weights, path, &err))
         return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     return EXIT_FINE;
+}
+
+static int emit_all(Run *r, Build *b)
+{
+    bool compile = (b->forms & ~FORM_BIT(WEIGHTS)) != 0;
+    int code = EXIT_FINE;
+    if (compile)
+        code = native_plan(&b->native, r, &b->net);
+    if (code == EXIT_FINE && compile)
+        code = choose_mode(r, b);
+    if (code != EXIT_FINE)
+        return code;
+    choose_paths(r, b);
+    if (compile) {
+        b->emit.compiler = arena_printf(&r->net_arena, "cnnc %s (LLVM %s)", CNNC_VERSION,
+                                        b->native.api->llvm_version);
+        b->artifact.native = &b->native;
+    }
+    if (b->forms & FORM_BIT(WEIGHTS))
+        code = write_weights(r, b);
+    if (code == EXIT_FINE && (b->forms & weighted))
+        code = temporary_folder(r, b);
+    if (code == EXIT_FINE && (b->forms & weighted))
+        code = pack_weights(r, b);
+    if (code == EXIT_FINE && (b->forms & linked))
+        code = link_all(r, b);
+    return code == EXIT_FINE ? write_texts(r, b) : code;
 }
 
 int command_build(Run *r)
@@ -206,7 +306,7 @@ int command_build(Run *r)
     Build b = {0};
     Buf err = {0};
     int64_t max_batch;
-    int code = parse_emit(r, cli_get(r->cli, OPT_EMIT), &b.as);
+    int code = parse_emit(r, cli_get(r->cli, OPT_EMIT), &b.forms);
     if (code == EXIT_FINE && !cli_int(r->cli, OPT_MAX_BATCH, 1, 4096, 8, &max_batch, &err)) {
         code = front_fail(r, EXIT_USAGE, "%s", err.at);
         buf_free(&err);
@@ -219,17 +319,11 @@ int command_build(Run *r)
     const char *prefix = cli_get(r->cli, OPT_PREFIX);
     b.emit.prefix =
         artifact_identifier(&r->net_arena, prefix != NULL ? prefix : b.net.elab->graph.name);
-    b.exact = cli_get(r->cli, OPT_OUTPUT);
-    b.base = b.exact != NULL ? b.exact : b.net.elab->graph.name;
     code = parameters_open(&b.params, r, &b.net, false);
-    if (code == EXIT_FINE && (b.as & AS_WEIGHTS))
-        code = write_weights(r, &b);
-    bool compile = (b.as & ~(unsigned)AS_WEIGHTS) != 0;
-    if (code == EXIT_FINE && compile)
-        code = native_plan(&b.native, r, &b.net);
-    if (code == EXIT_FINE && compile)
-        code = native_pack(&b.native, r, &b.net, &b.params);
-    if (code == EXIT_FINE && compile)
+    b.artifact.net = &b.net;
+    b.artifact.emit = &b.emit;
+    b.artifact.origin = b.params.origin;
+    if (code == EXIT_FINE)
         code = emit_all(r, &b);
     remove_temporaries(&b);
     native_close(&b.native);

@@ -68,7 +68,7 @@ static int prepare(Execution *x, Run *r)
 {
     int code = native_plan(&x->native, r, &x->net);
     if (code == EXIT_FINE)
-        code = native_pack(&x->native, r, &x->net, &x->params);
+        code = native_pack(&x->native, r, &x->net, &x->params, NULL);
     if (code == EXIT_FINE)
         code = native_load(&x->native, r, &x->net, (int)x->in.batch);
     if (code == EXIT_FINE)
@@ -293,8 +293,7 @@ int command_verify(Run *r)
         Progress p = {r, x.net.elab->graph.nodes.len, front_seconds()};
         RefRun ref = {.g = &x.net.elab->graph,
                       .shape = x.net.an.shape,
-                      .param = parameters_get,
-                      .param_ctx = &x.params,
+                      .params = parameters_source(&x.params),
                       .batch = batch,
                       .after = show_progress,
                       .after_ctx = &p};

@@ -117,15 +117,21 @@ int native_plan(Native *x, Run *r, const Net *n)
     return code == EXIT_FINE ? show_llvm(x, r, n) : code;
 }
 
-int native_pack(Native *x, Run *r, const Net *n, Parameters *p)
+int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to)
 {
     double t = front_seconds();
     size_t bytes = (size_t)x->plan.weight_floats * sizeof(float);
-    if (posix_memalign((void **)&x->blob, 64, bytes > 0 ? bytes : 64) != 0) {
-        x->blob = NULL;
-        return front_fail(r, EXIT_LIMIT, "out of memory for %zu bytes of weights", bytes);
+    if (to == NULL) {
+        if (posix_memalign((void **)&x->blob, 64, bytes > 0 ? bytes : 64) != 0) {
+            x->blob = NULL;
+            return front_fail(r, EXIT_LIMIT, "out of memory for %zu bytes of weights", bytes);
+        }
+        to = x->blob;
     }
-    const char *missing = plan_pack(&x->plan, parameters_get, p, x->blob);
+    ParamSource source = parameters_source(p);
+    const char *missing = plan_pack(&x->plan, &source, 0, to);
+    if (missing != NULL && weights_find(&p->weights, missing) != NULL)
+        return front_fail(r, EXIT_LIMIT, "out of memory for parameter '%s'", missing);
     if (missing != NULL)
         return front_fail(r, EXIT_REFUSED, "'%s' has no value for parameter '%s'",
                           n->elab->graph.name, missing);

@@ -12,7 +12,7 @@ typedef struct Native {
     const CodegenApi *api;
     Fusion fusion;
     Plan plan;
-    float *blob; /* packed weights, 64-byte aligned; malloc'ed */
+    float *blob; /* packed weights, 64-byte aligned; malloc'ed; NULL when they went elsewhere */
     Loaded *loaded;
     const CnnrtModel *model;
 } Native;
@@ -21,7 +21,9 @@ typedef struct Native {
 int native_open(Native *x, Run *r, Target *target);
 /* Opens the code generator and plans the net for --target-cpu. Returns an exit code. */
 int native_plan(Native *x, Run *r, const Net *n);
-int native_pack(Native *x, Run *r, const Net *n, Parameters *p);
+/* Packs the weights into `to` (plan.weight_floats, 64-byte aligned), or, when that is NULL, into a
+ * blob of x's own. */
+int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);
 /* Compiles into this process with batches up to max_batch. */
 int native_load(Native *x, Run *r, const Net *n, int max_batch);
 void native_close(Native *x);

@@ -7,11 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-const float *parameters_get(void *ctx, const char *full_name, const ParamSpec *spec)
+static const float *get_parameter(void *ctx, const char *full_name, const ParamSpec *spec)
 {
     const Parameters *p = ctx;
     const WeightTensor *t = weights_find(&p->weights, full_name);
-    return t != NULL && t->count == param_count(spec) ? t->data : NULL;
+    return t != NULL && t->count == param_count(spec) ? weights_take(t) : NULL;
+}
+
+/* Either all parameters are made or none is (open_parameters). */
+static void release_parameter(void *ctx, const float *data)
+{
+    const Parameters *p = ctx;
+    if (p->weights.all.len > 0)
+        weights_give_back(&p->weights.all.at[0], data);
+}
+
+ParamSource parameters_source(Parameters *p)
+{
+    return (ParamSource){p, get_parameter, release_parameter};
 }
 
 void parameters_close(Parameters *p)
@@ -20,10 +33,7 @@ void parameters_close(Parameters *p)
     weights_free(&p->file);
 }
 
-typedef int Visit(void *ctx, const Net *n, uint32_t node, const ParamSpec *spec, const char *name);
-
-/* Every parameter of every live node, in topological order; stops at a non-zero result. */
-static int each_parameter(Run *r, const Net *n, Visit *visit, void *ctx)
+int parameters_each(Run *r, const Net *n, ParameterVisit *visit, void *ctx)
 {
     for (uint32_t v = 1; v < n->elab->graph.nodes.len; v++) {
         ParamSpec spec[PARAM_MAX];
@@ -39,13 +49,6 @@ static int each_parameter(Run *r, const Net *n, Visit *visit, void *ctx)
         }
     }
     return EXIT_FINE;
-}
-
-/* Standard normal values from two uniforms (Box and Muller), one per counter. */
-static double normal(uint64_t key, uint64_t i)
-{
-    double u = 1.0 - (double)rng_uniform(key, 2 * i), v = (double)rng_uniform(key, 2 * i + 1);
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
 /* Outputs that one input value reaches: with groups, those of its own group (He et al. 2015,
@@ -67,30 +70,33 @@ typedef struct Maker {
     const NameMap *names;
 } Maker;
 
+static int add_recipe(Maker *m, const ParamSpec *spec, const char *name, WeightRecipe recipe)
+{
+    return weights_add_recipe(&m->p->weights, &m->r->net_arena, name, spec->dims, spec->ndim,
+                              recipe)
+               ? EXIT_FINE
+               : EXIT_LIMIT;
+}
+
 static int make_initial(void *ctx, const Net *n, uint32_t node, const ParamSpec *spec,
                         const char *name)
 {
     Maker *m = ctx;
-    uint64_t key = rng_key(name, m->seed);
-    int64_t count = param_count(spec);
-    float *out = weights_add(&m->p->weights, &m->r->net_arena, name, spec->dims, spec->ndim);
-    if (out == NULL)
-        return EXIT_LIMIT;
-    double std =
-        spec->init == INIT_KAIMING_FAN_OUT ? sqrt(2.0 / (double)fan_out(n, node, spec)) : 0.02;
-    for (int64_t i = 0; i < count; i++)
-        switch (spec->init) {
-        case INIT_ZERO: out[i] = 0; break;
-        case INIT_ONE: out[i] = 1; break;
-        case INIT_CONST: out[i] = (float)spec->init_value; break;
-        case INIT_KAIMING_FAN_OUT: out[i] = (float)(std * normal(key, (uint64_t)i)); break;
-        case INIT_TRUNC_NORMAL_02: {
-            double z = normal(key, (uint64_t)i);
-            out[i] = (float)(std * (z < -2 ? -2 : z > 2 ? 2 : z));
-            break;
-        }
-        }
-    return EXIT_FINE;
+    WeightRecipe made = {.kind = RECIPE_CONSTANT, .key = rng_key(name, m->seed)};
+    switch (spec->init) {
+    case INIT_ZERO: break;
+    case INIT_ONE: made.shift = 1; break;
+    case INIT_CONST: made.shift = spec->init_value; break;
+    case INIT_KAIMING_FAN_OUT:
+        made.kind = RECIPE_NORMAL;
+        made.scale = sqrt(2.0 / (double)fan_out(n, node, spec));
+        break;
+    case INIT_TRUNC_NORMAL_02:
+        made.kind = RECIPE_NORMAL_CUT;
+        made.scale = 0.02;
+        break;
+    }
+    return add_recipe(m, spec, name, made);
 }
 
 static int make_fixture(void *ctx, const Net *n, uint32_t node, const ParamSpec *spec,
@@ -99,24 +105,19 @@ static int make_fixture(void *ctx, const Net *n, uint32_t node, const ParamSpec 
     Maker *m = ctx;
     const char *theirs =
         m->names != NULL ? elab_name_theirs(&m->r->net_arena, m->names, name) : NULL;
-    uint64_t key = rng_key(theirs != NULL ? theirs : name, m->seed);
     Op op = n->elab->graph.nodes.at[node].op;
     bool norm = (op_info[op].flags & OPF_NORM) != 0;
-    int64_t count = param_count(spec), fan_in = 1;
+    int64_t fan_in = 1;
     for (int i = 1; i < spec->ndim; i++)
         fan_in *= spec->dims[i];
-    float *out = weights_add(&m->p->weights, &m->r->net_arena, name, spec->dims, spec->ndim);
-    if (out == NULL)
-        return EXIT_LIMIT;
     bool weight = strcmp(spec->suffix, "weight") == 0, bias = strcmp(spec->suffix, "bias") == 0;
     bool mean = strcmp(spec->suffix, "running_mean") == 0;
-    double spread = bias ? (norm ? 0.2 : 0.1) : mean ? 0.1 : sqrt(6.0 / (double)fan_in);
     bool centred = bias || mean || (weight && !norm);
-    for (int64_t i = 0; i < count; i++) {
-        double u = (double)rng_uniform(key, (uint64_t)i);
-        out[i] = (float)(centred ? (2 * u - 1) * spread : 0.5 + u);
-    }
-    return EXIT_FINE;
+    WeightRecipe made = {.kind = centred ? RECIPE_CENTRED : RECIPE_UNIFORM,
+                         .key = rng_key(theirs != NULL ? theirs : name, m->seed),
+                         .shift = 0.5};
+    made.scale = bias ? (norm ? 0.2 : 0.1) : mean ? 0.1 : sqrt(6.0 / (double)fan_in);
+    return add_recipe(m, spec, name, made);
 }
 
 void parameters_fixture_input(uint64_t seed, int64_t count, float *out)
@@ -229,7 +230,7 @@ static int load_file(Parameters *p, Run *r, const Net *n, const char *path)
     Misfit m = {.r = r, .p = p, .names = choose_names(r, n, &p->file)};
     m.used = arena_array(&r->net_arena, p->file.all.len + 1, sizeof *m.used);
     p->weights.arena = &r->net_arena;
-    each_parameter(r, n, match_parameter, &m);
+    parameters_each(r, n, match_parameter, &m);
     for (uint32_t i = 0; i < p->file.all.len; i++) {
         const WeightTensor *t = &p->file.all.at[i];
         char have[160];
@@ -266,17 +267,21 @@ static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)
     static const char fixture[] = "fixture:";
     const char *file = cli_get(r->cli, OPT_WEIGHTS), *init = cli_get(r->cli, OPT_INIT);
     Maker m = {.r = r, .p = p};
-    *p = (Parameters){0};
+    *p = (Parameters){.origin = "none"};
     int code;
     if (file != NULL && init != NULL)
         return front_fail(r, EXIT_USAGE, "--weights and --init exclude each other");
+    if (file != NULL) {
+        const char *slash = strrchr(file, '/');
+        p->origin = slash != NULL ? slash + 1 : file;
+    }
     if (file != NULL && strncmp(file, fixture, sizeof fixture - 1) != 0)
         return load_file(p, r, n, file);
     if (file != NULL) {
         if (!parse_seed(file + sizeof fixture - 1, &m.seed))
             return front_fail(r, EXIT_USAGE, "--weights=fixture:SEED takes a whole number");
         m.names = n->elab->names.len > 0 ? &n->elab->names.at[0] : NULL;
-        code = each_parameter(r, n, make_fixture, &m);
+        code = parameters_each(r, n, make_fixture, &m);
     } else {
         if (init == NULL && required)
             return front_fail(r, EXIT_USAGE,
@@ -286,12 +291,13 @@ static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)
         m.seed = 1;
         if (init != NULL && !parse_seed(init, &m.seed))
             return front_fail(r, EXIT_USAGE, "--init takes a whole number, not '%s'", init);
+        p->origin = arena_printf(&r->net_arena, "seed %" PRIu64, m.seed);
         if (!r->quiet)
             fprintf(stderr, "%s: untrained, seed %" PRIu64 "\n", n->elab->graph.name, m.seed);
-        code = each_parameter(r, n, make_initial, &m);
+        code = parameters_each(r, n, make_initial, &m);
     }
     if (code == EXIT_LIMIT)
-        return front_fail(r, code, "out of memory for the parameters of '%s'", n->elab->graph.name);
+        return front_fail(r, code, "a parameter of '%s' is too large", n->elab->graph.name);
     weights_sort(&p->weights);
     return code;
 }

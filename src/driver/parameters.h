@@ -9,6 +9,7 @@
 typedef struct Parameters {
     Weights weights; /* in our names */
     Weights file;    /* owns the mapping the above points into */
+    const char *origin; /* "seed 1", or the last part of the file's path */
 } Parameters;
 
 /* Loads --weights or makes --init; `required` without either is a usage error. A weights spec
@@ -16,8 +17,13 @@ typedef struct Parameters {
  * first `names` section. Returns an exit code. */
 int parameters_open(Parameters *p, Run *r, const Net *n, bool required);
 void parameters_close(Parameters *p);
-/* A RefParam; ctx is the Parameters. */
-const float *parameters_get(void *ctx, const char *full_name, const ParamSpec *spec);
+/* Values by full name; p must outlive it. Made ones exist while they are in use only. */
+ParamSource parameters_source(Parameters *p);
+/* Every parameter of every live node, in topological order; stops at a result that is not 0 and
+ * returns it. Names are in the net's arena. */
+typedef int ParameterVisit(void *ctx, const Net *n, uint32_t node, const ParamSpec *spec,
+                           const char *name);
+int parameters_each(Run *r, const Net *n, ParameterVisit *visit, void *ctx);
 /* Fills count floats of input `index` with 2u - 1 from the fixture stream (docs/random.md). */
 void parameters_fixture_input(uint64_t seed, int64_t count, float *out);
 #endif

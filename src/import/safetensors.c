@@ -375,8 +375,12 @@ bool weights_write_safetensors(const Weights *w, const char *path, const char **
     for (int i = 0; i < 8; i++)
         size[i] = (unsigned char)(head.len >> (8 * i));
     bool ok = put(o.f, size, sizeof size) && put(o.f, head.at, head.len);
-    for (uint32_t i = 0; ok && i < w->all.len; i++)
-        ok = put(o.f, w->all.at[i].data, (size_t)w->all.at[i].count * sizeof(float));
+    for (uint32_t i = 0; ok && i < w->all.len; i++) {
+        const WeightTensor *t = &w->all.at[i];
+        const float *data = weights_take(t);
+        ok = data != NULL && put(o.f, data, (size_t)t->count * sizeof(float));
+        weights_give_back(t, data);
+    }
     buf_free(&head);
     if (ok)
         return fs_commit(&o, err);

@@ -1,14 +1,22 @@
 /* Weights as kernels read them: permuted, padded, batch normalisation folded in. */
 #include "plan/plan.h"
+#include "support/parallel.h"
 #include <math.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
+enum { HELD_MAX = 8, NAME_MAX_LEN = 1024 };
+
+/* The work on one job: no job writes where another does, and none touches the plan's arena. */
 typedef struct Packer {
     const Plan *p;
     const Graph *g;
-    RefParam param;
-    void *ctx;
-    const char *missing; /* full name */
+    const ParamSource *params;
+    const float *held[HELD_MAX]; /* to be released after the job */
+    int held_count;
+    bool missing;
+    char name[NAME_MAX_LEN]; /* of the parameter asked for last; the first missing one stays */
 } Packer;
 
 /* The named parameter of a node; NULL when the node has none of that name. */
@@ -16,13 +24,14 @@ static const float *parameter(Packer *s, NodeId n, const char *suffix)
 {
     ParamSpec spec[PARAM_MAX];
     int count = params_of(s->g, n, s->p->an->shape, spec);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !s->missing; i++) {
         if (strcmp(spec[i].suffix, suffix) != 0)
             continue;
-        const char *full = arena_printf(s->p->arena, "%s.%s", graph_node(s->g, n)->name, suffix);
-        const float *data = s->param(s->ctx, full, &spec[i]);
-        if (data == NULL && s->missing == NULL)
-            s->missing = full;
+        snprintf(s->name, sizeof s->name, "%s.%s", graph_node(s->g, n)->name, suffix);
+        const float *data = s->params->get(s->params->ctx, s->name, &spec[i]);
+        s->missing = data == NULL;
+        if (data != NULL && s->held_count < HELD_MAX)
+            s->held[s->held_count++] = data;
         /* cppcheck-suppress returnDanglingLifetime ; sources keep no pointer to spec */
         return data;
     }
@@ -123,7 +132,7 @@ static void pack_weights(Packer *s, const PackJob *job, float *out)
     Kernel k = s->p->kernels.at[job->kernel].k;
     const float *data = parameter(s, job->node, "weight");
     Affine bn = affine_of(s, job->fold_bn);
-    if (data == NULL || s->missing != NULL)
+    if (data == NULL || s->missing)
         return;
     k.in = job->in;
     int64_t groups = k.groups > 1 ? k.groups : 1, per_in = k.in.c / groups;
@@ -144,7 +153,7 @@ static void pack_bias(Packer *s, const PackJob *job, float *out)
     const Kernel *k = &s->p->kernels.at[job->kernel].k;
     const float *data = parameter(s, job->node, "bias");
     Affine bn = affine_of(s, job->fold_bn);
-    for (int64_t o = 0; o < k->out.c && s->missing == NULL; o++)
+    for (int64_t o = 0; o < k->out.c && !s->missing; o++)
         out[o] = (float)shift_of(&bn, o, data != NULL ? data[o] : 0);
 }
 
@@ -163,23 +172,49 @@ static void pack_vector(Packer *s, const PackJob *job, float *out)
         return;
     }
     Affine bn = affine_of(s, job->node);
-    for (int64_t i = 0; i < c && s->missing == NULL; i++)
+    for (int64_t i = 0; i < c && !s->missing; i++)
         out[i] = (float)(job->fill == FILL_BN_SCALE ? scale_of(&bn, i) : shift_of(&bn, i, 0));
 }
 
-const char *plan_pack(const Plan *p, RefParam param, void *ctx, float *blob)
+typedef struct Packing {
+    const Plan *p;
+    const ParamSource *params;
+    float *blob;
+    pthread_mutex_t lock;
+    int failed; /* the first job that lacks a parameter, or -1 */
+    char missing[NAME_MAX_LEN];
+} Packing;
+
+static void pack_job(void *ctx, int i)
 {
-    Packer s = {.p = p, .g = p->an->g, .param = param, .ctx = ctx};
-    memset(blob, 0, (size_t)p->weight_floats * sizeof *blob);
-    for (uint32_t i = 0; i < p->packs.len && s.missing == NULL; i++) {
-        const PackJob *job = &p->packs.at[i];
-        float *out = blob + job->offset;
-        if (job->kind == PACK_WEIGHTS)
-            pack_weights(&s, job, out);
-        else if (job->kind == PACK_BIAS)
-            pack_bias(&s, job, out);
-        else
-            pack_vector(&s, job, out);
+    Packing *all = ctx;
+    const PackJob *job = &all->p->packs.at[i];
+    Packer s = {.p = all->p, .g = all->p->an->g, .params = all->params};
+    float *out = all->blob + job->offset;
+    if (job->kind == PACK_WEIGHTS)
+        pack_weights(&s, job, out);
+    else if (job->kind == PACK_BIAS)
+        pack_bias(&s, job, out);
+    else
+        pack_vector(&s, job, out);
+    for (int k = 0; k < s.held_count; k++)
+        param_release(all->params, s.held[k]);
+    if (!s.missing)
+        return;
+    pthread_mutex_lock(&all->lock);
+    if (all->failed < 0 || i < all->failed) {
+        all->failed = i;
+        memcpy(all->missing, s.name, sizeof s.name);
     }
-    return s.missing;
+    pthread_mutex_unlock(&all->lock);
+}
+
+const char *plan_pack(const Plan *p, const ParamSource *params, int threads, float *blob)
+{
+    Packing all = {.p = p, .params = params, .blob = blob, .failed = -1};
+    memset(blob, 0, (size_t)p->weight_floats * sizeof *blob);
+    pthread_mutex_init(&all.lock, NULL);
+    parallel_for(threads, (int)p->packs.len, pack_job, &all);
+    pthread_mutex_destroy(&all.lock);
+    return all.failed < 0 ? NULL : arena_strdup(p->arena, all.missing);
 }

@@ -79,7 +79,9 @@ typedef struct Plan {
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
-/* Fills the blob (weight_floats, zeroed by the callee) from parameters asked for by full name. NULL
- * or the full name of the first missing parameter. */
-const char *plan_pack(const Plan *p, RefParam param, void *ctx, float *blob);
+/* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the
+ * processors), from parameters asked for by full name: on several threads at once unless `threads`
+ * is 1, and released after each layer. NULL or the full name of the first missing parameter, in
+ * the plan's arena. */
+const char *plan_pack(const Plan *p, const ParamSource *params, int threads, float *blob);
 #endif

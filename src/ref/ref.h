@@ -14,8 +14,7 @@ typedef struct RefTensor {
 typedef struct RefRun {
     const Graph *g;
     const Shape *shape;
-    RefParam param;
-    void *param_ctx;
+    ParamSource params;
     int64_t batch;
     /* called after every node run, for progress and comparison; may be NULL; false stops */
     bool (*after)(void *ctx, NodeId n, const RefTensor *value);

@@ -86,7 +86,7 @@ static bool find_params(Walk *w, NodeId n, const float *params[PARAM_MAX])
     for (int i = 0; i < count; i++) {
         Buf name = {0};
         buf_printf(&name, "%s.%s", node->name, spec[i].suffix);
-        params[i] = buf_ok(&name) ? w->r->param(w->r->param_ctx, name.at, &spec[i]) : NULL;
+        params[i] = buf_ok(&name) ? w->r->params.get(w->r->params.ctx, name.at, &spec[i]) : NULL;
         buf_free(&name);
         if (params[i] == NULL)
             return fail(w->err, "parameter %s.%s is missing", node->name, spec[i].suffix);
@@ -124,6 +124,8 @@ static bool run_node(Walk *w, NodeId n)
     bool ok = ref_op(r->g, n, r->shape, w->operands, params, r->batch, &w->value[n.v]);
     if (node->op == OP_INPUT)
         free(w->operands[0].data);
+    for (int i = 0; i < PARAM_MAX; i++)
+        param_release(&r->params, params[i]);
     for (uint32_t k = 0; k < node->in_count; k++)
         release(w, graph_in(r->g, n, k));
     if (!ok)

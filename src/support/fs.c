@@ -259,6 +259,53 @@ bool fs_write_all(const char *path, const void *data, size_t len, bool exec, con
     return fs_commit(&o, err);
 }
 
+bool fs_map_out(FsMapOut *m, const char *path, size_t len, const char **err)
+{
+    *m = (FsMapOut){.len = len};
+    if (!fs_open_out(&m->out, path, err))
+        return false;
+    if (m->out.tmp == NULL) {
+        *err = "not a regular file";
+        fs_abandon(&m->out);
+        return false;
+    }
+    if (len == 0)
+        return true;
+    int fd = fileno(m->out.f), why = posix_fallocate(fd, 0, (off_t)len);
+    void *p = MAP_FAILED;
+    if (why == 0) {
+        p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        why = errno;
+    }
+    if (p == MAP_FAILED) {
+        errno = why;
+        *err = errno_text();
+        fs_abandon(&m->out);
+        return false;
+    }
+    m->data = p;
+    return true;
+}
+
+static void unmap_out(FsMapOut *m)
+{
+    if (m->data != NULL)
+        munmap(m->data, m->len);
+    m->data = NULL;
+}
+
+bool fs_map_commit(FsMapOut *m, const char **err)
+{
+    unmap_out(m);
+    return fs_commit(&m->out, err);
+}
+
+void fs_map_abandon(FsMapOut *m)
+{
+    unmap_out(m);
+    fs_abandon(&m->out);
+}
+
 int fs_spawn(const char *const *argv, const char **err)
 {
     pid_t pid;

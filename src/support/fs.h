@@ -33,6 +33,18 @@ bool fs_finish_mode(const char *path, bool exec);
 /* One-call form; exec sets the x bits (subject to umask). */
 bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err);
 
+/* An output of known size, written through memory: its blocks are taken from the disk at once, so
+ * that a full disk is an error here and no signal later. Only for regular files; data is zero at
+ * first. Commit and abandon as above; both unmap. */
+typedef struct FsMapOut {
+    FsOut out;
+    unsigned char *data;
+    size_t len;
+} FsMapOut;
+bool fs_map_out(FsMapOut *m, const char *path, size_t len, const char **err);
+bool fs_map_commit(FsMapOut *m, const char **err);
+void fs_map_abandon(FsMapOut *m);
+
 /* Runs argv[0] (found on PATH) with posix_spawnp, no shell. Returns its exit status, or -1 with
  * *err set. stderr of the child goes to ours. */
 int fs_spawn(const char *const *argv, const char **err);

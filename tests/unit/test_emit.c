@@ -108,10 +108,13 @@ static void test_text_names_every_function(void **state)
         if (!strstr(r.pieces[0].data, ir[i]))
             fail_msg("the IR has no '%s'", ir[i]);
     api->emit_free(&r);
-    o.weights_file = "/tmp"; /* named, not read, while it is text */
+    o.embed = true; /* text refers to no other object all the same */
+    o.weights_file = "tiny.packed";
     r = emit(EMIT_LLVM_IR, &o);
-    assert_non_null(strstr(r.pieces[0].data, ".incbin"));
+    assert_null(strstr(r.pieces[0].data, "@tiny_weights ="));
+    assert_non_null(strstr(r.pieces[0].data, "tiny.packed"));
     api->emit_free(&r);
+    o.embed = false;
     o.weights_file = NULL;
     r = emit(EMIT_ASM, &o);
     for (size_t i = 0; i < sizeof assembly / sizeof *assembly; i++)
@@ -158,14 +161,14 @@ static void test_failures_are_messages(void **state)
     (void)state;
     static char prefix[400];
     EmitOptions o = options(2);
-    o.weights_file = "/no such folder/weights.bin";
-    expect_failure(&built.plan, &o, "/no such folder/weights.bin");
-    o.weights_file = "/proc/self/exe"; /* of another size */
-    expect_failure(&built.plan, &o, "bytes of weights");
-    o.weights_file = NULL;
+    char err[256] = "";
+    EmitPiece head, tail;
     memset(prefix, 'p', sizeof prefix - 1);
     o.prefix = prefix;
     expect_failure(&built.plan, &o, "prefix");
+    assert_false(api->weights(&built.plan.target, prefix, 64, &head, &tail, err, sizeof err));
+    assert_non_null(strstr(err, "prefix"));
+    assert_null(head.data);
     o = options(2);
     Plan broken = built.plan;
     broken.kernels.at = arena_new_n(&built.arena, PlanKernel, broken.kernels.len);
@@ -298,20 +301,40 @@ static void compare_with_loaded(void *lib, const float *blob)
     free(y[1]);
 }
 
+/* The object that the linker finds the weights in, as one more piece. */
+static void add_weights(EmitResult *r, const void *blob, size_t bytes)
+{
+    EmitPiece head, tail, whole;
+    char err[256] = "";
+    if (!api->weights(&built.plan.target, "tiny", bytes, &head, &tail, err, sizeof err))
+        fail_msg("%s", err);
+    assert_int_equal(head.len % 64, 0);
+    whole.len = head.len + bytes + tail.len;
+    whole.data = malloc(whole.len);
+    r->pieces = realloc(r->pieces, (size_t)(r->count + 1) * sizeof *r->pieces);
+    assert_non_null(whole.data);
+    assert_non_null(r->pieces);
+    memcpy(whole.data, head.data, head.len);
+    memcpy(whole.data + head.len, blob, bytes);
+    memcpy(whole.data + head.len + bytes, tail.data, tail.len);
+    r->pieces[r->count++] = whole;
+    free(head.data);
+    free(tail.data);
+}
+
 static void test_objects_link_with_their_weights(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/cnnc-emit-XXXXXX", weights[200], library[300];
+    char folder[] = "/tmp/cnnc-emit-XXXXXX", library[300];
     void *blob = NULL;
     size_t bytes = (size_t)built.plan.weight_floats * sizeof(float);
     assert_int_equal(posix_memalign(&blob, 64, bytes), 0);
-    assert_null(plan_pack(&built.plan, some_parameter, &built.arena, blob));
+    assert_null(plan_pack(&built.plan, &(ParamSource){.get = some_parameter, .ctx = &built.arena}, 1, blob));
     assert_non_null(mkdtemp(folder));
-    snprintf(weights, sizeof weights, "%s/weights \"1\".bin", folder);
-    write_file(weights, blob, bytes);
     EmitOptions o = options(2);
-    o.weights_file = weights;
+    o.embed = true;
     EmitResult r = emit(EMIT_OBJECT, &o);
+    add_weights(&r, blob, bytes);
     bool linked = link_library(&r, folder, library, sizeof library);
     void *lib = linked ? dlopen(library, RTLD_NOW | RTLD_LOCAL) : NULL;
     int objects = r.count;

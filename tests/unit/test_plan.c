@@ -83,8 +83,7 @@ static void run_reference(Bench *b)
         b->out_floats[i] = floats_of(b, b->g.outs.at[i].node);
     RefRun r = {.g = &b->g,
                 .shape = b->an.shape,
-                .param = random_parameter,
-                .param_ctx = &b->arena,
+                .params = {.get = random_parameter, .ctx = &b->arena},
                 .batch = MAX_BATCH};
     if (!ref_run(&r, (const float *const *)b->in, b->want, &err))
         fail_msg("reference: %s", err);
@@ -101,7 +100,7 @@ static void build_plan(Bench *b, const Target *t)
     if (bad)
         fail_msg("plan: %s", bad);
     b->blob = aligned_floats(b->plan.weight_floats);
-    bad = plan_pack(&b->plan, random_parameter, &b->arena, b->blob);
+    bad = plan_pack(&b->plan, &(ParamSource){.get = random_parameter, .ctx = &b->arena}, 1, b->blob);
     if (bad)
         fail_msg("no value for %s", bad);
     if (getenv("CNNC_TEST_VERBOSE")) {

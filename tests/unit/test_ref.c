@@ -218,7 +218,7 @@ static double *net_run(Net *net, int64_t batch, const float *in, Params *p)
         in += batch * shape_count(net->shape[net->g.ins.at[i].node.v]);
     }
     RefRun r = {
-        .g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p, .batch = batch};
+        .g = &net->g, .shape = net->shape, .params = {.get = next_param, .ctx = p}, .batch = batch};
     if (!ref_run(&r, ins, out, &err))
         fail_msg("%s", err);
     return out[0];
@@ -538,8 +538,7 @@ static void test_progress_and_stop(void **state)
         Seen seen = {.in_order = true, .stop_at = stop};
         RefRun r = {.g = &net.g,
                     .shape = net.shape,
-                    .param = next_param,
-                    .param_ctx = &p,
+                    .params = {.get = next_param, .ctx = &p},
                     .batch = 1,
                     .after = see,
                     .after_ctx = &seen};
@@ -562,7 +561,7 @@ static void expect_failure(Net *net, const float *const *ins, Params *p, int64_t
                            const char *want)
 {
     RefRun r = {
-        .g = &net->g, .shape = net->shape, .param = next_param, .param_ctx = p, .batch = batch};
+        .g = &net->g, .shape = net->shape, .params = {.get = next_param, .ctx = p}, .batch = batch};
     double *out[1] = {(double *)1};
     const char *err = "";
     assert_false(ref_run(&r, ins, out, &err));
@@ -608,7 +607,7 @@ static void test_outputs_share_nodes(void **state)
     assert_true(shape_all(&net.g, &net.arena, &net.shape, &at, &bad));
     const float x[] = {1, 2}, *ins[] = {x};
     double *out[4];
-    RefRun r = {.g = &net.g, .shape = net.shape, .param = next_param, .batch = 1};
+    RefRun r = {.g = &net.g, .shape = net.shape, .params = {.get = next_param}, .batch = 1};
     assert_true(ref_run(&r, ins, out, &err));
     for (int i = 0; i < 4; i++) {
         expect_values(out[i], want[i], 2, "output");

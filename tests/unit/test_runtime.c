@@ -140,7 +140,7 @@ static void test_caller_owned_workspace(void **state)
     float *const outs[] = {out};
     assert_int_equal(cnnrt_create(&c, &model, NULL, 3, w, len), CNNRT_OK);
     /* a larger batch than the workspace was made for */
-    assert_int_equal(cnnrt_run(c, 3, ins, outs), CNNRT_BAD_ARGUMENT);
+    assert_int_equal(cnnrt_run(c, 3, ins, outs), CNNRT_BAD_WORKSPACE);
     assert_int_equal(cnnrt_run(c, 2, ins, outs), CNNRT_OK);
     cnnrt_destroy(c);
     free(w);
@@ -160,12 +160,12 @@ static void test_bad_arguments_are_refused(void **state)
     other.weights = NULL;
     assert_int_equal(cnnrt_create(&c, &other, NULL, 1, NULL, 0), CNNRT_NO_WEIGHTS);
     assert_int_equal(cnnrt_create(&c, &model, NULL, -1, NULL, 0), CNNRT_BAD_ARGUMENT);
-    assert_int_equal(cnnrt_create(&c, &model, NULL, 1, in, 4), CNNRT_BAD_ARGUMENT);
+    assert_int_equal(cnnrt_create(&c, &model, NULL, 1, in, 4), CNNRT_BAD_WORKSPACE);
     assert_int_equal(cnnrt_create(NULL, &model, NULL, 1, NULL, 0), CNNRT_BAD_ARGUMENT);
     assert_int_equal(cnnrt_create(&c, &model, NULL, 1, NULL, 0), CNNRT_OK);
-    assert_int_equal(cnnrt_run(c, 0, ins, outs), CNNRT_BAD_ARGUMENT);
-    assert_int_equal(cnnrt_run(c, MAX_BATCH + 1, ins, outs), CNNRT_BAD_ARGUMENT);
-    assert_int_equal(cnnrt_run(c, 1, none, outs), CNNRT_BAD_ARGUMENT);
+    assert_int_equal(cnnrt_run(c, 0, ins, outs), CNNRT_BAD_BATCH);
+    assert_int_equal(cnnrt_run(c, MAX_BATCH + 1, ins, outs), CNNRT_BAD_BATCH);
+    assert_int_equal(cnnrt_run(c, 1, none, outs), CNNRT_BAD_BUFFER);
     assert_int_equal(cnnrt_run(c, 1, NULL, outs), CNNRT_BAD_ARGUMENT);
     cnnrt_destroy(c);
     cnnrt_destroy(NULL);

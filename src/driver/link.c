@@ -1,0 +1,85 @@
+/* The last step to a file users run: cc and ld, through temporary files that are renamed. */
+#include "driver/artifact.h"
+#include "support/fs.h"
+#include "support/temp.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Runs a linker whose words are all there but for the output, which goes where argv[at] is. */
+static int run_linker(Run *r, const char **argv, int at, bool exec, const char *path)
+{
+    char *tmp = NULL;
+    const char *err = NULL;
+    int code = EXIT_FINE, fd;
+    if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
+        return front_fail(r, EXIT_LIMIT, "out of memory");
+    if ((fd = temp_file(tmp)) < 0) {
+        code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
+        free(tmp);
+        return code;
+    }
+    close(fd);
+    argv[at] = tmp;
+    int status = fs_spawn(argv, &err);
+    if (status != 0)
+        code = front_fail(r, EXIT_FILE, "linking with '%s' failed%s%s", argv[0], err ? ": " : "",
+                          err ? err : "");
+    else if (!fs_finish_mode(tmp, exec) || rename(tmp, path) != 0)
+        code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
+    if (code != EXIT_FINE)
+        unlink(tmp);
+    temp_drop(tmp);
+    free(tmp);
+    return code;
+}
+
+int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
+                  const char *path)
+{
+    enum { FIXED = 16 };
+    char *runtime = native_find("lib/libcnnrt.a");
+    const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
+    const char *cc = getenv("CC");
+    int code, n = 0, out;
+    if (runtime == NULL || argv == NULL) {
+        code = front_fail(r, EXIT_LIMIT, "out of memory");
+    } else {
+        argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
+        argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
+        argv[n++] = "-Wl,--build-id=none";
+        argv[n++] = "-Wl,-z,noexecstack,--exclude-libs,ALL";
+        if (kind == LINK_PROGRAM)
+            argv[n++] = arena_printf(&r->net_arena,
+                                     "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
+        argv[n++] = "-o";
+        out = n++;
+        for (int i = 0; i < count; i++)
+            argv[n++] = objects[i];
+        argv[n++] = runtime;
+        argv[n++] = "-lm";
+        argv[n++] = "-lpthread";
+        code = run_linker(r, argv, out, true, path);
+    }
+    free(runtime);
+    free(argv);
+    return code;
+}
+
+int artifact_join(Run *r, const char *const *objects, int count, const char *path)
+{
+    const char **argv = calloc((size_t)count + 5, sizeof *argv);
+    if (argv == NULL)
+        return front_fail(r, EXIT_LIMIT, "out of memory");
+    const char *ld = getenv("LD");
+    argv[0] = ld != NULL && *ld != '\0' ? ld : "ld";
+    argv[1] = "-r";
+    argv[2] = "-o";
+    for (int i = 0; i < count; i++)
+        argv[4 + i] = objects[i];
+    int code = run_linker(r, argv, 3, false, path);
+    free(argv);
+    return code;
+}

@@ -164,23 +164,27 @@ config: ## what was found on this machine
 	@echo "MPI       $(or $(shell command -v mpicc 2>/dev/null),not found (optional))"
 	@echo "graphviz  $(or $(shell command -v dot 2>/dev/null),not found (optional))"
 
+# every word quoted: DESTDIR and PREFIX may contain blanks
+LIBDIR   ?= $(PREFIX)/lib
+to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/_cnnc \
+            fish/vendor_completions.d/cnnc.fish
 install: all man ## into DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include
-	install -m 755 $(BUILD)/bin/cnnc $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 644 include/cnnrt.h $(DESTDIR)$(PREFIX)/include/
-	install -D -m 644 $(BUILD)/man/cnnc.1 $(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1
-	install -D -m 644 $(BUILD)/man/cnnc.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnc
-	install -D -m 644 $(BUILD)/man/_cnnc $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cnnc
-	install -D -m 644 $(BUILD)/man/cnnc.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cnnc.fish
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
+	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 include/cnnrt.h "$(DESTDIR)$(PREFIX)/include/"
+	sed -e "s|@VERSION@|$$($(BUILD)/bin/cnnc --version | cut -d' ' -f2)|" \
+	    -e "s|@UP@|$$(realpath -m --relative-to="$(LIBDIR)/pkgconfig" "$(PREFIX)")|" runtime/cnnc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc"
+	install -D -m 644 $(BUILD)/man/cnnc.1 "$(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1"
+	install -D -m 644 $(BUILD)/man/cnnc.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnc"
+	install -D -m 644 $(BUILD)/man/_cnnc "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cnnc"
+	install -D -m 644 $(BUILD)/man/cnnc.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cnnc.fish"
 
 uninstall: ## what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/cnnc $(DESTDIR)$(PREFIX)/lib/libcnnc_codegen.so \
-	    $(DESTDIR)$(PREFIX)/lib/libcnnrt.a $(DESTDIR)$(PREFIX)/include/cnnrt.h \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1 \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/cnnc \
-	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cnnc \
-	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cnnc.fish
+	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(PREFIX)/include/cnnrt.h"
+	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
 
 clean: ## remove the build folder
 	rm -rf $(BUILD)

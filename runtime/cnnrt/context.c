@@ -37,6 +37,9 @@ size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
     if (threads == 0)
         threads = cnnrt_pool_default_threads();
     int64_t floats, scratch;
+    if (m->arena_floats < 0 || m->arena_floats > INT64_MAX / 8 || m->scratch_floats < 0 ||
+        m->scratch_floats > INT64_MAX / 8)
+        return 0;
     if (__builtin_mul_overflow(round_line(m->arena_floats), (int64_t)batch, &floats) ||
         __builtin_mul_overflow(round_line(m->scratch_floats), (int64_t)threads, &scratch) ||
         __builtin_add_overflow(floats, scratch, &floats) || floats > INT64_MAX / 8)

@@ -133,13 +133,13 @@ void artifact_pkg_config(const Artifact *x, Buf *out)
     /* pcfiledir keeps it true wherever the files are moved together */
     buf_printf(out,
                "Name: %s\nDescription: the network %s, compiled by cnnc\nVersion: %s\n"
-               "Cflags: -I\"${pcfiledir}\"\n",
+               "Cflags: -I${pcfiledir}\n",
                name, name, CNNC_VERSION);
     if (x->paths[FORM_SO] != NULL) {
-        buf_printf(out, "Libs: -L\"${pcfiledir}\" -l:%s -Wl,-rpath,\"${pcfiledir}\"\n",
+        buf_printf(out, "Libs: -L${pcfiledir} -l:%s -Wl,-rpath,${pcfiledir}\n",
                    artifact_file(x->paths[FORM_SO]));
         return;
     }
-    buf_printf(out, "Requires: cnnc\nLibs: \"${pcfiledir}\"/%s\n",
+    buf_printf(out, "Requires: cnnc\nLibs: ${pcfiledir}/%s\n",
                artifact_file(x->paths[FORM_OBJ]));
 }

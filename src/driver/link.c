@@ -40,7 +40,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
                   const char *path)
 {
     enum { FIXED = 16 };
-    char *runtime = native_find("lib/libcnnrt.a");
+    char *runtime = native_library("libcnnrt.a");
     const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
     const char *cc = getenv("CC");
     int code, n = 0, out;
@@ -50,7 +50,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
         argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
         argv[n++] = "-Wl,--build-id=none";
-        argv[n++] = "-Wl,-z,noexecstack,--exclude-libs,ALL";
+        argv[n++] = "-Wl,-z,noexecstack,-z,relro,-z,now,--exclude-libs,ALL";
         if (kind == LINK_PROGRAM)
             argv[n++] = arena_printf(&r->net_arena,
                                      "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);

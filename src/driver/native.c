@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-char *native_find(const char *relative)
+/* The folder above the one that the running binary is in, and what is found below it. */
+char *native_library(const char *name)
 {
-    char self[4096];
+    static const char *const folders[] = {"lib", "lib64", "lib/x86_64-linux-gnu",
+                                          "lib/aarch64-linux-gnu"};
+    char self[4096], *out = NULL;
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (n <= 0)
         return NULL;
@@ -19,16 +22,19 @@ char *native_find(const char *relative)
             return NULL;
         *slash = '\0';
     }
-    size_t len = strlen(self) + strlen(relative) + 2;
-    char *out = malloc(len);
-    if (out != NULL)
-        snprintf(out, len, "%s/%s", self, relative);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        free(out);
+        if (asprintf(&out, "%s/%s/%s", self, folders[i], name) < 0)
+            return NULL;
+        if (access(out, R_OK) == 0)
+            return out;
+    }
     return out;
 }
 
 static int open_codegen(Native *x, Run *r)
 {
-    char *path = native_find("lib/libcnnc_codegen.so");
+    char *path = native_library("libcnnc_codegen.so");
     if (path == NULL)
         return front_fail(r, EXIT_FILE, "cannot tell where cnnc is installed");
     double t = front_seconds();

@@ -28,6 +28,7 @@ int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);
 int native_load(Native *x, Run *r, const Net *n, int max_batch);
 void native_close(Native *x);
 EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch);
-/* Path of a library or folder beside the running binary, "lib/libcnnrt.a"; malloc'ed, or NULL. */
-char *native_find(const char *relative);
+/* Path of a library that was installed with the running binary; malloc'ed, or NULL. When there is
+ * none the path where it was looked for last, so that messages can name it. */
+char *native_library(const char *name);
 #endif

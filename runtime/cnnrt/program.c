@@ -246,12 +246,10 @@ static int parse_count(const char *s, int lo, int hi, int *out)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"threads", required_argument, NULL, 't'},
-                                          {"output", required_argument, NULL, 'o'},
-                                          {"top", required_argument, NULL, 'k'},
-                                          {"weights", required_argument, NULL, 'w'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"threads", required_argument, NULL, 't'}, {"output", required_argument, NULL, 'o'},
+        {"top", required_argument, NULL, 'k'},     {"weights", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     const CnnrtModel *m = cnnrt_program_model();
     Options o = {.top = 5};
     for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {

@@ -15,7 +15,7 @@
  *   int <prefix>_threads(const CnnrtContext *c)
  *   void <prefix>_destroy(CnnrtContext *c)
  *   const char *<prefix>_strerror(int status)
- * Kernels are declared as <prefix>_k<index> unless the module defines them already. Embedded weights
- * are the symbol <prefix>_weights of another object; `whole`: there is no other object. */
+ * Kernels are declared as <prefix>_k<index> unless the module defines them already. Embedded
+ * weights are the symbol <prefix>_weights of another object; `whole`: there is no other object. */
 bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole);
 #endif

@@ -76,14 +76,16 @@ static void header_functions(const Artifact *x, Buf *out)
                  "create\n * would start); 0 = out of range. */\n");
     buf_printf(out, "size_t %s_workspace_size(int batch, int threads);\n\n", p);
     if (x->external) {
-        buf_printf(out, "/* Maps %s_WEIGHTS_FILE, wherever it lies, and compares its checksum. One "
-                        "mapping serves any\n * number of contexts; unmap it after the last. */\n",
+        buf_printf(out,
+                   "/* Maps %s_WEIGHTS_FILE, wherever it lies, and compares its checksum. One "
+                   "mapping serves any\n * number of contexts; unmap it after the last. */\n",
                    p);
         buf_printf(out, "int %s_weights_map(const char *path, const float **out);\n", p);
         buf_printf(out, "void %s_weights_unmap(const float *weights);\n\n", p);
     }
-    buf_add(out, x->external ? "/* weights: what weights_map gave." : "/* weights: NULL, they are "
-                                                                      "embedded.");
+    buf_add(out, x->external ? "/* weights: what weights_map gave."
+                             : "/* weights: NULL, they are "
+                               "embedded.");
     buf_add(out, " threads: 0 = CNNC_THREADS or the processors.\n * workspace: 64-byte aligned "
                  "and yours, or NULL to let the context allocate its own. */\n");
     buf_printf(out,
@@ -140,6 +142,5 @@ void artifact_pkg_config(const Artifact *x, Buf *out)
                    artifact_file(x->paths[FORM_SO]));
         return;
     }
-    buf_printf(out, "Requires: cnnc\nLibs: ${pcfiledir}/%s\n",
-               artifact_file(x->paths[FORM_OBJ]));
+    buf_printf(out, "Requires: cnnc\nLibs: ${pcfiledir}/%s\n", artifact_file(x->paths[FORM_OBJ]));
 }

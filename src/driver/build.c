@@ -16,7 +16,7 @@ typedef struct Build {
     EmitOptions emit;
     Artifact artifact;
     unsigned forms;
-    FsMapOut packed;   /* weights in place, in an object or in a file of their own */
+    FsMapOut packed; /* weights in place, in an object or in a file of their own */
     char tmp[64];
     const char *objects[256];
     int object_count;
@@ -39,7 +39,10 @@ static int parse_emit(Run *r, const char *list, unsigned *out)
         if (k == FORM_COUNT) {
             Buf known = {0};
             for (int i = 0; i < FORM_COUNT; i++)
-                buf_printf(&known, "%s%s", i == 0 ? "" : i + 1 < FORM_COUNT ? ", " : " and ",
+                buf_printf(&known, "%s%s",
+                           i == 0               ? ""
+                           : i + 1 < FORM_COUNT ? ", "
+                                                : " and ",
                            form_info[i].name);
             int code = front_fail(r, EXIT_USAGE, "--emit takes %s, not '%.*s'",
                                   known.at != NULL ? known.at : "", (int)n, list);

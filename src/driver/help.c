@@ -114,7 +114,6 @@ void cli_man(Buf *out)
         buf_addc(out, '\n');
     }
     man_item("help [COMMAND]", "list the commands, or the options of one", out);
-    man_item("version", "print the version, as --version does", out);
     buf_add(out,
             ".SH OPTIONS\nOptions may follow operands; \\fB\\-\\-\\fR ends them. Of an option "
             "that is not\nrepeatable the last one counts. Long options are written in full.\n");

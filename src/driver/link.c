@@ -52,8 +52,8 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         argv[n++] = "-Wl,--build-id=none";
         argv[n++] = "-Wl,-z,noexecstack,-z,relro,-z,now,--exclude-libs,ALL";
         if (kind == LINK_PROGRAM)
-            argv[n++] = arena_printf(&r->net_arena,
-                                     "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
+            argv[n++] =
+                arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
         argv[n++] = "-o";
         out = n++;
         for (int i = 0; i < count; i++)

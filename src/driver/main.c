@@ -33,7 +33,7 @@ int main(int argc, char **argv)
         else
             fprintf(stderr, "cnnc: error: %s\n", why);
     } else if (cli.version) {
-        printf("cnnc %s (LLVM 19)\n", CNNC_VERSION);
+        printf("cnnc %s (LLVM %s)\n", CNNC_VERSION, CNNC_LLVM);
     } else if (cli.help) {
         cli_help(&cli, &text);
         fputs(text.at != NULL ? text.at : "", stdout);

@@ -52,7 +52,8 @@ static void manifest_target(const Artifact *x, Buf *out)
 
 static void manifest_weights(const Artifact *x, Buf *out)
 {
-    buf_printf(out, "  \"weights\": {\"mode\": \"%s\", \"bytes\": %zu, \"xxh64\": \"%016" PRIx64 "\"",
+    buf_printf(out,
+               "  \"weights\": {\"mode\": \"%s\", \"bytes\": %zu, \"xxh64\": \"%016" PRIx64 "\"",
                x->external ? "external" : "embedded",
                (size_t)x->native->plan.weight_floats * sizeof(float), x->emit->weights_hash);
     if (x->external) {
@@ -92,14 +93,14 @@ void artifact_manifest(const Artifact *x, Buf *out)
                n->an.macs);
     buf_printf(out, "  \"max_batch\": %d,\n  \"inputs\": [\n", x->emit->max_batch);
     for (uint32_t i = 0; i < g->ins.len; i++)
-        manifest_tensor(x, g->ins.at[i].name, g->ins.at[i].node, &g->ins.at[i],
-                        i + 1 == g->ins.len, out);
+        manifest_tensor(x, g->ins.at[i].name, g->ins.at[i].node, &g->ins.at[i], i + 1 == g->ins.len,
+                        out);
     buf_add(out, "  ],\n  \"outputs\": [\n");
     for (uint32_t i = 0; i < g->outs.len; i++)
         manifest_tensor(x, g->outs.at[i].name, g->outs.at[i].node, NULL, i + 1 == g->outs.len, out);
     buf_printf(out,
-               "  ],\n  \"memory\": {\"bytes_per_image\": %" PRId64 ", \"bytes_per_thread\": %" PRId64
-               "},\n  \"steps\": %u,\n  \"kernels\": %u,\n",
+               "  ],\n  \"memory\": {\"bytes_per_image\": %" PRId64
+               ", \"bytes_per_thread\": %" PRId64 "},\n  \"steps\": %u,\n  \"kernels\": %u,\n",
                p->arena_floats * 4, p->scratch_floats * 4, p->steps.len, p->kernels.len);
     manifest_weights(x, out);
     manifest_files(x, out);

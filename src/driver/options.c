@@ -261,7 +261,7 @@ bool cli_parse(Cli *c, int argc, char **argv, Buf *err)
         buf_add(err, "no command given; 'cnnc --help' lists them");
         return false;
     }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+    if (strcmp(argv[1], "--version") == 0) {
         c->version = true;
         return true;
     }

@@ -36,6 +36,7 @@ typedef struct Cli {
 } Cli;
 
 #define CNNC_VERSION "0.1.0"
+#define CNNC_LLVM "19" /* the major version it is made for */
 
 /* Exit codes of cnnc (docs/exit-codes.md). */
 enum {

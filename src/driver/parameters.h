@@ -7,8 +7,8 @@
 #include "import/weights.h"
 
 typedef struct Parameters {
-    Weights weights; /* in our names */
-    Weights file;    /* owns the mapping the above points into */
+    Weights weights;    /* in our names */
+    Weights file;       /* owns the mapping the above points into */
     const char *origin; /* "seed 1", or the last part of the file's path */
 } Parameters;
 

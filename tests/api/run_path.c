@@ -81,7 +81,8 @@ static uint64_t state_of(const char *library, size_t *total)
         if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w' ||
             strstr(line, library) == NULL)
             continue;
-        for (const unsigned char *p = (const unsigned char *)from; p < (const unsigned char *)to; p++)
+        for (const unsigned char *p = (const unsigned char *)from; p < (const unsigned char *)to;
+             p++)
             sum = (sum ^ *p) * 0x100000001B3ull;
         *total += to - from;
     }
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
     void *volatile p = malloc(1);
     counting = 0;
     free(p);
-    printf("status %d, %ld allocations in 4 runs on %d threads, %zu writable bytes %s\n", status, seen,
-           threads, bytes, before == after ? "unchanged" : "CHANGED");
+    printf("status %d, %ld allocations in 4 runs on %d threads, %zu writable bytes %s\n", status,
+           seen, threads, bytes, before == after ? "unchanged" : "CHANGED");
     return status != 0 || seen != 0 || calls != 1 || before != after;
 }

@@ -329,7 +329,8 @@ static void test_objects_link_with_their_weights(void **state)
     void *blob = NULL;
     size_t bytes = (size_t)built.plan.weight_floats * sizeof(float);
     assert_int_equal(posix_memalign(&blob, 64, bytes), 0);
-    assert_null(plan_pack(&built.plan, &(ParamSource){.get = some_parameter, .ctx = &built.arena}, 1, blob));
+    assert_null(plan_pack(&built.plan, &(ParamSource){.get = some_parameter, .ctx = &built.arena},
+                          1, blob));
     assert_non_null(mkdtemp(folder));
     EmitOptions o = options(2);
     o.embed = true;

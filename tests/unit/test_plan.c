@@ -100,7 +100,8 @@ static void build_plan(Bench *b, const Target *t)
     if (bad)
         fail_msg("plan: %s", bad);
     b->blob = aligned_floats(b->plan.weight_floats);
-    bad = plan_pack(&b->plan, &(ParamSource){.get = random_parameter, .ctx = &b->arena}, 1, b->blob);
+    bad =
+        plan_pack(&b->plan, &(ParamSource){.get = random_parameter, .ctx = &b->arena}, 1, b->blob);
     if (bad)
         fail_msg("no value for %s", bad);
     if (getenv("CNNC_TEST_VERBOSE")) {

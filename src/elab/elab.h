@@ -72,6 +72,11 @@ typedef struct SectionEntry {
     Span span;
 } SectionEntry;
 
+typedef struct GivenParam {
+    Sym name;
+    const char *text;
+} GivenParam;
+
 typedef struct Elab {
     Session *session;
     Arena *arena;
@@ -88,6 +93,10 @@ typedef struct Elab {
     VEC(SectionEntry) train, refine;
     VEC(const char *) param_values; /* "width=1.1", for reports */
     Span net_span;
+    /* The net behind the aliases, and what they or -p gave its parameters, as source text. */
+    uint32_t decl_module;
+    AstId decl;
+    VEC(GivenParam) given;
 } Elab;
 
 /* A value for a literal in place of the written one: how candidates are tried without editing. */

@@ -177,6 +177,23 @@ static void unknown_options(Elaborator *el, NetRef net, const Signature *sig,
     }
 }
 
+static void keep_given(Elaborator *el, const Module *m, AstId decl, const Signature *sig,
+                       const Value *vals)
+{
+    el->e->decl_module = m->index;
+    el->e->decl = decl;
+    for (uint32_t i = 0; i < sig->count; i++) {
+        Buf text = {0};
+        if (vals[i].kind == V_POISON)
+            continue;
+        value_print(&vals[i], &text);
+        if (buf_ok(&text) && text.at != NULL)
+            vec_push(el->a, &el->e->given,
+                     ((GivenParam){sig->formals[i].name, arena_strdup(el->a, text.at)}));
+        buf_free(&text);
+    }
+}
+
 bool net_open(Elaborator *el, NetRef net, OpenNet *out)
 {
     enum { ALIASES = 64 };
@@ -201,6 +218,7 @@ bool net_open(Elaborator *el, NetRef net, OpenNet *out)
             return false;
         if (node_at(m, decl)->kind == AST_NET) {
             unknown_options(el, net, &sig, &opts);
+            keep_given(el, m, decl, &sig, vals);
             *out = (OpenNet){m, decl, f};
             return el->s->diags.errors == errors;
         }

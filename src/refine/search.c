@@ -1,0 +1,470 @@
+/* The search: sets of operations, fewest first, each tried as a text of its own. */
+#include "refine/edits.h"
+#include "refine/shorten.h"
+#include "support/parallel.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds on the work, as counts: results must not depend on the machine's speed. */
+enum { LEVEL_TRIES = 1500, LEVEL_KEEPS = 60, MOST_OPS = 8, MOST_OPS_LIST = 5000 };
+
+typedef VEC(Rework) OpList;
+
+/* A set of operations, in the order of their indices in Search.ops. */
+typedef struct Set {
+    uint16_t op[REFINE_OPS_MAX];
+    uint32_t n;
+    RefineCandidate c;
+    bool made;
+} Set;
+typedef VEC(Set *) SetList;
+
+typedef struct Search {
+    View v;
+    Arena *a;
+    const RefineBase *base;
+    const RefineOptions *o;
+    RefineResult *out;
+    OpList ops;      /* those that take downsampling away come first */
+    uint32_t drops;  /* how many do */
+} Search;
+
+static const Rework no_op = {.unit = UINT32_MAX, .to = UINT32_MAX, .far = UINT32_MAX, .size = UINT32_MAX};
+
+static void add_op(Search *s, Rework op)
+{
+    if (s->ops.len < MOST_OPS_LIST)
+        vec_push(s->a, &s->ops, op);
+}
+
+/* Halved, and taken back to 1. */
+static void add_strides(Search *s, Rework op, int64_t stride)
+{
+    op.rule = RULE_STRIDE;
+    for (int64_t to = stride; to > 1;) {
+        to = to % 2 == 0 ? to / 2 : 1;
+        op.value = to;
+        add_op(s, op);
+    }
+}
+
+static bool near_literal(const Unit *u)
+{
+    return u->by_stage || u->literal.v != 0;
+}
+
+static bool in_far(const View *v, uint32_t unit)
+{
+    for (uint32_t k = 0; k < v->far.len; k++)
+        for (uint32_t i = 0; i < v->far.at[k].units.len; i++)
+            if (v->far.at[k].units.at[i] == unit)
+                return true;
+    return false;
+}
+
+/* Whether the unit's own step says, or can be made to say, its stride. */
+static bool settable(const View *v, uint32_t unit)
+{
+    const Unit *u = &v->units.at[unit];
+    return u->extractor && u->stride > 1 &&
+           (near_literal(u) || (!in_far(v, unit) && v->parts.at[u->part].takes_stride));
+}
+
+static void find_drops(Search *s)
+{
+    const View *v = &s->v;
+    for (uint32_t u = 0; u < v->units.len; u++) {
+        Rework op = no_op;
+        op.unit = u;
+        if (settable(v, u) && !v->units.at[u].pool)
+            add_strides(s, op, v->units.at[u].stride);
+        if (v->units.at[u].pool && v->units.at[u].extractor && v->units.at[u].stride > 1) {
+            if (near_literal(&v->units.at[u]))
+                add_strides(s, op, v->units.at[u].stride);
+            op.rule = RULE_DROP;
+            add_op(s, op);
+        }
+    }
+    for (uint32_t k = 0; k < v->far.len; k++) {
+        Rework op = no_op;
+        op.far = k;
+        add_strides(s, op, v->far.at[k].value);
+    }
+}
+
+/* The first strided layer: its kernel and stride together. A patch (kernel = stride) is halved as a
+ * whole; a large kernel becomes 3 with stride 1, as for small pictures. */
+static void find_stem(Search *s)
+{
+    const View *v = &s->v;
+    for (uint32_t k = 0; k < v->sizes.len; k++) {
+        const SizeLiteral *z = &v->sizes.at[k];
+        Window w = graph_window(&v->t.elab->graph, z->node);
+        Rework op = no_op;
+        if (z->dilation || w.stride.h < 2 || z->also_stride)
+            continue;
+        op.rule = RULE_STEM;
+        op.size = k;
+        for (uint32_t u = 0; u < v->units.len && op.unit == UINT32_MAX; u++)
+            if (settable(v, u) && v->units.at[u].stride == w.stride.h &&
+                v->t.elab->insts.at[v->units.at[u].inst].in.v < z->node.v &&
+                v->t.elab->insts.at[v->units.at[u].inst].out.v >= z->node.v)
+                op.unit = u;
+        if (op.unit == UINT32_MAX)
+            continue;
+        if (z->value == w.stride.h && z->value % 2 == 0 && z->value >= 4) {
+            op.value = op.kernel = z->value / 2;
+            add_op(s, op);
+        } else if (z->value >= 5) {
+            op.kernel = 3;
+            op.value = 1;
+            add_op(s, op);
+        }
+        return;
+    }
+}
+
+static void find_moves(Search *s)
+{
+    const View *v = &s->v;
+    for (uint32_t u = 0; u < v->units.len; u++) {
+        const Unit *x = &v->units.at[u];
+        if (x->stride < 2 || !x->extractor || (!x->pool && !settable(v, u)))
+            continue;
+        for (uint32_t to = u + 1; to < v->units.len; to++) {
+            const Unit *y = &v->units.at[to];
+            const Part *p = &v->parts.at[y->part];
+            Rework op = no_op;
+            if (!y->extractor || y->stride == 0)
+                continue;
+            op.unit = u;
+            op.to = to;
+            if (x->pool && p->in_stage && !p->fixed && v->parts.at[x->part].in_stage) {
+                op.rule = RULE_POOL_LATER;
+                add_op(s, op);
+            } else if (!x->pool && y->stride == 1 && !y->pool && p->takes_stride && x->stride == 2) {
+                op.rule = RULE_MOVE;
+                op.value = 1;
+                add_op(s, op);
+            }
+        }
+    }
+}
+
+static void find_sizes(Search *s)
+{
+    const View *v = &s->v;
+    for (uint32_t k = 0; k < v->sizes.len; k++) {
+        const SizeLiteral *z = &v->sizes.at[k];
+        Rework op = no_op;
+        op.size = k;
+        op.rule = z->dilation ? RULE_DILATION : RULE_KERNEL;
+        op.kernel = z->dilation ? z->value / 2 : z->value - 2;
+        if (z->also_stride || (!z->dilation && (z->value < 5 || z->value % 2 == 0)))
+            continue;
+        add_op(s, op);
+    }
+}
+
+/* Which steps understand `stride=`: said where it changes nothing, one at a time. */
+typedef struct Probe {
+    Search *s;
+    bool *ok;
+} Probe;
+
+/* `unit(64) * 3` as `unit(64, stride=2) -> unit(64, stride=1) * 2`: as it is, said aloud. */
+static bool probe_text(const Search *s, const Part *part, Arena *a)
+{
+    const View *v = &s->v;
+    const Unit *u = &v->units.at[part->first];
+    bool args = (view_node(v, part->step)->flags & AF_ARGS) != 0;
+    uint32_t at = args ? part->call.hi - 1 : part->call.hi;
+    const char *sep = args && v->base->text[part->call.hi - 2] != '(' ? ", " : "";
+    int before = (int)(at - part->call.lo);
+    const char *call = v->base->text + part->call.lo;
+    const char *open = args ? "" : "(";
+    Buf text = {0};
+    buf_printf(&text, "%.*s%s%sstride=%lld)", before, call, open, sep,
+               (long long)(u->stride > 0 ? u->stride : 1));
+    if (part->count > 1)
+        buf_printf(&text, " -> %.*s%s%sstride=1) * %u", before, call, open, sep, part->count - 1);
+    bool ok = false;
+    if (buf_ok(&text)) {
+        RefineEdit e = {part->call.lo, part->times.v != 0 ? part->span.hi : part->call.hi, text.at};
+        size_t len;
+        char *whole = edits_text(a, v->base, &e, 1, &len);
+        Trial *t = arena_new(a, Trial);
+        trial_open(t, v->base, s->o->std_path, whole, len);
+        ok = t->score.valid;
+        trial_close(t);
+    }
+    buf_free(&text);
+    return ok;
+}
+
+static void probe_part(void *ctx, int i)
+{
+    Probe *p = ctx;
+    const View *v = &p->s->v;
+    const Part *part = &v->parts.at[i];
+    Arena a;
+    OomHandler oom;
+    if (setjmp(oom.env) != 0) {
+        arena_free(&a);
+        return;
+    }
+    arena_init(&a, &oom, 0);
+    if (part->count > 0 && v->units.at[part->first].literal.v != 0)
+        p->ok[i] = true;
+    else if (part->count > 0 && (part->count == 1 || (part->in_stage && !part->fixed)))
+        p->ok[i] = probe_text(p->s, part, &a);
+    arena_free(&a);
+}
+
+static bool kept(const Search *s, uint32_t stage)
+{
+    for (uint32_t i = 0; i < s->o->keep_count; i++)
+        if (strcmp(s->v.stages.at[stage].name, s->o->keep[i]) == 0)
+            return true;
+    return false;
+}
+
+/* No edit may touch a stage that is to stay. */
+static bool allowed(const Search *s, const RefineCandidate *c)
+{
+    for (uint32_t k = 0; k < s->v.stages.len; k++) {
+        Span span = s->v.stages.at[k].span;
+        if (!kept(s, k))
+            continue;
+        for (uint32_t i = 0; i < c->edit_count; i++)
+            if (c->edit[i].lo < span.hi && c->edit[i].hi > span.lo)
+                return false;
+    }
+    return true;
+}
+
+static Set *make_set(Search *s, const Set *from, uint32_t op)
+{
+    Set *x = arena_new(s->a, Set);
+    Rework ops[REFINE_OPS_MAX];
+    if (from != NULL)
+        memcpy(x->op, from->op, from->n * sizeof x->op[0]);
+    x->n = from != NULL ? from->n : 0;
+    if (x->n == REFINE_OPS_MAX)
+        return NULL;
+    x->op[x->n++] = (uint16_t)op;
+    for (uint32_t i = 0; i < x->n; i++)
+        ops[i] = s->ops.at[x->op[i]];
+    x->made = edits_make(&s->v, ops, x->n, &x->c) && allowed(s, &x->c);
+    return x->made ? x : NULL;
+}
+
+typedef struct Batch {
+    const Search *s;
+    Set **at;
+} Batch;
+
+static void try_one(void *ctx, int i)
+{
+    Batch *b = ctx;
+    Trial *t = calloc(1, sizeof *t);
+    Set *x = b->at[i];
+    if (t == NULL)
+        return;
+    trial_open(t, b->s->base, b->s->o->std_path, x->c.text, x->c.len);
+    x->c.score = t->score;
+    trial_close(t);
+    free(t);
+}
+
+static void try_all(Search *s, SetList *sets)
+{
+    Batch b = {s, sets->at};
+    parallel_for(s->o->threads, (int)sets->len, try_one, &b);
+    s->out->tried += sets->len;
+}
+
+static int64_t worst_n(const RefineScore *s)
+{
+    return s->n[0] > s->n[1] ? s->n[0] : s->n[1];
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a == 0 || b < a ? b : a;
+}
+
+static bool params_fit(const Search *s, const RefineScore *c)
+{
+    double d = (double)(c->params - s->out->base.params);
+    return (d < 0 ? -d : d) <= s->o->param_slack * (double)s->out->base.params;
+}
+
+/* Takes a feasible candidate, or learns from one over the bounds. */
+static void keep(Search *s, const Set *x)
+{
+    RefineResult *out = s->out;
+    const RefineScore *c = &x->c.score;
+    const RefineOptions *o = s->o;
+    if (!c->valid)
+        return;
+    if (!c->feasible) {
+        if (out->least_n[0] == 0 || worst_n(c) < (out->least_n[0] > out->least_n[1] ? out->least_n[0] : out->least_n[1]))
+            memcpy(out->least_n, c->n, sizeof out->least_n);
+        return;
+    }
+    if (!params_fit(s, c) && o->max_params == 0)
+        return;
+    if ((o->max_macs > 0 && c->macs > o->max_macs) || (o->max_params > 0 && c->params > o->max_params) ||
+        (o->max_memory > 0 && c->memory > o->max_memory)) {
+        out->bounded = true;
+        out->least_macs = least(out->least_macs, c->macs);
+        out->least_params = least(out->least_params, c->params);
+        out->least_memory = least(out->least_memory, c->memory);
+        return;
+    }
+    for (uint32_t i = 0; i < out->all.len; i++)
+        if (out->all.at[i].len == x->c.len && memcmp(out->all.at[i].text, x->c.text, x->c.len) == 0)
+            return;
+    RefineCandidate kept_one = x->c;
+    for (uint32_t i = 0; i < x->n; i++)
+        kept_one.what[i] = op_text(&s->v, &s->ops.at[x->op[i]]);
+    vec_push(s->a, &out->all, kept_one);
+}
+
+static int by_n(const void *a, const void *b)
+{
+    const Set *x = *(Set *const *)a, *y = *(Set *const *)b;
+    int64_t nx = worst_n(&x->c.score), ny = worst_n(&y->c.score);
+    if (nx != ny)
+        return nx < ny ? -1 : 1;
+    return memcmp(x->op, y->op, sizeof x->op);
+}
+
+/* The next level: every set with every drop of a higher index. */
+static SetList extend(Search *s, const SetList *from, uint32_t lo, uint32_t hi)
+{
+    SetList out = {0};
+    for (uint32_t i = 0; i < (from != NULL ? from->len : 1) && out.len < LEVEL_TRIES; i++) {
+        const Set *x = from != NULL ? from->at[i] : NULL;
+        uint32_t first = lo;
+        if (x != NULL && x->op[x->n - 1] >= lo && x->op[x->n - 1] < hi)
+            first = (uint32_t)x->op[x->n - 1] + 1;
+        for (uint32_t k = first; k < hi && out.len < LEVEL_TRIES; k++) {
+            Set *y = make_set(s, x, k);
+            if (y != NULL)
+                vec_push(s->a, &out, y);
+        }
+    }
+    try_all(s, &out);
+    return out;
+}
+
+/* Those worth going on with: valid and not yet feasible, smallest n first. */
+static SetList survivors(Search *s, const SetList *from, bool feasible_too)
+{
+    SetList out = {0};
+    for (uint32_t i = 0; i < from->len; i++)
+        if (from->at[i]->c.score.valid && (feasible_too || !from->at[i]->c.score.feasible))
+            vec_push(s->a, &out, from->at[i]);
+    if (out.len > 1)
+        qsort(out.at, out.len, sizeof out.at[0], by_n);
+    if (out.len > LEVEL_KEEPS)
+        out.len = LEVEL_KEEPS;
+    return out;
+}
+
+static bool keep_all(Search *s, const SetList *sets)
+{
+    uint32_t before = s->out->all.len;
+    for (uint32_t i = 0; i < sets->len; i++)
+        keep(s, sets->at[i]);
+    return s->out->all.len > before;
+}
+
+/* Drops alone, level by level; at the level that is feasible also one move in place of a drop. With
+ * a number of operations given, all levels up to it. */
+static void run_levels(Search *s, uint32_t lo, uint32_t drops, uint32_t moves_end)
+{
+    uint32_t most = s->o->edits > 0 ? s->o->edits : MOST_OPS;
+    SetList before = {0}; /* sets of one operation less */
+    for (uint32_t level = 1; level <= most; level++) {
+        SetList now = extend(s, level == 1 ? NULL : &before, lo, drops);
+        bool found = keep_all(s, &now);
+        if (found || s->o->edits > 0 || s->o->max_macs + s->o->max_params + s->o->max_memory > 0) {
+            SetList moved = extend(s, level == 1 ? NULL : &before, drops, moves_end);
+            found = keep_all(s, &moved) || found;
+        }
+        if (found && s->o->edits == 0)
+            return;
+        before = survivors(s, &now, s->o->edits > 0);
+        if (before.len == 0)
+            return;
+    }
+}
+
+static int64_t distance(int64_t a, int64_t b)
+{
+    return a < b ? b - a : a - b;
+}
+
+static int by_rank(const void *a, const void *b, void *ctx)
+{
+    const RefineCandidate *x = a, *y = b;
+    const Search *s = ctx;
+    int64_t params = s->out->base.params;
+    if (s->o->order == REFINE_MIN_COST && x->score.macs != y->score.macs)
+        return x->score.macs < y->score.macs ? -1 : 1;
+    if (x->ops != y->ops)
+        return x->ops < y->ops ? -1 : 1;
+    int64_t nx = worst_n(&x->score), ny = worst_n(&y->score);
+    if (nx != ny)
+        return nx > ny ? -1 : 1;
+    if (x->edit_count != y->edit_count)
+        return x->edit_count < y->edit_count ? -1 : 1;
+    int64_t px = distance(x->score.params, params), py = distance(y->score.params, params);
+    if (px != py)
+        return px < py ? -1 : 1;
+    if (x->score.macs != y->score.macs)
+        return x->score.macs < y->score.macs ? -1 : 1;
+    return x->edit[0].lo < y->edit[0].lo ? -1 : x->edit[0].lo > y->edit[0].lo;
+}
+
+static void search_edits(Search *s)
+{
+    find_drops(s);
+    find_stem(s);
+    uint32_t drops = s->ops.len;
+    find_moves(s);
+    run_levels(s, 0, drops, s->ops.len);
+    if (s->out->all.len > 0 || s->o->edits > 0)
+        return;
+    s->ops.len = drops; /* smaller kernels only where nothing else does it */
+    find_sizes(s);
+    run_levels(s, 0, s->ops.len, s->ops.len);
+}
+
+bool refine_run(Arena *a, const RefineBase *base, const RefineOptions *o, RefineResult *out)
+{
+    Search s = {.a = a, .base = base, .o = o, .out = out};
+    *out = (RefineResult){0};
+    if (!view_open(&s.v, a, base, o->std_path)) {
+        view_close(&s.v);
+        return false;
+    }
+    out->base = s.v.t.score;
+    Probe probe = {&s, arena_new_n(a, bool, s.v.parts.len + 1)};
+    parallel_for(o->threads, (int)s.v.parts.len, probe_part, &probe);
+    for (uint32_t i = 0; i < s.v.parts.len; i++)
+        s.v.parts.at[i].takes_stride = probe.ok[i];
+    if (!out->base.feasible) {
+        if (o->strategy != REFINE_SHORTER_WIDER)
+            search_edits(&s);
+        if (o->strategy != REFINE_LESS_DOWNSAMPLING)
+            shorten_run(&s.v, o, out);
+    }
+    if (out->all.len > 1)
+        qsort_r(out->all.at, out->all.len, sizeof out->all.at[0], by_rank, &s);
+    view_close(&s.v);
+    return true;
+}

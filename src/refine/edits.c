@@ -89,6 +89,10 @@ static void wish(Maker *m, const Rework *op)
                 m->ok = false; /* changed by another operation already */
             wish_stride(m, op->unit, op->value);
         }
+        if (op->same_pad) {
+            Span pad = view_node(v, v->parts.at[v->units.at[op->unit].part].valid_pad)->span;
+            edit(m, pad.lo, pad.hi, "same");
+        }
         if (op->far != UINT32_MAX)
             wish_far(m, op->far, op->value);
         if (op->size != UINT32_MAX)
@@ -345,7 +349,8 @@ const char *op_text(const View *v, const Rework *op)
     const SizeLiteral *s = op->size != UINT32_MAX ? &v->sizes.at[op->size] : NULL;
     switch (op->rule) {
     case RULE_STRIDE:
-        return arena_printf(a, "stride %" PRId64 " -> %" PRId64 " at %s", old, op->value, at);
+        return arena_printf(a, "stride %" PRId64 " -> %" PRId64 "%s at %s", old, op->value,
+                            op->same_pad ? " and same padding" : "", at);
     case RULE_STEM:
         if (s == NULL)
             return arena_printf(a, "kernel and stride %" PRId64 " -> %" PRId64 " at %s", old,

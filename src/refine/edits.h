@@ -11,6 +11,7 @@ typedef struct Rework {
     uint32_t size;  /* STEM, KERNEL, DILATION: in View.sizes; UINT32_MAX = none */
     int64_t value;  /* the new stride of the unit or literal */
     int64_t kernel; /* the new value of the size literal */
+    bool same_pad;  /* STRIDE: the unit's step is padded, too, so that its map keeps its size */
 } Rework;
 
 /* Fills everything of a candidate but its score. False when the operations exclude each other, or

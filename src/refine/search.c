@@ -78,6 +78,10 @@ static void find_drops(Search *s)
         op.unit = u;
         if (settable(v, u) && !v->units.at[u].pool)
             add_strides(s, op, v->units.at[u].stride);
+        op.same_pad = v->parts.at[v->units.at[u].part].valid_pad.v != 0;
+        if (op.same_pad && settable(v, u) && !v->units.at[u].pool)
+            add_strides(s, op, v->units.at[u].stride);
+        op.same_pad = false;
         if (v->units.at[u].pool && v->units.at[u].extractor && v->units.at[u].stride > 1) {
             if (near_literal(&v->units.at[u]))
                 add_strides(s, op, v->units.at[u].stride);

@@ -75,6 +75,20 @@ static void set_neighbours(View *v, AstId chain, Part *p)
     }
 }
 
+static AstId valid_pad(const View *v, AstId step)
+{
+    const Module *m = v->t.module;
+    AstId args = kid_at(m, step, 2);
+    for (uint32_t i = 0; i < kid_count(m, args); i++) {
+        AstId arg = kid_at(m, args, i), value = kid_at(m, arg, 0);
+        const AstNode *x = view_node(v, arg), *y = view_node(v, value);
+        if (x->sym != NULL && strcmp(x->sym, "pad") == 0 && y->kind == AST_NAME &&
+            strcmp(y->sym, "valid") == 0)
+            return value;
+    }
+    return AST_NIL;
+}
+
 static AstId stage_at(const View *v, Span span)
 {
     const Ast *t = v->t.module->ast;
@@ -97,6 +111,7 @@ static uint32_t part_of(View *v, uint32_t stage, AstId chain, AstId step)
     p.times = kid_at(m, step, 3);
     p.fixed = kid_count(m, kid_at(m, step, 0)) > 0 || kid_at(m, step, 4).v != 0 || x->sym2 != NULL;
     set_neighbours(v, chain, &p);
+    p.valid_pad = valid_pad(v, step);
     vec_push(v->a, &v->parts, p);
     return v->parts.len - 1;
 }

@@ -11,6 +11,7 @@ typedef struct Part {
     AstId times;   /* 0 = once */
     bool fixed;    /* has annotations, a condition or a name: cannot be split */
     bool in_stage; /* an element of the stage's chain itself, not of a group inside */
+    AstId valid_pad; /* the value of an argument `pad=valid`; 0 = none */
     bool takes_stride; /* `stride=1` may be said where nothing is */
     uint32_t stage;
     uint32_t first, count; /* units */

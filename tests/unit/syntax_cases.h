@@ -41,6 +41,7 @@ static const struct {
               {"12", CNN_INT},
               {"1.5", CNN_REAL},
               {"1e3", CNN_REAL},
+              {"1E3", CNN_REAL},
               {"2.5E-3", CNN_REAL},
               {"\"a\\\"b\"", CNN_STRING},
               {"\"\"", CNN_STRING},

@@ -123,6 +123,7 @@ typedef struct Elaborator {
     Span instance_span;
     int64_t fuel;
     bool ordinal_used, counting;
+    bool failed;           /* an error was reported that does not stop what is built */
     uint32_t *lit_buckets; /* hash of literal sets */
     uint32_t lit_bucket_count;
 } Elaborator;

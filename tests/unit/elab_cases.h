@@ -122,6 +122,9 @@ static const struct {
     {"-7 % 3", 2},
     {"9 + 7 % -3", 7},
     {"2 + 3 * 4", 14},
+    {"int(-7.5 // 2) + 9", 5},
+    {"int(-7.5 % 2 * 10)", 5},
+    {"if 2 <= 2 and 2 >= 2 and not (2 < 2) { 4 } else { 5 }", 4},
     {"(2 + 3) * 4", 20},
     {"max(3, 8, 5)", 8},
     {"min(3, 8, 5)", 3},
@@ -200,6 +203,15 @@ static const Build wrong[] = {
      "3:7 E0412 stage 's' declares up=2 but its jump goes from 1 to 1\n"},
     {"", "stage s { conv(y, 1) } stage t { add(s) } head h = conv(z, 1)",
      "3:16 E0201 'y' is not defined\n3:57 E0201 'z' is not defined\n"},
+    {"block b = conv(4, 1) -> bn", "stage s { @name(\"a\") b }",
+     "3:11 E0316 annotation '@name': names one operator with parameters; there are 2 here\n"},
+    {"", "input z[3, 4, 4](resize=0)", "3:25 E0306 resize must be between 1 and 65536\n"},
+    {"", "input z[3, 4, 4](mean=[0.5], std=[1])",
+     "3:23 E0306 1 values for 3 channels (at most 4)\n"},
+    {"", "input z[3, 4, 4](mean=[0, 0, 0])", "3:17 E0306 mean and std belong together\n"},
+    {"", "let a = relu(x)",
+     "3:9 E0314 'relu' has no meaning here: layers are applied in stages and heads\n"},
+    {"let zero = 0", "stage s(stride=zero) { relu }", "3:16 E0306 stride must be at least 1\n"},
 };
 
 /* Parameters given to nets of one text, and all nodes or errors that result. */
@@ -212,6 +224,7 @@ static const char sized[] =
     "  stage s { conv(c, k) -> leaky(slope) when deep -> tanh when mode == \"b\" }\n"
     "  head h = gap\n"
     "}\n"
+    "net sq(res: int = 5) { input x[3, res, res] head h = conv(res, 1) }\n"
     "net wide(c: int = 20) = n(c, deep=true)\n"
     "net wider = wide(c=40)\n"
     "net open(c: int) = n(c)\n";
@@ -255,11 +268,15 @@ static const WithParams parameters[] = {
      {1, 6, 7},
      "%1 input() c=1 h=6 w=7 x 1x6x7\n%2 conv(%1) c=8 k=3x1 s.0.conv 8x6x7\n"
      "%3 gap(%2) h.gap 8x1x1\n"},
+    {"sq",
+     {NULL},
+     {1, 6, 7},
+     "%1 input() c=1 h=6 w=7 x 1x6x7\n%2 conv(%1) c=6 k=1x1 h.conv 6x6x7\n"},
     {"n", {"d=1"}, {0}, "0:0 E0302 'n' has no parameter 'd'\n"},
     {"n", {"c=1.5"}, {0}, "1:9 E0301 expected int, found real\n"},
     {"n", {"c"}, {0}, "0:0 E0306 -p takes name=value, not 'c'\n"},
     {"n", {"c=1 let d = 2"}, {0}, "0:0 E0306 -p takes one value, not '1 let d = 2'\n"},
-    {"open", {NULL}, {0}, "10:5 E0303 'open' needs a value for 'c'\n"},
+    {"open", {NULL}, {0}, "11:5 E0303 'open' needs a value for 'c'\n"},
     {"nn", {NULL}, {0}, "0:0 E0205 no net called 'nn'\n"},
 };
 
@@ -284,6 +301,8 @@ static const struct {
     {"import \"a.cnn\"\n" NET("conv(q, 1)"), "let q = (", "", "1:9 E0101 unexpected end of file\n"},
     {"import \"b.cnn\"\n" NET("conv(r, 1)"), "let q = (", "import \"a.cnn\"\nlet r = q",
      "1:9 E0101 unexpected end of file\n"},
+    {"net n { head h = gap }", "", "", "1:14 E0318 net 'n' has no input above this line\n"},
+    {"net n { input x[3, 8, 8] stage s { relu } }", "", "", "1:5 E0318 net 'n' has no head\n"},
     {"import \"a.cnn\" as m\n" NET("m.u"), A, "let c = 4",
      "2:38 E0206 module 'm' has no field 'u'\n"},
     {"import \"a.cnn\"\nimport \"b.cnn\"\n" NET("conv(c, 1)"), "let c = 1", "let c = 4",

@@ -203,11 +203,11 @@ static void test_nets(void **state)
     (void)state;
     NetRef *nets;
     file(0, "/mem/main.cnn", sized);
-    assert_int_equal(elab_nets(&session, "/mem/main.cnn", &nets), 4);
-    static const char *const name[] = {"n", "wide", "wider", "open"};
-    for (int i = 0; i < 4; i++) {
+    assert_int_equal(elab_nets(&session, "/mem/main.cnn", &nets), 5);
+    static const char *const name[] = {"n", "sq", "wide", "wider", "open"};
+    for (int i = 0; i < 5; i++) {
         assert_string_equal(nets[i].name, name[i]);
-        assert_int_equal(nets[i].concrete, i != 3);
+        assert_int_equal(nets[i].concrete, i != 4);
     }
     NetRef last;
     assert_true(elab_find(&session, "/mem/main.cnn", &last)); /* the last that needs nothing */

@@ -177,7 +177,10 @@ pairs: %empty                           { $$ = (NodeList){0}; }
                                                      span_join(@2, @4), $2, 1, $4)); };
 
 annots: %empty                          { $$ = (NodeList){0}; }
-     | annots annot                     { $$ = $1; parse_push(p, &$$, $2); };
+     | annots annot                     { if ($1.n == 0)
+                                              @$ = @2; /* not from the end of what is before */
+                                          $$ = $1;
+                                          parse_push(p, &$$, $2); };
 annot: '@' IDENT opt_args               { $$ = parse_named(p, AST_ANNOT, @$, $2, 1,
                                                            parse_list(p, @3, $3)); };
 

@@ -92,8 +92,11 @@ static Value compare(Elaborator *el, AstOp op, const Value *a, const Value *b, S
         diag(&el->s->diags, E_TYPE, span, "real", type_text(value_type(is_number(a) ? b : a)));
         return POISON;
     }
-    double x = value_number(a), y = value_number(b);
-    v.b = op == BIN_LT ? x < y : op == BIN_GT ? x > y : op == BIN_LE ? x <= y : x >= y;
+    int order = value_order(a, b);
+    v.b = op == BIN_LT   ? order < 0
+          : op == BIN_GT ? order > 0
+          : op == BIN_LE ? order <= 0
+                         : order >= 0;
     return v;
 }
 

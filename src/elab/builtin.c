@@ -18,9 +18,9 @@ static Value extreme(const Value *v, uint32_t n, bool largest)
     uint32_t best = 0;
     bool real = false;
     for (uint32_t i = 0; i < n; i++) {
-        double a = value_number(&v[i]), b = value_number(&v[best]);
+        int order = value_order(&v[i], &v[best]);
         real = real || v[i].kind == V_REAL;
-        if (largest ? a > b : a < b)
+        if (largest ? order > 0 : order < 0)
             best = i;
     }
     return real ? value_real(value_number(&v[best])) : v[best];

@@ -41,12 +41,13 @@ static void give_name(Elaborator *el, const AstNode *x, const char *theirs, uint
             found = v;
             n++;
         }
-    if (n == 1)
+    if (n == 1) {
         vec_push(el->a, &el->given, ((GivenName){{found}, theirs, x->span}));
-    else
-        diag(&el->s->diags, E_ANNOTATION, x->span, x->sym,
-             arena_printf(&el->s->arena, "names one operator with parameters; there are %u here",
-                          n));
+        return;
+    }
+    el->failed = true;
+    diag(&el->s->diags, E_ANNOTATION, x->span, x->sym,
+         arena_printf(&el->s->arena, "names one operator with parameters; there are %u here", n));
 }
 
 void apply_annotations(Elaborator *el, const Module *m, AstId annots, uint32_t inst, uint32_t first)

@@ -123,6 +123,7 @@ typedef struct Elaborator {
     Span instance_span;
     int64_t fuel;
     bool ordinal_used, counting;
+    bool failed;           /* an error was reported that does not stop what is built */
     uint32_t *lit_buckets; /* hash of literal sets */
     uint32_t lit_bucket_count;
 } Elaborator;
@@ -139,6 +140,8 @@ Value value_tensor(NodeId n);
 Type value_type(const Value *v);
 bool value_equal(const Value *a, const Value *b);
 double value_number(const Value *v); /* of V_INT and V_REAL */
+/* Of two numbers: below, at or above zero as a is less, equal or greater; ints exactly. */
+int value_order(const Value *a, const Value *b);
 /* v as a value of type t, or poison after reporting. */
 Value value_as(Elaborator *el, Value v, Type t, Span span);
 void value_print(const Value *v, Buf *out);

@@ -418,7 +418,7 @@ bool net_build(Elaborator *el, const OpenNet *net)
         diag(d, E_NET_NEEDS, span, name, "input");
     if (el->e->graph.outs.len == 0)
         diag(d, E_NET_NEEDS, span, name, "head");
-    if (el->e->graph.ins.len == 0 || el->e->graph.outs.len == 0)
+    if (el->failed || el->e->graph.ins.len == 0 || el->e->graph.outs.len == 0)
         return false;
     finish_names(&b);
     warn_idle(&b);

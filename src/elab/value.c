@@ -98,6 +98,14 @@ double value_number(const Value *v)
     return v->kind == V_INT ? (double)v->i : v->r;
 }
 
+int value_order(const Value *a, const Value *b)
+{
+    if (a->kind == V_INT && b->kind == V_INT)
+        return (a->i > b->i) - (a->i < b->i);
+    double x = value_number(a), y = value_number(b);
+    return (x > y) - (x < y);
+}
+
 Type value_type(const Value *v)
 {
     static const TypeKind kind[] = {
@@ -119,8 +127,7 @@ Type value_type(const Value *v)
 bool value_equal(const Value *a, const Value *b)
 {
     if ((a->kind == V_INT || a->kind == V_REAL) && (b->kind == V_INT || b->kind == V_REAL))
-        return a->kind == V_INT && b->kind == V_INT ? a->i == b->i
-                                                    : value_number(a) == value_number(b);
+        return value_order(a, b) == 0;
     if (a->kind == V_INT && b->kind == V_SIZE)
         return b->size.h == a->i && b->size.w == a->i;
     if (a->kind == V_SIZE && b->kind == V_INT)

@@ -109,12 +109,17 @@ static Module *add_module(Session *s, const char *path, const char *shown, const
     collect(s, m);
     load_imports(s, m);
     m->loading = false;
-    /* What a syntax error or a lost import hid would only be reported as undefined. */
-    for (uint32_t i = 0; i < m->imports.len; i++)
-        parsed = parsed && m->imports.at[i].module != NULL;
+    /* What a syntax error or a lost import hid, here or there, would only be reported as undefined.
+     */
+    for (uint32_t i = 0; i < m->imports.len; i++) {
+        const Module *in = m->imports.at[i].module;
+        parsed = parsed && in != NULL && !in->partial;
+        m->broken = m->broken || in == NULL || in->broken;
+    }
+    m->partial = !parsed;
     if (parsed)
         module_check(s, m);
-    m->broken = s->diags.errors != errors;
+    m->broken = m->broken || m->partial || s->diags.errors != errors;
     return m;
 }
 

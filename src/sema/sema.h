@@ -51,6 +51,7 @@ struct Module {
     uint32_t index;   /* in Session.modules */
     const char *path; /* canonical; "std/resnet.cnn" for embedded ones */
     bool std, loading, broken;
+    bool partial; /* declarations may be missing: syntax errors, lost imports, partial imports */
     Ast *ast;
     VEC(Decl) decls;
     VEC(Import) imports;

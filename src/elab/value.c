@@ -2,6 +2,8 @@
 #include "elab/elaborator.h"
 #include <math.h>
 #include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static uint32_t hash_set(const uint32_t *at, uint32_t n)
 {
@@ -220,11 +222,23 @@ Value value_as(Elaborator *el, Value v, Type t, Span span)
     return POISON;
 }
 
+/* With as many digits as it takes to read the same number again, and recognisably no int. */
+static void print_real(double r, Buf *out)
+{
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, r);
+        if (strtod(text, NULL) == r)
+            break;
+    }
+    buf_printf(out, "%s%s", text, strpbrk(text, ".einf") == NULL ? ".0" : "");
+}
+
 void value_print(const Value *v, Buf *out)
 {
     switch (v->kind) {
     case V_INT: buf_printf(out, "%lld", (long long)v->i); break;
-    case V_REAL: buf_printf(out, "%g", v->r); break;
+    case V_REAL: print_real(v->r, out); break;
     case V_BOOL: buf_add(out, v->b ? "true" : "false"); break;
     case V_STR: buf_json_string(out, v->str); break;
     case V_SIZE: buf_printf(out, "%lldx%lld", (long long)v->size.h, (long long)v->size.w); break;

@@ -137,7 +137,7 @@ static void write_alone(const Maker *k, const RefineEdit *edits, uint32_t n, Buf
     AstId root = k->m->ast->root;
     bool *used = arena_new_n(k->a, bool, k->m->decls.len + 1);
     Span net = at(k, k->net)->span;
-    bool first = true;
+    bool first = true, imports = false;
     mark_used(k, net, used);
     for (uint32_t i = 0; i < kid_count(k->m, root); i++) {
         AstId item = kid_at(k->m, root, i);
@@ -153,6 +153,9 @@ static void write_alone(const Maker *k, const RefineEdit *edits, uint32_t n, Buf
         first = false;
         if (!wanted)
             continue;
+        if (imports && x->kind != AST_IMPORT)
+            buf_addc(out, '\n');
+        imports = x->kind == AST_IMPORT;
         if (item.v == k->net.v)
             put_edited(k, lead, net.hi, edits, n, out);
         else

@@ -9,7 +9,7 @@ typedef enum Kind { KIND_NONE, KIND_CHOICE, KIND_FILE, KIND_FOLDER, KIND_LINTS, 
 static Kind value_kind(Option o)
 {
     const char *arg = opt_info[o].arg;
-    if (arg == NULL)
+    if (arg == NULL || arg[0] == '[') /* a value that may be left out is not offered */
         return KIND_NONE;
     if (cli_has_choices(o))
         return KIND_CHOICE;

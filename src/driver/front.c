@@ -1,4 +1,5 @@
 #include "driver/front.h"
+#include "driver/refined.h"
 #include "sema/sema.h"
 #include "support/fs.h"
 #include <errno.h>
@@ -227,6 +228,10 @@ int front_analyse(Run *r, NetRef ref, Verdicts verdicts, Net *n)
                    " parameters, %" PRId64 " MACs",
                    n->elab->graph.name, n->an.input[0], n->an.input[1], n->an.n[0], n->an.n[1],
                    n->an.params, n->an.macs);
+    bool replaced = false;
+    code = refined_open(r, n, &replaced);
+    if (code != EXIT_FINE || replaced) /* what replaced it has been reported */
+        return code;
     t = front_seconds();
     if (verdicts != VERDICTS_SILENT)
         verdict_report(r, n, verdicts == VERDICTS_REPAIR);

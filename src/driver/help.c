@@ -12,7 +12,7 @@ static void help_option(const OptInfo *o, Buf *out)
     else
         buf_printf(out, "      --%s", o->name);
     if (o->arg != NULL)
-        buf_printf(out, "=%s", o->arg);
+        buf_printf(out, o->arg[0] == '[' ? "[=%s" : "=%s", o->arg + (o->arg[0] == '['));
     int used = (int)(out->len - start);
     buf_pad(out, ' ', used < 32 ? 32 - used : 1);
     buf_printf(out, "%s\n", o->doc);
@@ -75,8 +75,8 @@ static void man_option(const OptInfo *o, Buf *out)
     roff(o->name, out);
     buf_add(out, "\\fR");
     if (o->arg != NULL) {
-        buf_add(out, "=\\fI");
-        roff(o->arg, out);
+        buf_add(out, o->arg[0] == '[' ? "[=\\fI" : "=\\fI");
+        roff(o->arg + (o->arg[0] == '['), out);
         buf_add(out, "\\fR");
     }
     buf_addc(out, '\n');

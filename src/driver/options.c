@@ -201,6 +201,12 @@ static bool take_option(Cli *c, int o, char **argv, Buf *err)
     return true;
 }
 
+static int arg_kind(Option o)
+{
+    const char *arg = opt_info[o].arg;
+    return arg == NULL ? no_argument : arg[0] == '[' ? optional_argument : required_argument;
+}
+
 static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
 {
     struct option longs[OPT_COUNT + 2] = {0};
@@ -209,8 +215,7 @@ static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
     bool ok = true;
     for (int i = 0; i < OPT_COUNT; i++) {
         longs[i] =
-            (struct option){opt_info[i].name, opt_info[i].arg ? required_argument : no_argument,
-                            NULL, LONG_BASE + i};
+            (struct option){opt_info[i].name, arg_kind((Option)i), NULL, LONG_BASE + i};
         if (opt_info[i].letter != 0) {
             shorts[at++] = opt_info[i].letter;
             if (opt_info[i].arg != NULL)

@@ -58,7 +58,7 @@ extern const CmdInfo cmd_info[CMD_COUNT]; /* [CMD_NONE] is empty */
 typedef struct OptInfo {
     const char *name;
     char letter;     /* 0: it has no short form */
-    const char *arg; /* NULL: a flag */
+    const char *arg; /* NULL: a flag; "[...]": may be left out */
     const char *cmds, *doc;
 } OptInfo;
 extern const OptInfo opt_info[OPT_COUNT];

@@ -1,8 +1,7 @@
 /* refine: the source of a network whose layers are all productive. */
-#include "refine/refine.h"
+#include "driver/refined.h"
 #include "driver/commands.h"
 #include "format/format.h"
-#include "refine/repair.h"
 #include "support/fs.h"
 #include "support/textdiff.h"
 #include <inttypes.h>
@@ -17,88 +16,6 @@ typedef struct Refining {
     double seconds;
 } Refining;
 
-static int read_word(Run *r, Option option, const char *const *words, int count, int *out)
-{
-    const char *given = cli_get(r->cli, option);
-    Buf known = {0};
-    for (int i = 0; given != NULL && i < count; i++)
-        if (strcmp(given, words[i]) == 0) {
-            *out = i;
-            return EXIT_FINE;
-        }
-    if (given == NULL)
-        return EXIT_FINE;
-    for (int i = 0; i < count; i++)
-        buf_printf(&known, "%s%s", i == 0 ? "" : i + 1 == count ? " or " : ", ", words[i]);
-    int code = front_fail(r, EXIT_USAGE, "--%s takes %s, not '%s'", opt_info[option].name,
-                          known.at != NULL ? known.at : "", given);
-    buf_free(&known);
-    return code;
-}
-
-/* "300M", "1.2G", "120%" of the original; 0 when not given. */
-static int read_bound(Run *r, Option option, int64_t of, int64_t *out)
-{
-    const char *s = cli_get(r->cli, option);
-    char *end;
-    *out = 0;
-    if (s == NULL)
-        return EXIT_FINE;
-    double v = strtod(s, &end), unit = 1;
-    if (*end == '%' && end[1] == '\0')
-        unit = (double)of / 100;
-    else if (*end != '\0' && end[1] == '\0' && strchr("kMGT", *end) != NULL)
-        unit = *end == 'k' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : 1e12;
-    else if (*end != '\0')
-        v = -1;
-    if (end == s || !(v > 0) || v * unit < 1 || v * unit > 9e18)
-        return front_fail(r, EXIT_USAGE, "--%s takes a number such as 300M, 1.2G or 120%%, not '%s'",
-                          opt_info[option].name, s);
-    *out = (int64_t)(v * unit);
-    return EXIT_FINE;
-}
-
-static int read_bounds(Run *r, Refining *x)
-{
-    const Analysis *a = &x->net.an;
-    int code = read_bound(r, OPT_MAX_MACS, a->macs, &x->o.max_macs);
-    if (code == EXIT_FINE)
-        code = read_bound(r, OPT_MAX_PARAMS, a->params, &x->o.max_params);
-    if (code == EXIT_FINE)
-        code = read_bound(r, OPT_MAX_MEMORY, a->act_peak, &x->o.max_memory);
-    return code;
-}
-
-static int read_settings(Run *r, Refining *x)
-{
-    static const char *const strategies[] = {"less-downsampling", "shorter-wider", "fit"};
-    static const char *const orders[] = {"max-accuracy", "min-cost"};
-    VEC(const char *) keep = {0};
-    Buf err = {0};
-    int strategy = REFINE_LESS_DOWNSAMPLING, order = REFINE_CLOSEST;
-    int64_t edits;
-    int code = read_word(r, OPT_STRATEGY, strategies, 3, &strategy);
-    if (code == EXIT_FINE)
-        code = read_word(r, OPT_ORDER, orders, 2, &order);
-    if (code == EXIT_FINE && !cli_int(r->cli, OPT_EDITS, 1, 8, 0, &edits, &err)) {
-        code = front_fail(r, EXIT_USAGE, "%s", err.at);
-        buf_free(&err);
-    }
-    if (code != EXIT_FINE)
-        return code;
-    for (int i = 0; i < r->cli->value_count; i++)
-        if (r->cli->values[i].option == OPT_KEEP)
-            vec_push(&r->net_arena, &keep, r->cli->values[i].text);
-    x->o = (RefineOptions){.strategy = (RefineStrategy)strategy,
-                           .order = (RefineOrder)order,
-                           .edits = (uint32_t)edits,
-                           .param_slack = 0.02,
-                           .keep = keep.at,
-                           .keep_count = keep.len,
-                           .std_path = r->session.std_path};
-    return read_bounds(r, x);
-}
-
 /* The stages named by --keep must exist. */
 static int check_keep(Run *r, const Refining *x)
 {
@@ -112,50 +29,6 @@ static int check_keep(Run *r, const Refining *x)
                               x->o.keep[i]);
     }
     return EXIT_FINE;
-}
-
-static double percent(int64_t now, int64_t before)
-{
-    return before > 0 ? 100.0 * ((double)now - (double)before) / (double)before : 0;
-}
-
-static void n_text(const int64_t n[2], Buf *out)
-{
-    if (n[0] == n[1])
-        buf_printf(out, "%" PRId64, n[0]);
-    else
-        buf_printf(out, "%" PRId64 "x%" PRId64, n[0], n[1]);
-}
-
-static void change_text(const char *what, int64_t now, int64_t before, Buf *out)
-{
-    if (now == before)
-        buf_printf(out, ", %s unchanged", what);
-    else
-        buf_printf(out, ", %s %+.1f %%", what, percent(now, before));
-}
-
-static void notes_text(const RefineCandidate *c, Buf *out)
-{
-    for (uint32_t i = 0; i < c->notes; i++)
-        buf_printf(out, "%s%s", i > 0 ? "; " : "", c->what[i]);
-}
-
-static void say_chosen(Run *r, const Refining *x, const RefineCandidate *c)
-{
-    Buf text = {0};
-    const RefineScore *b = &x->result.base;
-    notes_text(c, &text);
-    buf_add(&text, ": n ");
-    n_text(b->n, &text);
-    buf_add(&text, " -> ");
-    n_text(c->score.n, &text);
-    change_text("parameters", c->score.params, b->params, &text);
-    change_text("MACs", c->score.macs, b->macs, &text);
-    change_text("memory", c->score.memory, b->memory, &text);
-    front_note(r, "'%s' refined for %" PRId64 "x%" PRId64 ": %s", x->base.net, b->input[0],
-               b->input[1], buf_ok(&text) ? text.at : "");
-    buf_free(&text);
 }
 
 /* The edited source; a net that was written out anew is also laid out anew. */
@@ -223,11 +96,11 @@ static void list_table(const Refining *x, Buf *out)
     for (uint32_t i = 0; i < x->result.all.len; i++) {
         const RefineCandidate *c = &x->result.all.at[i];
         Buf n = {0};
-        n_text(c->score.n, &n);
+        refined_n_text(c->score.n, &n);
         buf_printf(out, "%4u %6s %5u %+8.1f%% %+8.1f%% %+8.1f%%  ", i + 1, n.at != NULL ? n.at : "",
-                   c->edit_count, percent(c->score.params, b->params), percent(c->score.macs, b->macs),
-                   percent(c->score.memory, b->memory));
-        notes_text(c, out);
+                   c->edit_count, refined_percent(c->score.params, b->params), refined_percent(c->score.macs, b->macs),
+                   refined_percent(c->score.memory, b->memory));
+        refined_notes(c, out);
         buf_addc(out, '\n');
         buf_free(&n);
     }
@@ -292,43 +165,6 @@ static int write_list(Run *r, const Refining *x)
     return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }
 
-/* No candidate: the least that would do, if anything would. */
-static int say_infeasible(Run *r, Refining *x)
-{
-    const RefineResult *res = &x->result;
-    Buf text = {0};
-    if (res->bounded) {
-        const char *sep = "";
-        if (x->o.max_macs > 0) {
-            buf_printf(&text, "%s--max-macs=%" PRId64 " (%+.1f %%)", sep, res->least_macs,
-                       percent(res->least_macs, res->base.macs));
-            sep = ", ";
-        }
-        if (x->o.max_params > 0) {
-            buf_printf(&text, "%s--max-params=%" PRId64, sep, res->least_params);
-            sep = ", ";
-        }
-        if (x->o.max_memory > 0)
-            buf_printf(&text, "%s--max-memory=%" PRId64 " (%+.1f %%)", sep, res->least_memory,
-                       percent(res->least_memory, res->base.memory));
-        int code = front_fail(r, EXIT_REFUSED, "no refinement of '%s' is within the bounds; the least "
-                              "that would do is %s", x->base.net, buf_ok(&text) ? text.at : "");
-        buf_free(&text);
-        return code;
-    }
-    if (res->least_n[0] > 0)
-        buf_printf(&text, "; the smallest n that was found is %" PRId64,
-                   res->least_n[0] > res->least_n[1] ? res->least_n[0] : res->least_n[1]);
-    int64_t input = repair_resolution(&r->session, x->net.ref, &x->net.opt, &x->net.an);
-    if (input > 0)
-        buf_printf(&text, "; an input of %" PRId64 "x%" PRId64 " would do as it is", input, input);
-    int code = front_fail(r, EXIT_REFUSED, "nothing was found that makes '%s' productive at %" PRId64
-                          "x%" PRId64 "%s", x->base.net, res->base.input[0], res->base.input[1],
-                          text.at != NULL ? text.at : "");
-    buf_free(&text);
-    return code;
-}
-
 static int show(Run *r, Refining *x)
 {
     const char *format = cli_get(r->cli, OPT_FORMAT);
@@ -353,12 +189,12 @@ static int show(Run *r, Refining *x)
             return code;
     }
     if (x->result.all.len == 0)
-        return say_infeasible(r, x);
+        return refined_none(r, &x->net, &x->o, &x->result);
     if (pick > x->result.all.len)
         return front_fail(r, EXIT_USAGE, "--pick=%" PRId64 ": there are %u candidates", pick,
                           x->result.all.len);
     const RefineCandidate *c = &x->result.all.at[pick - 1];
-    say_chosen(r, x, c);
+    refined_say(r, x->base.net, &x->result.base, c);
     return write_source(r, x, c);
 }
 
@@ -369,7 +205,7 @@ int command_refine(Run *r)
     double t;
     int code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &x.net);
     if (code == EXIT_FINE)
-        code = read_settings(r, &x);
+        code = refined_settings(r, &x.net, NULL, &x.o);
     if (code != EXIT_FINE)
         return code;
     if (!refine_base(&r->session, &r->net_arena, x.net.ref, &x.net.opt, &x.base, &why))

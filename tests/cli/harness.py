@@ -97,7 +97,7 @@ class Skip(Exception):
     """A test that cannot run here, and why."""
 
 
-def main(tests):
+def main(tests, group="cli"):
     """Runs the test_* functions among a module's globals; for sys.exit."""
     failed = False
     for name, test in sorted(tests.items()):
@@ -108,15 +108,15 @@ def main(tests):
         os.chdir(folder)
         try:
             test()
-            print("PASS cli." + name[5:])
+            print("PASS %s.%s" % (group, name[5:]))
         except Skip as e:
-            print("SKIP cli.%s: %s" % (name[5:], e))
+            print("SKIP %s.%s: %s" % (group, name[5:], e))
         except (AssertionError, OSError, ValueError, KeyError, IndexError, struct.error,
                 subprocess.SubprocessError) as e:
             failed = True
             frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename != __file__]
             where = frames[-1].lineno if frames else "?"
-            print("FAIL cli.%s: line %s: %s" % (name[5:], where, " ".join(str(e).split())[:500]))
+            print("FAIL %s.%s: line %s: %s" % (group, name[5:], where, " ".join(str(e).split())[:500]))
         finally:
             os.chdir(home)
             shutil.rmtree(folder, ignore_errors=True)

@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile paper docs zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -149,6 +149,9 @@ format: all ## clang-format over all C, cnnc fmt over all networks
 
 docs: ## the table of docs/diagnostics.md, from diag.def and the pages
 	@python3 -B tests/tools/diagnostics_index.py
+
+zoo: all ## docs/zoo.md, the table of the library's networks
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) python3 -B tests/tools/zoo.py
 
 man: $(BUILD)/man/cnnc.1 ## the manual page, and completions for shells
 $(BUILD)/man/cnnc.1: $(BUILD)/bin/cnnc

@@ -8,6 +8,11 @@
 
 typedef VEC(NetRow) NetRows;
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
 /* The lines of a comment as one text, from the one that starts at `lo` to the first that is none;
  * NULL when it says nothing. */
 static const char *comment_text(Run *r, const Source *s, uint32_t lo)
@@ -17,13 +22,13 @@ static const char *comment_text(Run *r, const Source *s, uint32_t lo)
     uint32_t len;
     for (uint32_t line = source_line_col(s, lo).line; line <= s->lines; line++) {
         const char *at = source_line(s, line, &len), *end = at + len;
-        while (at < end && (*at == ' ' || *at == '\t'))
+        while (at < end && is_blank(*at))
             at++;
         if (at == end || *at != '#')
             break;
-        while (at < end && (*at == '#' || *at == ' '))
+        while (at < end && (*at == '#' || is_blank(*at)))
             at++;
-        while (end > at && (end[-1] == ' ' || end[-1] == '\r'))
+        while (end > at && is_blank(end[-1]))
             end--;
         if (at < end && text.len > 0)
             vec_push(a, &text, ' ');
@@ -44,13 +49,30 @@ static const char *comment_above(Run *r, const Source *s, uint32_t lo)
     while (first > 1) {
         const char *at = source_line(s, first - 1, &len);
         uint32_t blanks = 0;
-        while (blanks < len && (at[blanks] == ' ' || at[blanks] == '\t'))
+        while (blanks < len && is_blank(at[blanks]))
             blanks++;
         if (blanks == len || at[blanks] != '#')
             break;
         first--;
     }
     return first < line ? comment_text(r, s, s->line_start[first - 1]) : NULL;
+}
+
+/* The comment above a net; one above short nets that follow each other line by line is all of
+ * theirs. */
+static const char *net_doc(Run *r, const Module *m, const Source *s, AstId decl)
+{
+    uint32_t i = 0;
+    while (m->decls.at[i].node.v != decl.v)
+        i++;
+    for (;; i--) {
+        const AstNode *net = node_at(m, m->decls.at[i].node);
+        const char *text = comment_above(r, s, net->span.lo);
+        const AstNode *before = i > 0 ? node_at(m, m->decls.at[i - 1].node) : NULL;
+        if (text != NULL || before == NULL || before->kind != AST_NETALIAS ||
+            source_line_col(s, before->span.hi).line + 1 != source_line_col(s, net->span.lo).line)
+            return text;
+    }
 }
 
 static bool matches(const Run *r, const char *name)
@@ -71,7 +93,7 @@ static void add_row(Run *r, Net *n, NetRows *rows)
                   .about = last != NULL && last->file == src->path ? last->about
                                                                    : comment_text(r, src, 0),
                   .line = source_line_col(src, at.lo).line,
-                  .doc = comment_above(r, src, at.lo),
+                  .doc = net_doc(r, m, src, n->ref.decl),
                   .input = {in.c, in.h, in.w},
                   .n = {n->an.n[0], n->an.n[1]},
                   .params = n->an.params,

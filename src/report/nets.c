@@ -119,11 +119,18 @@ static void table_row(const NetRow *r, const Widths *w, bool colour, Buf *out)
             between = ", ";
         }
     buf_addc(out, '\n');
-    if (r->doc != NULL) {
-        buf_add(out, "    ");
-        add_cut(out, r->doc, 4);
-        buf_addc(out, '\n');
-    }
+}
+
+/* Once, where several nets share it. */
+static void table_doc(const NetRow *rows, uint32_t i, Buf *out)
+{
+    const char *doc = rows[i].doc;
+    if (doc == NULL ||
+        (!new_file(rows, i) && rows[i - 1].doc != NULL && strcmp(rows[i - 1].doc, doc) == 0))
+        return;
+    buf_add(out, "    ");
+    add_cut(out, doc, 4);
+    buf_addc(out, '\n');
 }
 
 static void nets_table(const NetRow *rows, uint32_t count, bool colour, Buf *out)
@@ -141,6 +148,7 @@ static void nets_table(const NetRow *rows, uint32_t count, bool colour, Buf *out
                 add_cut(out, rows[i].about, utf8_count(out->at + start, out->len - start) - 1);
             buf_addc(out, '\n');
         }
+        table_doc(rows, i, out);
         table_row(&rows[i], &w, colour, out);
     }
 }

@@ -98,6 +98,25 @@ def test_nets_of_a_file():
     assert loose["outgrown"]["verdict"] == "accepted"
 
 
+def test_comments():
+    """One comment serves the one-line nets below it, up to a gap; the table shows it once."""
+    base = SEVERAL[SEVERAL.index("net wide("):]
+    write("comments.cnn", "# \x1b[31mLoud\t \nnet plain = wide(1)\n" + base +
+          "\n  ## Of two\n# lines.\nnet a = wide(1)\nnet b = wide(\n  2)\n# Own.\nnet own = wide(3)\n"
+          "net d = wide(4)\n\nnet e = wide(5)\nnet f = wide(" + "0" * 300 + "6)\n")
+    nets, files = listed("comments.cnn", "-q")
+    assert {n: net["doc"] for n, net in nets.items()} == {
+        "plain": "\x1b[31mLoud", "wide8": None, "a": "Of two lines.", "b": "Of two lines.",
+        "own": "Own.", "d": "Own.", "e": None, "f": None}, nets
+    assert files[0]["about"] == "\x1b[31mLoud"
+    table = expect(0, "nets", "comments.cnn", "-q").stdout
+    assert b"\x1b" not in table and table.count(b"    Of two lines.\n  a ") == 1 == table.count(b"Of two")
+    for word in ("many words " * 30, "ä" * 300):
+        write("long.cnn", "# %s\n" % word + base)
+        lines = expect(0, "nets", "long.cnn", "-q").stdout.decode().splitlines()
+        assert lines[2].endswith(" ...") and 100 < max(map(len, lines)) <= 120, lines
+
+
 def test_csv_has_the_same():
     write("several.cnn", SEVERAL.replace("Is fine.", 'Is "fine", truly.'))
     nets, _ = listed("several.cnn", "-q")

@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile paper docs zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -135,6 +135,9 @@ paper: all ## the tables of the paper with our figures beside the published ones
 
 bench-compile: all ## how long checking and building take, and how large the result is
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) CC=$(CC) python3 -B bench/compile.py $(BENCH)
+
+bench-zoo: all ## check and build times, memory and sizes of every network; BENCH=--write keeps the table
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/zoo.py $(BENCH)
 
 lint: ## layers, layout, lengths, untested rows; gcc, clang, cppcheck, clang-tidy, shellcheck
 	@ok=0; $(MAKE) $(PARALLEL) -k --no-print-directory -s analyse || ok=1; \

@@ -2,9 +2,12 @@
 import csv
 import io
 import json
+import os
+import re
+import subprocess
 import sys
 
-from harness import TINY, expect, main, write
+from harness import SRC, TINY, expect, main, write
 
 # Six nets: one fine, one refused, one excused, one that only others build on, one of its instances,
 # one whose window does not fit.
@@ -162,6 +165,17 @@ def test_match_and_names():
     expect(0, "nets", "several.cnn", "-o", "out.txt", "--match", "w*", "-q")
     with open("out.txt") as f:
         assert f.read().splitlines()[-1].split()[0] == "wide8"
+
+
+def test_the_table_of_times_can_be_made():
+    done = subprocess.run([sys.executable, "-B", os.path.join(SRC, "bench", "zoo.py"), "--match=squeezenet1_1",
+                           "--rounds=1"], env={**os.environ, "BUILD": os.getcwd()},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    row = re.fullmatch(r"\| squeezenet1_1 \| [0-9.]+ \| [0-9.]+ \| (\d+) \| ([0-9.]+) \|",
+                       done.stdout.splitlines()[-1])
+    assert row and int(row[1]) > float(row[2]) > 4.9, done.stdout  # its weights are 4.9 MB
+    assert os.listdir("bench") == []
 
 
 sys.exit(main(globals()))

@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile paper docs man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -136,6 +136,9 @@ paper: all ## the tables of the paper with our figures beside the published ones
 bench-compile: all ## how long checking and building take, and how large the result is
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) CC=$(CC) python3 -B bench/compile.py $(BENCH)
 
+bench-zoo: all ## check and build times, memory and sizes of every network; BENCH=--write keeps the table
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/zoo.py $(BENCH)
+
 lint: ## layers, layout, lengths, untested rows; gcc, clang, cppcheck, clang-tidy, shellcheck
 	@ok=0; $(MAKE) $(PARALLEL) -k --no-print-directory -s analyse || ok=1; \
 	    BUILD=$(BUILD) sh tests/tools/lint.sh && exit $$ok
@@ -149,6 +152,9 @@ format: all ## clang-format over all C, cnnc fmt over all networks
 
 docs: ## the table of docs/diagnostics.md, from diag.def and the pages
 	@python3 -B tests/tools/diagnostics_index.py
+
+zoo: all ## docs/zoo.md, the table of the library's networks
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) python3 -B tests/tools/zoo.py
 
 man: $(BUILD)/man/cnnc.1 ## the manual page, and completions for shells
 $(BUILD)/man/cnnc.1: $(BUILD)/bin/cnnc

@@ -182,6 +182,8 @@ static bool runs_at(const Graph *g, Shape *s, Shape *ins, int64_t num, int64_t d
     return true;
 }
 
+enum { RUNNABLE_SCAN = 1024 };
+
 void analysis_runnable_min(Arena *scratch, const Graph *g, int64_t out[2])
 {
     out[0] = out[1] = 0;
@@ -192,6 +194,12 @@ void analysis_runnable_min(Arena *scratch, const Graph *g, int64_t out[2])
     const AttrVal *in = graph_attr(g, g->ins.at[0].node, 0);
     int64_t h = in[AT_INPUT_h].i, w = in[AT_INPUT_w].i, side = h > w ? h : w;
     int64_t lo = 1, hi = side;
+    /* One by one, as a size that fails may lie between two that run: branches that meet with maps
+     * of one size at every 16th only. Far up that would take too long. */
+    while (lo < side && lo < RUNNABLE_SCAN && !runs_at(g, s, ins, lo, side))
+        lo++;
+    if (lo < RUNNABLE_SCAN)
+        hi = lo;
     while (lo < hi) {
         int64_t mid = lo + (hi - lo) / 2;
         if (runs_at(g, s, ins, mid, side))

@@ -46,7 +46,8 @@ typedef struct Analysis {
 
 bool analysis_run(Arena *a, const Graph *g, Analysis *out, NodeId *at, ShapeError *err);
 /* Smallest square-scaled resolution at which shapes still work, found by re-inference on copies of
- * the input shape from 1 up to the declared one (binary search; per axis together). [h, w]. */
+ * the input shape from 1 up to the declared one (beyond 1024 by binary search, which may miss a
+ * smaller one; per axis together). [h, w]. */
 void analysis_runnable_min(Arena *scratch, const Graph *g, int64_t out[2]);
 /* Counted layers that have at least verdict v (SATURATED < UNDERUTILIZED < UNPRODUCTIVE), in
  * topological order, and the first of them; NODE_NONE when none. */

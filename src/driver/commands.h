@@ -2,6 +2,7 @@
 #ifndef CNNC_COMMANDS_H
 #define CNNC_COMMANDS_H
 #include "driver/front.h"
+#include "report/summary.h"
 
 #define CMD(ID, NAME, LETTER, FN, LEAST, MOST, ARGS, DOC) int command_##FN(Run *r);
 #include "driver/options.def"
@@ -11,4 +12,6 @@ int command_execute(const Cli *cli, const char *misuse);
 /* check without --fix, and check with it. */
 int check_all(Run *r);
 int fix_check(Run *r);
+/* What --format asks for. */
+SummaryFormat command_format(const Run *r);
 #endif

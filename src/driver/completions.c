@@ -97,7 +97,7 @@ static void bash(Buf *out)
     buf_add(out, "            esac ;;\n        *) files=-f; case ${COMP_WORDS[1]} in\n");
     for (int c = CMD_NONE + 1; c < CMD_COUNT; c++) {
         if (strncmp(cmd_info[c].args, "NET", 3) == 0) {
-            buf_printf(out, "            %s) words=\"$(cnnc nets 2>/dev/null)\" ;;\n",
+            buf_printf(out, "            %s) words=\"$(cnnc nets --names 2>/dev/null)\" ;;\n",
                        cmd_info[c].name);
             continue;
         }
@@ -177,7 +177,7 @@ static void zsh(Buf *out)
                 zsh_option((Option)i, out);
         buf_add(out, "            '--version[print the version]' \\\n            '*:operand:");
         if (strncmp(cmd_info[c].args, "NET", 3) == 0) {
-            buf_add(out, "{ _files; compadd -- ${(f)\"$(cnnc nets 2>/dev/null)\"} }' ;;\n");
+            buf_add(out, "{ _files; compadd -- ${(f)\"$(cnnc nets --names 2>/dev/null)\"} }' ;;\n");
         } else {
             Buf words = {0};
             add_operands((Command)c, &words);
@@ -243,7 +243,7 @@ static void fish(Buf *out)
         bool net = strncmp(cmd_info[c].args, "NET", 3) == 0;
         if (net || words.len > 0)
             buf_printf(out, "complete -c cnnc -n '__fish_seen_subcommand_from %s' -a '%s'\n",
-                       cmd_info[c].name, net ? "(cnnc nets 2>/dev/null)" : words.at);
+                       cmd_info[c].name, net ? "(cnnc nets --names 2>/dev/null)" : words.at);
         buf_free(&words);
     }
 }

@@ -57,6 +57,8 @@ double front_seconds(void);
 
 /* The receptive-field lints of an analysed net (how to read them: docs/refusals.md). */
 void verdict_report(Run *r, Net *n, bool repairs);
+/* Whether that would report an error. */
+bool verdict_refuses(Run *r, const Net *n);
 /* Reports every @allow of a source that silenced nothing. All nets of the source that can be built
  * have been, without errors: an @allow counts as used when it serves one of their instances. */
 void verdict_useless_allows(Run *r, uint32_t src);

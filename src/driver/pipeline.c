@@ -74,7 +74,7 @@ int check_all(Run *r)
     return code;
 }
 
-static SummaryFormat summary_format(const Run *r)
+SummaryFormat command_format(const Run *r)
 {
     const char *f = cli_get(r->cli, OPT_FORMAT);
     return f != NULL && strcmp(f, "json") == 0  ? SUMMARY_JSON
@@ -151,7 +151,7 @@ static const char *place(void *ctx, NodeId node)
 
 int command_summary(Run *r)
 {
-    SummaryFormat format = summary_format(r);
+    SummaryFormat format = command_format(r);
     Net n;
     if (cli_has(r->cli, OPT_SWEEP))
         return sweep(r, r->cli->operands[0], format);
@@ -179,30 +179,6 @@ int command_print_graph(Run *r)
         return code;
     graph_print(&n.elab->graph, &out);
     return worst(code, front_write(r, cli_get(r->cli, OPT_OUTPUT), &out));
-}
-
-int command_nets(Run *r)
-{
-    SummaryFormat format = summary_format(r);
-    NetRef *nets;
-    Buf out = {0};
-    uint32_t count = r->cli->operand_count > 0 ? elab_nets(&r->session, r->cli->operands[0], &nets)
-                                               : elab_std_nets(&r->session, &nets);
-    if (diag_failed(&r->session.diags))
-        return EXIT_REFUSED;
-    buf_add(&out, format == SUMMARY_JSON ? "{\"schema\":1,\"nets\":[" : "");
-    for (uint32_t i = 0; i < count; i++) {
-        if (!nets[i].concrete)
-            continue;
-        if (format == SUMMARY_JSON) {
-            buf_add(&out, out.at[out.len - 1] == '[' ? "\n" : ",\n");
-            buf_json_string(&out, nets[i].name);
-        } else {
-            buf_printf(&out, "%s\n", nets[i].name);
-        }
-    }
-    buf_add(&out, format == SUMMARY_JSON ? "]}\n" : "");
-    return front_write(r, NULL, &out);
 }
 
 static int (*const commands[CMD_COUNT])(Run *) = {

@@ -225,6 +225,15 @@ static void report_class(Run *r, Net *n, int k, const Hits *h, bool first, bool 
         add_repairs(r, n, at);
 }
 
+bool verdict_refuses(Run *r, const Net *n)
+{
+    bool refused = false;
+    for (int k = 0; k < CLASSES && !refused; k++)
+        refused = diag_level(&r->session.diags, classes[k].code) == SEV_ERROR &&
+                  find_hits(r, n, k).at[0].nodes.len > 0;
+    return refused;
+}
+
 void verdict_report(Run *r, Net *n, bool repairs)
 {
     Diags *d = &r->session.diags;

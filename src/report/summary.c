@@ -41,6 +41,15 @@ static bool listed(const Analysis *a, const SummaryOptions *o, uint32_t v)
            n->op == OP_ADAPTIVE_AVGPOOL;
 }
 
+uint32_t report_layers(const Analysis *a)
+{
+    const SummaryOptions o = {0};
+    uint32_t count = 0;
+    for (uint32_t v = 1; v < a->g->nodes.len; v++)
+        count += listed(a, &o, v);
+    return count;
+}
+
 typedef struct RowFacts {
     Window w;
     bool windowed;

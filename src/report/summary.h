@@ -18,6 +18,9 @@ typedef struct SummaryOptions {
 
 void report_summary(const Analysis *a, const SummaryOptions *o, SummaryFormat f, Buf *out);
 
+/* How many layers the summary lists when not asked for all operators. */
+uint32_t report_layers(const Analysis *a);
+
 /* One line of a sweep over resolutions. */
 typedef struct SweepRow {
     int64_t res;

@@ -252,12 +252,4 @@ def test_verify_agrees_for_each_vector_width():
     expect(0, "verify", "tiny.cnn", "--threads=3", "--batch=3")
 
 
-def test_nets_lists_the_library():
-    names = expect(0, "nets").stdout.decode().split()
-    for net in ("resnet50", "vgg19", "efficientnet_b7", "convnext_xlarge", "mnasnet1_3"):
-        assert net in names
-    write("tiny.cnn", TINY)
-    assert expect(0, "nets", "tiny.cnn").stdout == b"tiny\n"
-
-
 sys.exit(main(globals()))

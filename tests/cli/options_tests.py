@@ -130,7 +130,7 @@ def test_the_standard_input_is_a_file():
             done = expect(0, *args, stdin=f)
         assert bool(done.stdout) == (args[0] != "check"), args
     with open("tiny.cnn") as f:
-        assert expect(0, "nets", "-", stdin=f).stdout == b"tiny\n"
+        assert expect(0, "nets", "-", "--names", stdin=f).stdout == b"tiny\n"
     write("bad.cnn", BAD)
     with open("bad.cnn") as f:
         assert b"<stdin>:1:15: error" in expect(1, "check", "-", stdin=f).stderr
@@ -302,7 +302,7 @@ def test_the_manual_page_is_well_formed():
     assert done.returncode == 0 and done.stderr == b"", done.stderr
 
 
-PRINTING = [["summary", "resnet18"], ["nets"], ["print-graph", "resnet18"], ["pass"], ["explain"],
+PRINTING = [["summary", "resnet18"], ["nets"], ["nets", "--names"], ["print-graph", "resnet18"], ["pass"], ["explain"],
             ["explain", "E0502"], ["explain", "lints"], ["man"], ["completions", "bash"],
             ["--help"], ["--version"], ["check", "--help"],
             ["check", "resnet18", "-v", "--message-format=json", "-o", "-"]]

@@ -84,11 +84,14 @@ def main():
     listed = subprocess.run([CNNC, "explain"], stdout=subprocess.PIPE, text=True).stdout
     index = subprocess.run([sys.executable, "-B", SRC / "tests/tools/diagnostics_index.py", "--check"],
                            stdout=subprocess.PIPE, text=True)
+    zoo = subprocess.run([sys.executable, "-B", SRC / "tests/tools/zoo.py", "--check"],
+                         stdout=subprocess.PIPE, text=True)
     for name, why in (("strays", f"pages without a row: {sorted(strays)}" if strays else None),
                       ("list", None if [line[:5] for line in listed.splitlines()] ==
                        sorted((r[1] for r in rows), key=lambda c: c[1:]) else
                        "'cnnc explain' does not list every code once"),
-                      ("index", index.stdout.strip() if index.returncode else None)):
+                      ("index", index.stdout.strip() if index.returncode else None),
+                      ("zoo", zoo.stdout.strip() or "zoo.py failed" if zoo.returncode else None)):
         failed = failed or why is not None
         print(f"FAIL docs.pages {name}: {why}" if why else f"PASS docs.pages {name}")
     return 1 if failed else 0

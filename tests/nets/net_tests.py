@@ -14,10 +14,12 @@ SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = str(pathlib.Path(os.environ["CNNC"]).resolve())
 NETS = SRC / "tests" / "nets"
 TOLERANCE = 2e-4  # of the largest output
-# One network of every family is compiled and verified each time, all of them with CHECK_FULL=1.
+# One network of every family is compiled and verified each time, all of them with CHECK_FULL=1, at
+# the inputs of sizes.tsv.
 VERIFIED = """resnet18 vgg11_bn mobilenet_v1 mobilenet_v2 mobilenet_v3_small mnasnet0_5 efficientnet_b0
 convnext_tiny densenet121 squeezenet1_1 googlenet inception_v3 inception_resnet_v2 xception
 nasnet_mobile resnet50_cifar mobilenet_v2_cifar nasnet_mobile_reduced""".split()
+BATCHES = (1, 3)
 ALLOW = "--allow=underutilized,unproductive,saturated"
 
 
@@ -83,18 +85,28 @@ def test_check(row):
 
 
 def test_verify(row):
-    """Compiled code against the reference interpreter, at a small resolution and two images."""
-    s = summary(row["net"])
-    small = [min(declared, max(64, least)) for declared, least in zip(s["input"][1:], s["runnable_min"])]
-    dims = "x".join(str(n) for n in (s["input"][0], *small))
-    cnnc("verify", row["net"], "--init=1", f"--input={dims}", "--batch=2", "-q", ALLOW)
+    """Compiled code against the reference interpreter, at one input and number of images."""
+    channels = summary(row["net"])["input"][0]
+    cnnc("verify", row["net"], "--init=1", f"--input={channels}x{row['size']}",
+         f"--batch={row['batch']}", "-q", ALLOW)
+
+
+def verify_cases(every):
+    """Each size with each batch; in a sample, with one of them in turn."""
+    for row in table("sizes.tsv"):
+        if not every and row["net"] not in VERIFIED:
+            continue
+        for i, size in enumerate(row["sizes"].split()):
+            for batch in BATCHES if every else BATCHES[i % 2::2]:
+                yield test_verify, {"net": row["net"], "size": size, "batch": batch}
 
 
 def test_listed(row):
-    """Every network of the library has its figures in nets.tsv."""
-    known = {r["net"] for r in table("nets.tsv")}
-    missing = [net for net in json.loads(cnnc("nets", "--format=json"))["nets"] if net not in known]
-    equal("what nets.tsv lacks", missing, [])
+    """Every network of the library has its figures in nets.tsv, and inputs in sizes.tsv."""
+    for name in ("nets.tsv", "sizes.tsv"):
+        known = {r["net"] for r in table(name)}
+        missing = [net for net in cnnc("nets", "--names").split() if net not in known]
+        equal(f"what {name} lacks", missing, [])
 
 
 DEEP = """net deep() {
@@ -214,14 +226,15 @@ def main(wanted):
     cases = [(test, row) for row in rows for test in (test_figures, test_check)]
     cases += [(test_layers, row) for row in rows if row["layers"] == "yes"]
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
-    every = os.environ.get("CHECK_FULL")
-    cases += [(test_verify, row) for row in rows if every or row["net"] in VERIFIED]
+    cases += verify_cases(bool(os.environ.get("CHECK_FULL")))
     cases += [(test_listed, {"net": "all"}), (test_paper, {"net": "all"}),
               (test_scale, {"net": "all"})]
     cases = [(t, r) for t, r in cases if not wanted or r["net"] in wanted]
     failed = 0
     for test, row in cases:
         name = f"nets/{test.__name__[len('test_'):]}/{row['net']}"
+        if "size" in row:
+            name += f"/{row['size']}/{row['batch']}"
         try:
             test(row)
             print(f"PASS {name}", flush=True)

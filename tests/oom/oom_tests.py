@@ -32,6 +32,7 @@ def commands():
         yield ["summary", net, "--format=json"]
     graph = SRC / "tests" / "pass" / "branches.graph"
     yield ["print-graph", "efficientnet_b0"]
+    yield ["nets", "--match=squeezenet*"]
     yield ["pass", "rf", str(graph)]
     yield ["pass", "fuse", str(graph)]
     yield ["fmt", "--check", str(SRC / "stdlib" / "resnet.cnn")]

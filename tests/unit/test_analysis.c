@@ -327,6 +327,15 @@ static void test_runnable_min(void **state)
     analysis_runnable_min(&arena, &g, least);
     assert_int_equal(least[0], 12);
     assert_int_equal(least[1], 24);
+
+    /* Only even sides run, one pooling rounding down and the other up: none between 4 and 6. */
+    graph_init(&g, &arena, "even");
+    x = input(&g, 3, 48, 48);
+    head(&g, "o", join(&g, OP_ADD, pool(&g, OP_MAXPOOL, x, 2, 2), pool(&g, OP_MAXPOOL, x, 1, 2)),
+         true);
+    analysis_runnable_min(&arena, &g, least);
+    assert_int_equal(least[0], 2);
+    assert_int_equal(least[1], 2);
 }
 
 int main(void)

@@ -216,14 +216,14 @@ bool refine_base(Session *s, Arena *a, NetRef net, const ElabOptions *opt, Refin
     Buf text = {0};
     if (!k.m->std && k.m == own && net.decl.v == k.net.v) { /* a net of the user's file */
         put_edited(&k, 0, k.len, edits, n, &text);
-        return finish(&k, k.m->path, net.name, &text, n > 0, out, why);
+        return finish(&k, k.m->path, net.name, &text, false, out, why);
     }
     if (!k.m->std && k.m == own) { /* an alias there: the net is written out in its place */
         Span whole = at(&k, k.net)->span;
         buf_addn(&text, k.text, decl.lo);
         put_edited(&k, whole.lo, whole.hi, edits, n, &text);
         buf_addn(&text, k.text + decl.hi, k.len - decl.hi);
-        return finish(&k, k.m->path, net.name, &text, true, out, why);
+        return finish(&k, k.m->path, net.name, &text, false, out, why);
     }
     if (!k.m->std) {
         *why = "it is an alias of a net in another file; refine that one";

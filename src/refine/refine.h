@@ -21,7 +21,7 @@ typedef struct RefineBase {
     const char *net;
     const char *text;
     size_t len;
-    bool copied; /* not the bytes of a file */
+    bool copied; /* a library net written out: no file holds it yet */
 } RefineBase;
 
 /* Makes the base of a net as the options have it. False with the reason in *why. The net must

@@ -146,7 +146,8 @@ static void find_moves(Search *s)
             if (x->pool && p->in_stage && !p->fixed && v->parts.at[x->part].in_stage) {
                 op.rule = RULE_POOL_LATER;
                 add_op(s, op);
-            } else if (!x->pool && y->stride == 1 && !y->pool && p->takes_stride && x->stride == 2) {
+            } else if (!x->pool && y->stride == 1 && !y->pool && x->stride == 2 &&
+                       (p->takes_stride || (y->by_stage && y->first))) {
                 op.rule = RULE_MOVE;
                 op.value = 1;
                 add_op(s, op);

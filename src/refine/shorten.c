@@ -97,6 +97,21 @@ static bool cut_part(Shortener *s, const Part *p)
     return true;
 }
 
+/* The contract of a stage some of whose strides went. */
+static void cut_contract(Shortener *s, const StageView *stage)
+{
+    int64_t gone = 1;
+    for (uint32_t i = 0; i < stage->count; i++) {
+        const Unit *u = &s->v->units.at[stage->first + i];
+        const Part *p = &s->v->parts.at[u->part];
+        if (u->index >= staying(s->v, p) && u->stride > 1)
+            gone *= u->stride;
+    }
+    Span at = stage->literal.v != 0 ? view_node(s->v, stage->literal)->span : SPAN_NONE;
+    if (gone > 1 && at.src != 0 && stage->stride % gone == 0)
+        cut(s, at.lo, at.hi, arena_printf(s->v->a, "%" PRId64, stage->stride / gone));
+}
+
 static bool cut_all(Shortener *s)
 {
     const View *v = s->v;
@@ -106,6 +121,8 @@ static bool cut_all(Shortener *s)
         if (gone) {
             Span r = source_removal(src, v->stages.at[k].span);
             cut(s, r.lo, r.hi, "");
+        } else {
+            cut_contract(s, &v->stages.at[k]);
         }
         for (uint32_t i = 0; i < v->parts.len; i++) {
             const Part *p = &v->parts.at[i];

@@ -216,6 +216,16 @@ static void note_stride(View *v, uint32_t unit, uint32_t set, int64_t value)
         add_far(v, f.at[i], value, unit);
 }
 
+/* A stride of 1 that is the stage's could be another one. */
+static void note_stage(View *v, uint32_t unit, uint32_t set)
+{
+    Unit *u = &v->units.at[unit];
+    AstId literal = v->stages.at[v->parts.at[u->part].stage].literal;
+    Fed f = fed_by(v, set, 1);
+    for (uint32_t i = 0; i < f.n; i++)
+        u->by_stage = u->by_stage || (literal.v != 0 && f.at[i].v == literal.v);
+}
+
 static void note_size(View *v, uint32_t node, uint32_t set, int64_t value, bool dilation)
 {
     Fed f = fed_by(v, set, value);
@@ -263,6 +273,8 @@ static void find_literals(View *v)
         Window g = graph_window(&e->graph, (NodeId){n});
         if (g.stride.h == g.stride.w && g.stride.h > 1)
             note_stride(v, unit, sets[w.stride], g.stride.h);
+        else if (g.stride.h == 1 && g.stride.w == 1)
+            note_stage(v, unit, sets[w.stride]);
         if (g.k.h == g.k.w && g.k.h > 1 && x->op == OP_CONV)
             note_size(v, n, sets[w.k], g.k.h, false);
         if (w.dilation >= 0 && g.dilation.h == g.dilation.w && g.dilation.h > 1)

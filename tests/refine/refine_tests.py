@@ -130,7 +130,7 @@ def test_untouched_text_is_untouched():
         text = expect(0, "refine", net, "--input=3x600x600").stdout
         if run("check", "--input=3x600x600", net).returncode:
             continue
-        noise = text.replace(b"res: int = 600", b"res: int = 224 # here\t")
+        noise = text.replace(b"res: int = 600", b"res: int = 224")
         noise = noise.replace(b"\n  stage", b"\n\n  # why not\n  stage") + b"# the end, without a line end"
         write("noise.cnn", noise)
         got = json.loads(expect(0, "refine", "noise.cnn:" + net, "--format=json").stdout)

@@ -222,7 +222,7 @@ static const NameMap *choose_names(Run *r, const Net *n, const Weights *file)
     return best;
 }
 
-static int load_file(Parameters *p, Run *r, const Net *n, const char *path)
+int parameters_load(Parameters *p, Run *r, const Net *n, const char *path)
 {
     const char *err;
     if (!weights_read_safetensors(&p->file, &r->net_arena, path, &err))
@@ -262,6 +262,15 @@ static bool parse_seed(const char *s, uint64_t *out)
     return *end == '\0' && errno == 0;
 }
 
+int parameters_init(Parameters *p, Run *r, const Net *n, uint64_t seed)
+{
+    Maker m = {.r = r, .p = p, .seed = seed};
+    *p = (Parameters){.origin = arena_printf(&r->net_arena, "seed %" PRIu64, seed)};
+    int code = parameters_each(r, n, make_initial, &m);
+    weights_sort(&p->weights);
+    return code;
+}
+
 static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)
 {
     static const char fixture[] = "fixture:";
@@ -276,7 +285,7 @@ static int open_parameters(Parameters *p, Run *r, const Net *n, bool required)
         p->origin = slash != NULL ? slash + 1 : file;
     }
     if (file != NULL && strncmp(file, fixture, sizeof fixture - 1) != 0)
-        return load_file(p, r, n, file);
+        return parameters_load(p, r, n, file);
     if (file != NULL) {
         if (!parse_seed(file + sizeof fixture - 1, &m.seed))
             return front_fail(r, EXIT_USAGE, "--weights=fixture:SEED takes a whole number");

@@ -16,6 +16,9 @@ typedef struct Parameters {
  * "fixture:SEED" makes the reproducible values of docs/random.md, keyed by the names of the net's
  * first `names` section. Returns an exit code. */
 int parameters_open(Parameters *p, Run *r, const Net *n, bool required);
+/* The same from this file, and from this seed. */
+int parameters_load(Parameters *p, Run *r, const Net *n, const char *path);
+int parameters_init(Parameters *p, Run *r, const Net *n, uint64_t seed);
 void parameters_close(Parameters *p);
 /* Values by full name; p must outlive it. Made ones exist while they are in use only. */
 ParamSource parameters_source(Parameters *p);

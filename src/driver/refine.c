@@ -195,6 +195,11 @@ static int show(Run *r, Refining *x)
                           x->result.all.len);
     const RefineCandidate *c = &x->result.all.at[pick - 1];
     refined_say(r, x->base.net, &x->result.base, c);
+    const char *from = cli_get(r->cli, OPT_TRANSFER), *to = cli_get(r->cli, OPT_OUTPUT);
+    if (from != NULL && to == NULL)
+        return front_fail(r, EXIT_USAGE, "--transfer needs -o NEW.safetensors");
+    if (from != NULL)
+        return refined_transfer(r, &x->net, &x->base, c, from, to);
     return write_source(r, x, c);
 }
 

@@ -231,7 +231,7 @@ int refined_none(Run *r, const Net *n, const RefineOptions *o, const RefineResul
 
 /* The refined text takes the place of a file that lies beside the original and does not exist, so
  * that its imports are found. */
-static int reopen(Run *r, Net *n, const RefineBase *base, const RefineCandidate *c)
+int refined_reopen(Run *r, Net *n, const RefineBase *base, const RefineCandidate *c)
 {
     static Overlay overlay; /* of the session, which is one a process */
     const char *slash = strrchr(base->path, '/');
@@ -270,5 +270,5 @@ int refined_open(Run *r, Net *n, bool *replaced)
         return refined_none(r, n, &o, &result);
     refined_say(r, base.net, &result.base, &result.all.at[0]);
     *replaced = true;
-    return reopen(r, n, &base, &result.all.at[0]);
+    return refined_reopen(r, n, &base, &result.all.at[0]);
 }

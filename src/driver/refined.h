@@ -15,6 +15,12 @@ void refined_say(Run *r, const char *net, const RefineScore *base, const RefineC
 int refined_open(Run *r, Net *n, bool *replaced);
 /* What was done, "stride 2 -> 1 at s4.0; ...". */
 void refined_notes(const RefineCandidate *c, Buf *out);
+/* Opens what a candidate makes of the base, reported like any net. */
+int refined_reopen(Run *r, Net *n, const RefineBase *base, const RefineCandidate *c);
+/* Writes to `to` the weights of `from` that fit the candidate, the others initialised, and lists
+ * what is new and what was left behind. */
+int refined_transfer(Run *r, const Net *old, const RefineBase *base, const RefineCandidate *c,
+                     const char *from, const char *to);
 void refined_n_text(const int64_t n[2], Buf *out);
 double refined_percent(int64_t now, int64_t before);
 /* No candidate: reports the least that would do, if anything would. Returns an exit code. */

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import sys
+import zlib
 
 sys.path.insert(0, os.path.join(os.environ["SRC"], "tests", "cli"))
 from harness import *  # noqa: E402,F403
@@ -250,6 +251,44 @@ def test_a_section_refines_by_itself():
     assert b"is within the bounds" in expect(1, "verify", "u.cnn:base", "--init=1").stderr
     write("u.cnn", MINE.replace("}\n\n# Two", section.replace("auto = true", "auto = false")))
     assert b"E0503" in expect(1, "verify", "u.cnn:base", "--init=1").stderr
+
+
+def digests(name):
+    """Of the tensors in a file, whatever they are called."""
+    with open(name, "rb") as f:
+        n = int.from_bytes(f.read(8), "little")
+        head = json.loads(f.read(n))
+        out = []
+        for at, end in sorted(t["data_offsets"] for k, t in head.items() if k != "__metadata__"):
+            f.seek(8 + n + at)
+            out.append(zlib.crc32(f.read(end - at)))
+    return sorted(out)
+
+
+def test_weights_are_carried_over():
+    """A moved pooling renames what is behind it; all values arrive, and the network answers alike
+    where the rewriting changed no layer before the output looked at."""
+    at = ["--input=3x64x64", "--strategy=fit"]
+    expect(0, "build", "vgg11", "-A", "underutilized,unproductive,saturated", "--input=3x64x64",
+           "--init=3", "--emit=weights", "-o", "old.safetensors")
+    listed = found("vgg11", "--edits=2", *at)["candidates"]
+    pick = next(k for k, c in enumerate(listed, 1) if c["rules"][0]["rule"] == "pool-later" or
+                c["rules"][-1]["rule"] == "pool-later")
+    done = expect(0, "refine", "vgg11", *at, "--edits=2", "--pick=%d" % pick, "--transfer",
+                  "old.safetensors", "-o", "new.safetensors")
+    assert b"22 of 22 parameters carried over" in done.stderr and not done.stdout, done
+    assert digests("old.safetensors") == digests("new.safetensors")
+    expect(0, "refine", "vgg11", *at, "--edits=2", "--pick=%d" % pick, "-o", "new.cnn")
+    assert b"agrees" in expect(0, "verify", "new.cnn", "--weights=new.safetensors").stdout
+    expect(0, "build", "efficientnet_b0", "-A", "underutilized,unproductive", "--init=3",
+           "--emit=weights", "-o", "b0.safetensors")
+    done = expect(0, "refine", "efficientnet_b0", "--strategy=shorter-wider", "--transfer",
+                  "b0.safetensors", "-o", "b1.safetensors")
+    rows = [l.split() for l in done.stdout.decode().splitlines()]
+    assert b"172 of 235 parameters carried over" in done.stderr
+    assert sum(r[0] == "new" for r in rows) == 63 and ["left", "s7.0.bn1.bias", "1152"] in rows
+    expect(2, "refine", "efficientnet_b0", "--transfer", "b0.safetensors")
+    expect(1, "refine", "mobilenet_v1", "--transfer", "b0.safetensors", "-o", "x")
 
 
 def test_errors_are_reported_as_ever():

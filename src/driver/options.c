@@ -214,8 +214,7 @@ static bool parse_options(Cli *c, int argc, char **argv, Buf *err)
     size_t at = 1;
     bool ok = true;
     for (int i = 0; i < OPT_COUNT; i++) {
-        longs[i] =
-            (struct option){opt_info[i].name, arg_kind((Option)i), NULL, LONG_BASE + i};
+        longs[i] = (struct option){opt_info[i].name, arg_kind((Option)i), NULL, LONG_BASE + i};
         if (opt_info[i].letter != 0) {
             shorts[at++] = opt_info[i].letter;
             if (opt_info[i].arg != NULL)

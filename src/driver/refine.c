@@ -57,7 +57,8 @@ static bool final_text(Run *r, const Refining *x, const RefineCandidate *c, Buf 
 static int write_diff(Run *r, const Refining *x, Buf *now)
 {
     Buf out = {0};
-    const char *shown = strncmp(x->base.path, "<refined>/", 10) == 0 ? x->base.path + 10 : x->base.path;
+    const char *shown =
+        strncmp(x->base.path, "<refined>/", 10) == 0 ? x->base.path + 10 : x->base.path;
     const char *slash = strrchr(shown, '/'), *name = slash != NULL ? slash + 1 : shown;
     TextSide a = {arena_printf(&r->net_arena, "a/%s", name), x->base.text, x->base.len};
     TextSide b = {arena_printf(&r->net_arena, "b/%s", name), now->at, now->len};
@@ -80,8 +81,9 @@ static int write_source(Run *r, const Refining *x, const RefineCandidate *c)
         return front_write(r, cli_get(r->cli, OPT_OUTPUT), &text);
     int code = EXIT_FINE;
     if (x->base.path[0] == '<' || strcmp(x->base.path, "-") == 0)
-        code = front_fail(r, EXIT_USAGE, "--in-place changes files; '%s' is no net of a file of yours",
-                          r->cli->operands[0]);
+        code =
+            front_fail(r, EXIT_USAGE, "--in-place changes files; '%s' is no net of a file of yours",
+                       r->cli->operands[0]);
     else if (c != NULL && !fs_write_all(x->base.path, text.at, text.len, false, &why))
         code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", x->base.path, why);
     buf_free(&text);
@@ -91,14 +93,15 @@ static int write_source(Run *r, const Refining *x, const RefineCandidate *c)
 static void list_table(const Refining *x, Buf *out)
 {
     const RefineScore *b = &x->result.base;
-    buf_printf(out, "%4s %6s %5s %9s %9s %9s  %s\n", "rank", "n", "edits", "params", "MACs", "memory",
-               "what");
+    buf_printf(out, "%4s %6s %5s %9s %9s %9s  %s\n", "rank", "n", "edits", "params", "MACs",
+               "memory", "what");
     for (uint32_t i = 0; i < x->result.all.len; i++) {
         const RefineCandidate *c = &x->result.all.at[i];
         Buf n = {0};
         refined_n_text(c->score.n, &n);
         buf_printf(out, "%4u %6s %5u %+8.1f%% %+8.1f%% %+8.1f%%  ", i + 1, n.at != NULL ? n.at : "",
-                   c->edit_count, refined_percent(c->score.params, b->params), refined_percent(c->score.macs, b->macs),
+                   c->edit_count, refined_percent(c->score.params, b->params),
+                   refined_percent(c->score.macs, b->macs),
                    refined_percent(c->score.memory, b->memory));
         refined_notes(c, out);
         buf_addc(out, '\n');
@@ -120,7 +123,8 @@ static void json_candidate(const Refining *x, const RefineCandidate *c, Buf *out
     json_score(&c->score, out);
     buf_printf(out, ",\"applications\":%u,\"rules\":[", c->ops);
     for (uint32_t i = 0; i < c->notes; i++) {
-        buf_printf(out, "%s{\"rule\":\"%s\",\"text\":", i > 0 ? "," : "", refine_rule_name[c->rule[i]]);
+        buf_printf(out, "%s{\"rule\":\"%s\",\"text\":", i > 0 ? "," : "",
+                   refine_rule_name[c->rule[i]]);
         buf_json_string(out, c->what[i]);
         buf_addc(out, '}');
     }
@@ -165,6 +169,22 @@ static int write_list(Run *r, const Refining *x)
     return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }
 
+/* Proposals, not changes: what is lost by a layer that sees a part of the image is less certain. */
+static void say_above(Run *r, const Refining *x)
+{
+    const RefineScore *b = &x->result.base;
+    Buf text = {0};
+    refined_notes(&x->result.all.at[0], &text);
+    const RefineScore *c = &x->result.all.at[0].score;
+    front_note(r,
+               "no layer of '%s' sees the whole image: the largest receptive field is %" PRId64
+               ", the input %" PRId64 "x%" PRId64 "; with %s it would be %" PRId64
+               ", MACs %+.1f %% (--pick=1 makes it so, --list shows %u)",
+               x->base.net, b->n_max[0], b->input[0], b->input[1], buf_ok(&text) ? text.at : "",
+               c->n_max[0], refined_percent(c->macs, b->macs), x->result.all.len);
+    buf_free(&text);
+}
+
 static int show(Run *r, Refining *x)
 {
     const char *format = cli_get(r->cli, OPT_FORMAT);
@@ -176,10 +196,16 @@ static int show(Run *r, Refining *x)
         buf_free(&err);
         return code;
     }
-    if (x->result.base.feasible) {
+    if (x->o.from_above && x->result.all.len > 0 && !cli_has(r->cli, OPT_PICK) && !json) {
+        say_above(r, x);
+        return cli_has(r->cli, OPT_LIST) ? write_list(r, x) : write_source(r, x, NULL);
+    }
+    if (x->result.base.feasible && !(x->o.from_above && x->result.all.len > 0)) {
         if (!json)
-            front_note(r, "every layer of '%s' is productive as it is: n = %" PRId64 ", input %" PRId64
-                       "x%" PRId64, x->base.net, x->result.base.n[0], x->result.base.input[0],
+            front_note(r,
+                       "every layer of '%s' is productive as it is: n = %" PRId64 ", input %" PRId64
+                       "x%" PRId64,
+                       x->base.net, x->result.base.n[0], x->result.base.input[0],
                        x->result.base.input[1]);
         return json || cli_has(r->cli, OPT_LIST) ? write_list(r, x) : write_source(r, x, NULL);
     }
@@ -220,7 +246,8 @@ int command_refine(Run *r)
         return code;
     t = front_seconds();
     if (!refine_run(&r->net_arena, &x.base, &x.o, &x.result))
-        return front_fail(r, EXIT_INTERNAL, "'%s', written out, is not the same network", x.base.net);
+        return front_fail(r, EXIT_INTERNAL, "'%s', written out, is not the same network",
+                          x.base.net);
     stage_time(r, "refine", t);
     return show(r, &x);
 }

@@ -39,7 +39,8 @@ static int read_bound(Run *r, Option option, int64_t of, int64_t *out)
     else if (*end != '\0')
         v = -1;
     if (end == s || !(v > 0) || v * unit < 1 || v * unit > 9e18)
-        return front_fail(r, EXIT_USAGE, "--%s takes a number such as 300M, 1.2G or 120%%, not '%s'",
+        return front_fail(r, EXIT_USAGE,
+                          "--%s takes a number such as 300M, 1.2G or 120%%, not '%s'",
                           opt_info[option].name, s);
     *out = (int64_t)(v * unit);
     return EXIT_FINE;
@@ -126,8 +127,8 @@ int refined_settings(Run *r, const Net *n, const char *strategy, RefineOptions *
         strategy = section_word(r, n, "strategy");
     int code = read_word(r, OPT_STRATEGY, strategy, strategies, 3, &which);
     if (code == EXIT_FINE)
-        code = read_word(r, OPT_ORDER, order != NULL ? order : section_word(r, n, "order"), orders, 2,
-                         &by);
+        code = read_word(r, OPT_ORDER, order != NULL ? order : section_word(r, n, "order"), orders,
+                         2, &by);
     if (code == EXIT_FINE && !cli_int(r->cli, OPT_EDITS, 1, 8, 0, &edits, &err)) {
         code = front_fail(r, EXIT_USAGE, "%s", err.at);
         buf_free(&err);
@@ -144,6 +145,7 @@ int refined_settings(Run *r, const Net *n, const char *strategy, RefineOptions *
                          .keep = keep.at,
                          .keep_count = keep.len,
                          .std_path = r->session.std_path};
+    o->from_above = cli_has(r->cli, OPT_FROM_ABOVE);
     if (section_value(r, n, "budget", &m, &budget) != NULL)
         section_budget(m, budget, n, o);
     return read_bounds(r, n, o);
@@ -187,8 +189,8 @@ void refined_say(Run *r, const char *net, const RefineScore *b, const RefineCand
     change_text("parameters", c->score.params, b->params, &text);
     change_text("MACs", c->score.macs, b->macs, &text);
     change_text("memory", c->score.memory, b->memory, &text);
-    front_note(r, "'%s' refined for %" PRId64 "x%" PRId64 ": %s", net, b->input[0],
-               b->input[1], buf_ok(&text) ? text.at : "");
+    front_note(r, "'%s' refined for %" PRId64 "x%" PRId64 ": %s", net, b->input[0], b->input[1],
+               buf_ok(&text) ? text.at : "");
     buf_free(&text);
 }
 
@@ -211,8 +213,10 @@ int refined_none(Run *r, const Net *n, const RefineOptions *o, const RefineResul
         if (o->max_memory > 0)
             buf_printf(&text, "%s--max-memory=%" PRId64 " (%+.1f %%)", sep, res->least_memory,
                        refined_percent(res->least_memory, res->base.memory));
-        int code = front_fail(r, EXIT_REFUSED, "no refinement of '%s' is within the bounds; the least "
-                              "that would do is %s", net, buf_ok(&text) ? text.at : "");
+        int code = front_fail(r, EXIT_REFUSED,
+                              "no refinement of '%s' is within the bounds; the least "
+                              "that would do is %s",
+                              net, buf_ok(&text) ? text.at : "");
         buf_free(&text);
         return code;
     }
@@ -222,9 +226,10 @@ int refined_none(Run *r, const Net *n, const RefineOptions *o, const RefineResul
     int64_t input = repair_resolution(&r->session, n->ref, &n->opt, &n->an);
     if (input > 0)
         buf_printf(&text, "; an input of %" PRId64 "x%" PRId64 " would do as it is", input, input);
-    int code = front_fail(r, EXIT_REFUSED, "nothing was found that makes '%s' productive at %" PRId64
-                          "x%" PRId64 "%s", net, res->base.input[0], res->base.input[1],
-                          text.at != NULL ? text.at : "");
+    int code =
+        front_fail(r, EXIT_REFUSED,
+                   "nothing was found that makes '%s' productive at %" PRId64 "x%" PRId64 "%s", net,
+                   res->base.input[0], res->base.input[1], text.at != NULL ? text.at : "");
     buf_free(&text);
     return code;
 }

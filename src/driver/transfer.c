@@ -40,11 +40,13 @@ static void list_layers(Run *r, const Net *n, LayerList *out)
 
 static bool fits(const Net *a, const Layer *x, const Net *b, const Layer *y)
 {
-    if (x->count != y->count || a->elab->graph.nodes.at[x->node].op != b->elab->graph.nodes.at[y->node].op)
+    if (x->count != y->count ||
+        a->elab->graph.nodes.at[x->node].op != b->elab->graph.nodes.at[y->node].op)
         return false;
     for (int i = 0; i < x->count; i++)
         if (x->spec[i].ndim != y->spec[i].ndim ||
-            memcmp(x->spec[i].dims, y->spec[i].dims, (size_t)x->spec[i].ndim * sizeof x->spec[i].dims[0]) != 0)
+            memcmp(x->spec[i].dims, y->spec[i].dims,
+                   (size_t)x->spec[i].ndim * sizeof x->spec[i].dims[0]) != 0)
             return false;
     return true;
 }

@@ -98,8 +98,8 @@ static uint32_t specialise(const Maker *k, const char *name, RefineEdit *edits)
     return n;
 }
 
-static void put_edited(const Maker *k, uint32_t lo, uint32_t hi, const RefineEdit *edits, uint32_t n,
-                       Buf *out)
+static void put_edited(const Maker *k, uint32_t lo, uint32_t hi, const RefineEdit *edits,
+                       uint32_t n, Buf *out)
 {
     for (uint32_t i = 0; i < n; i++) {
         buf_addn(out, k->text + lo, edits[i].lo - lo);
@@ -233,5 +233,6 @@ bool refine_base(Session *s, Arena *a, NetRef net, const ElabOptions *opt, Refin
     if (buf_ok(&text))
         lay_out(&k, &text);
     /* no such folder: the name stays as it is, and the library is all that can be imported */
-    return finish(&k, arena_printf(a, "<refined>/%s.cnn", net.name), net.name, &text, true, out, why);
+    return finish(&k, arena_printf(a, "<refined>/%s.cnn", net.name), net.name, &text, true, out,
+                  why);
 }

@@ -83,6 +83,7 @@ static void wish(Maker *m, const Rework *op)
     const View *v = m->v;
     switch (op->rule) {
     case RULE_STRIDE:
+    case RULE_DEEPEN:
     case RULE_STEM:
         if (op->unit != UINT32_MAX) {
             if (m->wish[op->unit].stride != v->units.at[op->unit].stride)
@@ -103,7 +104,8 @@ static void wish(Maker *m, const Rework *op)
             m->wish[op->to].stride != v->units.at[op->to].stride)
             m->ok = false;
         wish_stride(m, op->unit, op->value);
-        wish_stride(m, op->to, v->units.at[op->to].stride * (v->units.at[op->unit].stride / op->value));
+        wish_stride(m, op->to,
+                    v->units.at[op->to].stride * (v->units.at[op->unit].stride / op->value));
         break;
     case RULE_DROP:
     case RULE_POOL_LATER:
@@ -349,14 +351,16 @@ const char *op_text(const View *v, const Rework *op)
     const SizeLiteral *s = op->size != UINT32_MAX ? &v->sizes.at[op->size] : NULL;
     switch (op->rule) {
     case RULE_STRIDE:
+    case RULE_DEEPEN:
         return arena_printf(a, "stride %" PRId64 " -> %" PRId64 "%s at %s", old, op->value,
                             op->same_pad ? " and same padding" : "", at);
     case RULE_STEM:
         if (s == NULL)
             return arena_printf(a, "kernel and stride %" PRId64 " -> %" PRId64 " at %s", old,
                                 op->value, at);
-        return arena_printf(a, "kernel %" PRId64 " -> %" PRId64 " and stride %" PRId64
-                               " -> %" PRId64 " at %s", s->value, op->kernel, old, op->value, at);
+        return arena_printf(
+            a, "kernel %" PRId64 " -> %" PRId64 " and stride %" PRId64 " -> %" PRId64 " at %s",
+            s->value, op->kernel, old, op->value, at);
     case RULE_MOVE:
         return arena_printf(a, "stride %" PRId64 " moved from %s to %s", old / op->value, at, to);
     case RULE_DROP: return arena_printf(a, "pooling dropped at %s", at);

@@ -18,7 +18,8 @@ typedef struct Rework {
  * cannot be said by editing the text. */
 bool edits_make(const View *v, const Rework *ops, uint32_t n, RefineCandidate *out);
 /* The base with edits sorted by place. Arena text. */
-char *edits_text(Arena *a, const RefineBase *base, const RefineEdit *edits, uint32_t n, size_t *len);
+char *edits_text(Arena *a, const RefineBase *base, const RefineEdit *edits, uint32_t n,
+                 size_t *len);
 /* "stride 2 -> 1 at s4.0" */
 const char *op_text(const View *v, const Rework *op);
 #endif

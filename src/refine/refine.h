@@ -1,7 +1,7 @@
 /* Refinement: edits of the source that leave every layer of a network productive (receptive fields
  * below the resolution), found by trying. A candidate is a set of rule applications (refine.def)
- * turned into text edits; the edited text is parsed, checked, elaborated and analysed like any other
- * source, so that no rule can make an invalid network. */
+ * turned into text edits; the edited text is parsed, checked, elaborated and analysed like any
+ * other source, so that no rule can make an invalid network. */
 #ifndef CNNC_REFINE_H
 #define CNNC_REFINE_H
 #include "analysis/analysis.h"
@@ -33,7 +33,7 @@ bool refine_base(Session *s, Arena *a, NetRef net, const ElabOptions *opt, Refin
 typedef struct RefineScore {
     bool valid;    /* it elaborates */
     bool feasible; /* n < input on both axes */
-    int64_t n[2], input[2];
+    int64_t n[2], n_max[2], input[2];
     int64_t params, macs;
     int64_t memory; /* bytes of activations of one image, largest live set */
     uint32_t bad;   /* underutilized and unproductive layers */
@@ -58,16 +58,21 @@ typedef struct RefineCandidate {
     size_t len;
 } RefineCandidate;
 
-typedef enum RefineStrategy { REFINE_LESS_DOWNSAMPLING, REFINE_SHORTER_WIDER, REFINE_FIT } RefineStrategy;
+typedef enum RefineStrategy {
+    REFINE_LESS_DOWNSAMPLING,
+    REFINE_SHORTER_WIDER,
+    REFINE_FIT
+} RefineStrategy;
 typedef enum RefineOrder { REFINE_CLOSEST, REFINE_MIN_COST } RefineOrder;
 
 typedef struct RefineOptions {
     RefineStrategy strategy;
     RefineOrder order;
-    uint32_t edits;      /* rule applications to look for; 0 = as few as do it */
+    bool from_above; /* the other way: from layers that cannot see the whole image */
+    uint32_t edits;  /* rule applications to look for; 0 = as few as do it */
     int64_t max_macs, max_params, max_memory; /* 0 = no bound */
-    double param_slack;  /* of the original parameters; 0.02 unless given */
-    const char *const *keep; /* stages that stay as they are */
+    double param_slack;                       /* of the original parameters; 0.02 unless given */
+    const char *const *keep;                  /* stages that stay as they are */
     uint32_t keep_count;
     const char *std_path;
     int threads;
@@ -77,11 +82,13 @@ typedef struct RefineResult {
     RefineScore base;
     VEC(RefineCandidate) all; /* feasible and within the bounds, best first */
     uint32_t tried;
-    bool bounded;             /* some were feasible but over a bound; the least that would do: */
+    bool bounded; /* some were feasible but over a bound; the least that would do: */
     int64_t least_macs, least_params, least_memory;
-    int64_t least_n[2];       /* smallest n seen when none was feasible */
+    int64_t least_n[2]; /* smallest n seen when none was feasible */
 } RefineResult;
 
+/* Whether the largest receptive field stays below the input on some axis. */
+bool refine_is_above(const RefineScore *s);
 /* False when the base itself does not elaborate, or memory ran out. */
 bool refine_run(Arena *a, const RefineBase *base, const RefineOptions *o, RefineResult *out);
 #endif

@@ -25,11 +25,12 @@ typedef struct Search {
     const RefineBase *base;
     const RefineOptions *o;
     RefineResult *out;
-    OpList ops;      /* those that take downsampling away come first */
-    uint32_t drops;  /* how many do */
+    OpList ops;     /* those that take downsampling away come first */
+    uint32_t drops; /* how many do */
 } Search;
 
-static const Rework no_op = {.unit = UINT32_MAX, .to = UINT32_MAX, .far = UINT32_MAX, .size = UINT32_MAX};
+static const Rework no_op = {
+    .unit = UINT32_MAX, .to = UINT32_MAX, .far = UINT32_MAX, .size = UINT32_MAX};
 
 static void add_op(Search *s, Rework op)
 {
@@ -313,14 +314,18 @@ static void keep(Search *s, const Set *x)
     const RefineOptions *o = s->o;
     if (!c->valid)
         return;
+    if (o->from_above && refine_is_above(c))
+        return;
     if (!c->feasible) {
-        if (out->least_n[0] == 0 || worst_n(c) < (out->least_n[0] > out->least_n[1] ? out->least_n[0] : out->least_n[1]))
+        if (out->least_n[0] == 0 ||
+            worst_n(c) < (out->least_n[0] > out->least_n[1] ? out->least_n[0] : out->least_n[1]))
             memcpy(out->least_n, c->n, sizeof out->least_n);
         return;
     }
     if (!params_fit(s, c) && o->max_params == 0)
         return;
-    if ((o->max_macs > 0 && c->macs > o->max_macs) || (o->max_params > 0 && c->params > o->max_params) ||
+    if ((o->max_macs > 0 && c->macs > o->max_macs) ||
+        (o->max_params > 0 && c->params > o->max_params) ||
         (o->max_memory > 0 && c->memory > o->max_memory)) {
         out->bounded = true;
         out->least_macs = least(out->least_macs, c->macs);
@@ -435,6 +440,29 @@ static int by_rank(const void *a, const void *b, void *ctx)
     return x->edit[0].lo < y->edit[0].lo ? -1 : x->edit[0].lo > y->edit[0].lo;
 }
 
+bool refine_is_above(const RefineScore *s)
+{
+    return s->n_max[0] < s->input[0] || s->n_max[1] < s->input[1];
+}
+
+/* More downsampling, one step at a time, where a step can be made to. */
+static void search_above(Search *s)
+{
+    const View *v = &s->v;
+    for (uint32_t u = 0; u < v->units.len; u++) {
+        const Unit *x = &v->units.at[u];
+        Rework op = no_op;
+        bool said = v->parts.at[x->part].takes_stride || (x->by_stage && x->first);
+        if (!x->extractor || x->pool || x->stride != 1 || !said)
+            continue;
+        op.rule = RULE_DEEPEN;
+        op.unit = u;
+        op.value = 2;
+        add_op(s, op);
+    }
+    run_levels(s, 0, s->ops.len, s->ops.len);
+}
+
 static void search_edits(Search *s)
 {
     find_drops(s);
@@ -462,7 +490,10 @@ bool refine_run(Arena *a, const RefineBase *base, const RefineOptions *o, Refine
     parallel_for(o->threads, (int)s.v.parts.len, probe_part, &probe);
     for (uint32_t i = 0; i < s.v.parts.len; i++)
         s.v.parts.at[i].takes_stride = probe.ok[i];
-    if (!out->base.feasible) {
+    if (o->from_above) {
+        if (out->base.feasible && refine_is_above(&out->base))
+            search_above(&s);
+    } else if (!out->base.feasible) {
         if (o->strategy != REFINE_SHORTER_WIDER)
             search_edits(&s);
         if (o->strategy != REFINE_LESS_DOWNSAMPLING)

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEVELS_MAX = 6, WIDTHS_MAX = 24, HALVINGS = 24 };
+enum { LEVELS_MAX = 6, WIDTHS_MAX = 24, HALVINGS = 16, STEPS_MAX = 6 };
+
+/* A level that would have to grow more than this is left alone. */
+static const double WIDEST = 4;
 
 /* Steps of one width, one after the other: their literals change together. */
 typedef struct Level {
@@ -137,22 +140,24 @@ static bool cut_all(Shortener *s)
     return s->cuts > 0 && s->cuts < REFINE_EDITS_MAX;
 }
 
-/* The number that says a step's channels: its first argument, or the one called c. */
+/* The number in a step that its last convolution takes for its channels. */
 static AstId width_of(const View *v, const Part *p)
 {
-    const Module *m = v->t.module;
-    AstId args = kid_at(m, p->step, 2);
-    for (uint32_t i = 0; i < kid_count(m, args); i++) {
-        AstId arg = kid_at(m, args, i), value = kid_at(m, arg, 0);
-        const AstNode *x = view_node(v, arg);
-        bool named = x->sym != NULL && strcmp(x->sym, "c") == 0;
-        if (!named && (x->sym != NULL || i > 0))
+    const Elab *e = v->t.elab;
+    const Inst *x = &e->insts.at[v->units.at[p->first].inst];
+    for (uint32_t n = x->out.v; n > x->in.v; n--) {
+        const Node *node = &e->graph.nodes.at[n];
+        if (node->op != OP_CONV || node->origin == 0)
             continue;
-        /* ch(112) is 112, as far as the source is concerned */
-        while (view_node(v, value)->kind == AST_CALL && kid_count(m, kid_at(m, value, 1)) == 1)
-            value = kid_at(m, kid_at(m, kid_at(m, value, 1), 0), 0);
-        if (view_node(v, value)->kind == AST_INT && view_node(v, value)->i >= 8)
-            return value;
+        LitSet set = e->litsets.at[e->origins.at[node->origin].attrs[AT_CONV_c]];
+        for (uint32_t i = 0; i < set.n; i++) {
+            LitRef lit = e->lits.at[set.at[i]];
+            const AstNode *y = lit.module == v->t.module->index ? view_node(v, lit.node) : NULL;
+            if (y != NULL && y->kind == AST_INT && y->i >= 8 && y->span.lo >= p->call.lo &&
+                y->span.hi <= p->call.hi)
+                return lit.node;
+        }
+        return AST_NIL;
     }
     return AST_NIL;
 }
@@ -196,8 +201,8 @@ static void try_widths(Shortener *s, uint32_t levels, RefineCandidate *c)
         for (uint32_t i = 0; i < s->level[k].count && c->edit_count < REFINE_EDITS_MAX; i++) {
             Span at = view_node(s->v, s->level[k].literal[i])->span;
             if (s->level[k].now != s->level[k].width)
-                c->edit[c->edit_count++] = (RefineEdit){
-                    at.lo, at.hi, arena_printf(s->v->a, "%" PRId64, s->level[k].now)};
+                c->edit[c->edit_count++] =
+                    (RefineEdit){at.lo, at.hi, arena_printf(s->v->a, "%" PRId64, s->level[k].now)};
         }
     qsort(c->edit, c->edit_count, sizeof c->edit[0], by_place);
     c->text = edits_text(s->v->a, s->v->base, c->edit, c->edit_count, &c->len);
@@ -239,7 +244,7 @@ static void polish(Shortener *s, uint32_t levels, RefineCandidate *best)
     for (uint32_t k = 0; k < levels; k++)
         for (int sign = -1; sign <= 1; sign += 2) {
             int64_t step = s->level[k].width >= 64 ? 16 : 8;
-            for (;;) {
+            for (int steps = 0; steps < STEPS_MAX; steps++) {
                 RefineCandidate c;
                 s->level[k].now += sign * step;
                 try_widths(s, levels, &c);
@@ -255,10 +260,14 @@ static void polish(Shortener *s, uint32_t levels, RefineCandidate *best)
 /* One factor for the levels, by bisection: parameters grow with it. */
 static bool solve(Shortener *s, uint32_t levels, RefineCandidate *best)
 {
-    double lo = 1, hi = 8;
-    scale(s, levels, 1);
+    double lo = 1, hi = WIDEST;
+    scale(s, levels, hi);
     try_widths(s, levels, best);
-    if (!best->score.valid)
+    if (!best->score.valid || best->score.params < s->out->base.params)
+        return false; /* these levels alone cannot hold them */
+    scale(s, levels, lo);
+    try_widths(s, levels, best);
+    if (!best->score.valid || !best->score.feasible)
         return false;
     for (int i = 0; i < HALVINGS && hi - lo > 1e-3; i++) {
         double mid = (lo + hi) / 2;
@@ -285,11 +294,13 @@ static void say_widths(Shortener *s, uint32_t levels, const RefineCandidate *c)
     const char *sep = "; widths ";
     for (uint32_t k = levels; k-- > 0;)
         if (s->level[k].now != s->level[k].width) {
-            buf_printf(&s->said, "%s%" PRId64 " -> %" PRId64, sep, s->level[k].width, s->level[k].now);
+            buf_printf(&s->said, "%s%" PRId64 " -> %" PRId64, sep, s->level[k].width,
+                       s->level[k].now);
             sep = ", ";
         }
     buf_printf(&s->said, " (%+.2f %% parameters)",
-               100.0 * (double)(c->score.params - s->out->base.params) / (double)s->out->base.params);
+               100.0 * (double)(c->score.params - s->out->base.params) /
+                   (double)s->out->base.params);
 }
 
 void shorten_run(View *v, const RefineOptions *o, RefineResult *out)
@@ -299,7 +310,8 @@ void shorten_run(View *v, const RefineOptions *o, RefineResult *out)
     if (cut_all(&s))
         find_levels(&s);
     /* two levels as in the paper; more where those would have to grow beyond reason */
-    for (uint32_t levels = s.levels < 2 ? s.levels : 2; levels > 0 && levels <= s.levels; levels++) {
+    for (uint32_t levels = s.levels < 2 ? s.levels : 2; levels > 0 && levels <= s.levels;
+         levels++) {
         if (!solve(&s, levels, &c))
             continue;
         say_widths(&s, levels, &c);

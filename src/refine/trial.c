@@ -9,6 +9,7 @@ static void score(Trial *t)
     s->valid = true;
     for (int axis = 0; axis < 2; axis++) {
         s->n[axis] = a->n[axis];
+        s->n_max[axis] = a->n_max[axis];
         s->input[axis] = a->input[axis];
     }
     s->feasible = a->n[0] < a->input[0] && a->n[1] < a->input[1];
@@ -37,7 +38,8 @@ static void elaborate(Trial *t, const RefineBase *base)
         t->elab = NULL;
 }
 
-void trial_open(Trial *t, const RefineBase *base, const char *std_path, const char *text, size_t len)
+void trial_open(Trial *t, const RefineBase *base, const char *std_path, const char *text,
+                size_t len)
 {
     memset(t, 0, sizeof *t);
     t->overlay = (Overlay){base->path, text, len};

@@ -15,6 +15,7 @@ typedef struct Trial {
 
 /* Opens a text in place of the base's. The trial must be closed whatever the result; `t` must not
  * move, and the text must live as long. */
-void trial_open(Trial *t, const RefineBase *base, const char *std_path, const char *text, size_t len);
+void trial_open(Trial *t, const RefineBase *base, const char *std_path, const char *text,
+                size_t len);
 void trial_close(Trial *t);
 #endif

@@ -291,6 +291,16 @@ def test_weights_are_carried_over():
     expect(1, "refine", "mobilenet_v1", "--transfer", "b0.safetensors", "-o", "x")
 
 
+def test_from_above():
+    at = ["--input=3x800x800", "--from-above"]
+    done = expect(0, "refine", "resnet18", *at, "-o", "same.cnn")
+    assert b"the largest receptive field is 435" in done.stderr
+    assert "stage s1(stride=1)" in open("same.cnn", encoding="utf-8").read()
+    expect(0, "refine", "resnet18", *at, "--pick=1", "-o", "deep.cnn")
+    assert min(summary("deep.cnn")["r_max"]) >= 800
+    assert b"productive as it is" in expect(0, "refine", "resnet18", "--from-above").stderr
+
+
 def test_errors_are_reported_as_ever():
     write("bad.cnn", "net n { stage }")
     assert b"bad.cnn:1" in expect(1, "refine", "bad.cnn").stderr

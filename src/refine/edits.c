@@ -367,6 +367,8 @@ const char *op_text(const View *v, const Rework *op)
     case RULE_POOL_LATER: return arena_printf(a, "pooling moved from %s to behind %s", at, to);
     case RULE_KERNEL:
     case RULE_DILATION:
+        if (s == NULL)
+            return "";
         return arena_printf(a, "%s %" PRId64 " -> %" PRId64 " at %s",
                             op->rule == RULE_KERNEL ? "kernel" : "dilation", s->value, op->kernel,
                             graph_node(&e->graph, s->node)->name);

@@ -264,9 +264,8 @@ static void split_part(Maker *m, const Part *p)
         }
         i += n;
     }
-    if (!buf_ok(&text))
-        m->ok = false;
-    else if (text.len > 0)
+    m->ok = m->ok && buf_ok(&text);
+    if (text.len > 0)
         edit(m, p->span.lo, p->span.hi, arena_strndup(m->v->a, text.at, text.len));
     else if (p->before.src != 0)
         edit(m, p->before.hi, p->span.hi, "");

@@ -141,6 +141,14 @@ static NodeFacts facts_of(Elaborator *el, Op op, const uint32_t *lits, const Nod
     return f;
 }
 
+/* A pooling of one position: what remains when strides and kernels are parameters. Both poolings
+ * have their kernel, stride and padding in the same places. */
+static bool no_effect(const AttrVal *attrs)
+{
+    Size2 k = attrs[AT_MAXPOOL_k].size, s = attrs[AT_MAXPOOL_stride].size;
+    return k.h == 1 && k.w == 1 && s.h <= 1 && s.w <= 1;
+}
+
 Value apply_op(Elaborator *el, Op op, const AttrVal *attrs, const uint32_t *lits, const NodeId *ins,
                uint32_t nin, Span span)
 {
@@ -154,6 +162,8 @@ Value apply_op(Elaborator *el, Op op, const AttrVal *attrs, const uint32_t *lits
         report_shape(el, op, &err, ins, nin, span);
         return POISON;
     }
+    if ((op_info[op].flags & OPF_WINDOW) && !(op_info[op].flags & OPF_WEIGHTS) && no_effect(attrs))
+        diag(&el->s->diags, W_NO_EFFECT, span, op_info[op].name);
     Origin o = {
         .span = span, .instance = el->instance_span, .inst = el->inst, .structure = el->structure};
     memcpy(o.attrs, lits, sizeof o.attrs);

@@ -463,13 +463,73 @@ static void search_above(Search *s)
     run_levels(s, 0, s->ops.len, s->ops.len);
 }
 
+/* The operation that moves a pooling behind a step; UINT32_MAX when there is none. */
+static uint32_t move_of(const Search *s, uint32_t pool, uint32_t to)
+{
+    for (uint32_t i = s->drops; i < s->ops.len; i++)
+        if (s->ops.at[i].rule == RULE_POOL_LATER && s->ops.at[i].unit == pool &&
+            s->ops.at[i].to == to)
+            return i;
+    return UINT32_MAX;
+}
+
+/* All poolings moved later at once, so that they stand `step` layers apart and the last one stays
+ * where it is: Richter & Pal's VGG19 is the case of 3. NULL when some pooling would have to move
+ * forward, or none moves. */
+static Set *spread(Search *s, const uint32_t *pools, uint32_t n, const uint32_t *layers, uint32_t m,
+                   uint32_t step)
+{
+    Set *x = NULL;
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        uint32_t back = (n - 1 - i) * step; /* layers between its new place and the end */
+        if (back >= m)
+            return NULL;
+        uint32_t to = layers[m - 1 - back], op;
+        if (to + 1 == pools[i])
+            continue;
+        op = to > pools[i] ? move_of(s, pools[i], to) : UINT32_MAX;
+        if (op == UINT32_MAX || (x != NULL && x->n + 1 > s->o->edits))
+            return NULL;
+        x = make_set(s, x, op);
+        if (x == NULL)
+            return NULL;
+    }
+    return x;
+}
+
+static void search_spread(Search *s)
+{
+    const View *v = &s->v;
+    uint32_t *pools = arena_new_n(s->a, uint32_t, v->units.len + 1), n = 0;
+    uint32_t *layers = arena_new_n(s->a, uint32_t, v->units.len + 1), m = 0;
+    SetList sets = {0};
+    for (uint32_t u = 0; u < v->units.len; u++) {
+        if (!v->units.at[u].extractor)
+            continue;
+        if (v->units.at[u].pool)
+            pools[n++] = u;
+        else
+            layers[m++] = u;
+    }
+    for (uint32_t step = 1; n > 2 && step * (n - 1) < m; step++) {
+        Set *x = spread(s, pools, n, layers, m, step);
+        if (x != NULL && x->n > 1)
+            vec_push(s->a, &sets, x);
+    }
+    try_all(s, &sets);
+    keep_all(s, &sets);
+}
+
 static void search_edits(Search *s)
 {
     find_drops(s);
     find_stem(s);
     uint32_t drops = s->ops.len;
     find_moves(s);
+    s->drops = drops;
     run_levels(s, 0, drops, s->ops.len);
+    if (s->o->edits > 1)
+        search_spread(s);
     if (s->out->all.len > 0 || s->o->edits > 0)
         return;
     s->ops.len = drops; /* smaller kernels only where nothing else does it */

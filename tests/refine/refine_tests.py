@@ -46,7 +46,9 @@ def test_other_edits_of_the_paper_are_in_the_list():
     lists = {("convnext_tiny", "1"): [(112, "stride 4 -> 2 at s0.0")],
              ("mobilenet_v1", "1"): [(219, "stride 2 moved from s3.0 to s4.5")],
              ("nasnet_mobile", "1"): [(165, "stride 2 -> 1 and same padding at stem.0")],
-             ("efficientnet_b0", "2"): [(203, None)]}
+             ("efficientnet_b0", "2"): [(203, None)],
+             # poolings behind convolutions 4, 7, 10, 13 and 16
+             ("vgg19", "4"): [(220, "pooling moved from s1.2 to behind s2.1")]}
     for (net, edits), wanted in lists.items():
         got = found(net, "--edits", edits)["candidates"]
         for n, text in wanted:

@@ -246,8 +246,12 @@ int command_refine(Run *r)
         return code;
     t = front_seconds();
     if (!refine_run(&r->net_arena, &x.base, &x.o, &x.result))
-        return front_fail(r, EXIT_INTERNAL, "'%s', written out, is not the same network",
-                          x.base.net);
+        return x.result.starved
+                   ? front_fail(r, EXIT_LIMIT, "out of memory")
+                   : front_fail(r, EXIT_INTERNAL, "'%s', written out, is not the same network",
+                                x.base.net);
     stage_time(r, "refine", t);
+    if (x.result.starved)
+        return front_fail(r, EXIT_LIMIT, "out of memory");
     return show(r, &x);
 }

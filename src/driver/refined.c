@@ -269,8 +269,12 @@ int refined_open(Run *r, Net *n, bool *replaced)
         return front_fail(r, EXIT_REFUSED, "'%s' cannot be refined: %s", n->ref.name, why);
     double t = front_seconds();
     if (!refine_run(&r->net_arena, &base, &o, &result))
-        return front_fail(r, EXIT_INTERNAL, "'%s', written out, is not the same network", base.net);
+        return result.starved ? front_fail(r, EXIT_LIMIT, "out of memory")
+                              : front_fail(r, EXIT_INTERNAL,
+                                           "'%s', written out, is not the same network", base.net);
     stage_time(r, "refine", t);
+    if (result.starved)
+        return front_fail(r, EXIT_LIMIT, "out of memory");
     if (result.all.len == 0)
         return refined_none(r, n, &o, &result);
     refined_say(r, base.net, &result.base, &result.all.at[0]);

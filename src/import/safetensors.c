@@ -384,7 +384,7 @@ bool weights_write_safetensors(const Weights *w, const char *path, const char **
     buf_free(&head);
     if (ok)
         return fs_commit(&o, err);
-    snprintf(message, sizeof message, "%s", strerror(errno));
+    snprintf(message, sizeof message, "%s", errno == ENOMEM ? "out of memory" : strerror(errno));
     *err = message;
     fs_abandon(&o);
     return false;

@@ -6,6 +6,7 @@
 #define CNNC_REFINE_H
 #include "analysis/analysis.h"
 #include "elab/elab.h"
+#include <stdatomic.h>
 
 typedef enum RefineRule {
 #define RULE(ID, NAME, CLASS, DOC) RULE_##ID,
@@ -82,7 +83,8 @@ typedef struct RefineResult {
     RefineScore base;
     VEC(RefineCandidate) all; /* feasible and within the bounds, best first */
     uint32_t tried;
-    bool bounded; /* some were feasible but over a bound; the least that would do: */
+    atomic_bool starved; /* memory ran out: the list may lack some */
+    bool bounded;        /* some were feasible but over a bound; the least that would do: */
     int64_t least_macs, least_params, least_memory;
     int64_t least_n[2]; /* smallest n seen when none was feasible */
 } RefineResult;

@@ -1,6 +1,8 @@
 /* What each rule could do to a network. */
 #include "refine/search.h"
 #include "support/parallel.h"
+#include <stdlib.h>
+#include <string.h>
 
 const char *const refine_rule_name[RULE_COUNT] = {
 #define RULE(ID, NAME, CLASS, DOC) NAME,
@@ -182,7 +184,11 @@ static bool probe_text(const Search *s, const Part *part, Arena *a)
         Trial *t = arena_new(a, Trial);
         trial_open(t, v->base, s->o->std_path, whole, len);
         ok = t->score.valid;
+        if (t->starved)
+            atomic_store(&s->out->starved, true);
         trial_close(t);
+    } else {
+        atomic_store(&s->out->starved, true);
     }
     buf_free(&text);
     return ok;
@@ -193,18 +199,25 @@ static void probe_part(void *ctx, int i)
     Probe *p = ctx;
     const View *v = &p->s->v;
     const Part *part = &v->parts.at[i];
-    Arena a;
-    OomHandler oom;
-    if (setjmp(oom.env) != 0) {
-        arena_free(&a);
+    /* not on the stack: it changes between setjmp and the jump */
+    struct {
+        Arena arena;
+        OomHandler oom;
+    } *own = calloc(1, sizeof *own);
+    if (own == NULL || setjmp(own->oom.env) != 0) {
+        atomic_store(&p->s->out->starved, true);
+        if (own != NULL)
+            arena_free(&own->arena);
+        free(own);
         return;
     }
-    arena_init(&a, &oom, 0);
+    arena_init(&own->arena, &own->oom, 0);
     if (part->count > 0 && v->units.at[part->first].literal.v != 0)
         p->ok[i] = true;
     else if (part->count > 0 && (part->count == 1 || (part->in_stage && !part->fixed)))
-        p->ok[i] = probe_text(p->s, part, &a);
-    arena_free(&a);
+        p->ok[i] = probe_text(p->s, part, &own->arena);
+    arena_free(&own->arena);
+    free(own);
 }
 
 /* More downsampling, one step at a time, where a step can be made to. */

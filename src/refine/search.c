@@ -65,9 +65,13 @@ static void try_one(void *ctx, int i)
     Batch *b = ctx;
     Trial *t = calloc(1, sizeof *t);
     Set *x = b->at[i];
-    if (t == NULL)
+    if (t == NULL) {
+        atomic_store(&b->s->out->starved, true);
         return;
+    }
     trial_open(t, b->s->base, b->s->o->std_path, x->c.text, x->c.len);
+    if (t->starved)
+        atomic_store(&b->s->out->starved, true);
     x->c.score = t->score;
     trial_close(t);
     free(t);
@@ -318,8 +322,9 @@ static void search_edits(Search *s)
 bool refine_run(Arena *a, const RefineBase *base, const RefineOptions *o, RefineResult *out)
 {
     Search s = {.a = a, .base = base, .o = o, .out = out};
-    *out = (RefineResult){0};
+    memset(out, 0, sizeof *out);
     if (!view_open(&s.v, a, base, o->std_path)) {
+        out->starved = s.v.t.starved;
         view_close(&s.v);
         return false;
     }

@@ -213,6 +213,8 @@ static void try_widths(Shortener *s, uint32_t levels, RefineCandidate *c)
         s->score = t->score;
         trial_close(t);
     }
+    if (t == NULL || t->starved)
+        atomic_store(&s->out->starved, true);
     free(t);
     c->score = s->score;
     s->out->tried++;

@@ -44,7 +44,7 @@ void trial_open(Trial *t, const RefineBase *base, const char *std_path, const ch
     memset(t, 0, sizeof *t);
     t->overlay = (Overlay){base->path, text, len};
     if (setjmp(t->session.oom.env) != 0) {
-        /* a candidate that needs too much memory is none */
+        t->starved = true;
         t->elab = NULL;
         t->score = (RefineScore){0};
         return;

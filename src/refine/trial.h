@@ -11,6 +11,7 @@ typedef struct Trial {
     Elab *elab; /* NULL: it did not elaborate; the session has the reasons */
     Analysis an;
     RefineScore score;
+    bool starved; /* memory ran out: nothing is known */
 } Trial;
 
 /* Opens a text in place of the base's. The trial must be closed whatever the result; `t` must not

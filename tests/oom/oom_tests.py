@@ -37,6 +37,7 @@ def commands():
     yield ["pass", "fuse", str(graph)]
     yield ["fmt", "--check", str(SRC / "stdlib" / "resnet.cnn")]
     yield ["fmt", "--check", "--diff", str(SRC / "examples" / "small")]
+    yield ["refine", "mnasnet0_5", "-q", "-o", "r.cnn"]
     yield ["build", "mobilenet_v2", "--init=1", "-q", "--emit=weights", "-o", "w.safetensors"]
 
 

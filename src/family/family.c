@@ -142,7 +142,7 @@ int64_t family_units(const Kernel *k, const Target *t)
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT:
-        if (k->tile.winograd > 0)
+        if (k->tile.winograd > 0 && !k->tile.split_oc)
             return ceil_div(family_winograd_tiles(k), k->tile.winograd);
         return k->tile.split_oc ? family_oc_tiles(k, t) : family_row_blocks(k);
     case FAM_DENSE: return family_oc_tiles(k, t);

@@ -60,7 +60,8 @@ typedef struct Tile {
     bool split_oc; /* units are output-channel tiles (all rows inside); else row blocks (all
                       channels inside) */
     bool prefetch;
-    int winograd; /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3); 0 = direct */
+    int winograd; /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3), all of them with
+                     split_oc; 0 = direct */
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */

@@ -157,10 +157,20 @@ static void conv_chunks(Kernel *k, const Target *t)
     k->tile.prefetch = true;
 }
 
+/* Cycles per pair of channels: what a Winograd convolution saves in multiplications when it works on
+ * `tiles` output tiles, and what its weights cost, four times the direct ones from main memory (and
+ * again from the third-level cache for every unit after the first). */
+enum { WINOGRAD_WEIGHTS = 17 };
+
+static int64_t winograd_saves(const Kernel *k, const Target *t, int64_t tiles)
+{
+    return (9 * k->out.h * k->out.w - 36 * tiles) / (2 * t->vl);
+}
+
 /* Output tiles of a Winograd unit, or 0 where direct convolution is as good. The scratch of a unit
  * must leave room in the second-level cache, there must be units enough for several threads, and
  * reading the larger weights must not take longer than is saved. */
-static int winograd_run(const Kernel *k, const Target *t)
+static int winograd_run(const Kernel *k, const Target *t, bool *split_oc)
 {
     enum { LEAST_CHANNELS = 32, LEAST_RUN = 7, MOST_RUN = 49, SHORT_RUN = 4, UNITS_SHORT = 4 };
     bool fits = k->family == FAM_CONV && k->kh == 3 && k->kw == 3 && k->sh == 1 && k->sw == 1 &&
@@ -175,13 +185,15 @@ static int winograd_run(const Kernel *k, const Target *t)
     if (ceil_div(tiles, units) < LEAST_RUN)
         units = UNITS_SHORT;
     run = ceil_div(tiles, units);
-    if (run < SHORT_RUN)
-        return 0;
-    units = ceil_div(tiles, run);
-    /* Cycles per pair of channels: multiplications saved, against four times the weights from main
-     * memory and again from the third-level cache for every unit after the first. */
-    int64_t saved = (9 * k->out.h * k->out.w - 36 * run * units) / (2 * t->vl);
-    return saved > 17 + 8 * (units - 1) ? (int)run : 0;
+    if (run >= SHORT_RUN && winograd_saves(k, t, run * ceil_div(tiles, run)) >
+                                WINOGRAD_WEIGHTS + 8 * (ceil_div(tiles, run) - 1))
+        return (int)run;
+    /* Small maps of many channels: every thread transforms the whole input, and the weights are
+     * read once. */
+    bool small = tiles <= MOST_RUN && per_tile * tiles <= 2 * t->l2 &&
+                 map_blocks(k->out, t->vl) >= UNITS_FEW;
+    *split_oc = small && winograd_saves(k, t, tiles) > WINOGRAD_WEIGHTS;
+    return *split_oc ? (int)tiles : 0;
 }
 
 static void tile_conv(Kernel *k, const Target *t)
@@ -196,7 +208,7 @@ static void tile_conv(Kernel *k, const Target *t)
     } else {
         whole = 12; /* no constraint: 1, 2, 3 and 4 divide it */
     }
-    k->tile.winograd = winograd_run(k, t);
+    k->tile.winograd = winograd_run(k, t, &k->tile.split_oc);
     if (k->tile.winograd > 0) {
         choose_registers(k, t, blocks, whole, k->tile.winograd);
         return;

@@ -213,6 +213,15 @@ static void conv_winograd(Suite *s)
             Epilogue e = (Epilogue)((i + (size_t)run / 4) % (GATED_RESIDUAL + 1));
             suite_add(s, with(s, biased(tiled(k, tile)), e));
         }
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int ocv = 1; ocv <= 3; ocv++) { /* the whole map, divided by output channels */
+            Kernel k = windowed(FAM_CONV, shapes[i]);
+            Tile tile = {.ocv = ocv, .px = 5, .split_oc = true};
+            tile.winograd = (int)family_winograd_tiles(&k);
+            suite_add(s, tiled(k, tile));
+            Epilogue e = (Epilogue)((i + (size_t)ocv) % (GATED_RESIDUAL + 1));
+            suite_add(s, with(s, biased(tiled(k, tile)), e));
+        }
 }
 
 static void conv_groups(Suite *s)

@@ -68,6 +68,12 @@ static void check_conv_units(const Kernel *k, const Target *t)
     if (k->tile.winograd > 0) {
         int64_t units = family_units(k, t), all = up(k->out.h, 4) * up(k->out.w, 4);
         assert_int_equal(family_winograd_tiles(k), all);
+        if (k->tile.split_oc) { /* small maps: channels are what is divided */
+            assert_int_equal(k->tile.winograd, all);
+            assert_int_equal(units, tiles);
+            assert_true(map_blocks(k->out, t->vl) >= 6 && all <= 49);
+            return;
+        }
         assert_true(units >= 4 && (units - 1) * k->tile.winograd < all);
         assert_true(units * k->tile.winograd >= all);
         assert_in_range(k->tile.winograd, 4, 49);
@@ -98,7 +104,7 @@ static void check_chunks(const Kernel *k, const Target *t)
     int64_t bytes = 4 * steps * k->tile.ocv * t->vl;
     if (k->tile.kc == 0) { /* all at once only when that fits, or is one chunk, or for one tile */
         int64_t pixels = family_rows(k) * (k->tile.flat ? 1 : k->out.w);
-        assert_true(!k->tile.split_oc || k->groups > 1 || bytes * blocks <= t->l1 / 2 ||
+        assert_true(!k->tile.split_oc || k->groups > 1 || k->tile.winograd > 0 || bytes * blocks <= t->l1 / 2 ||
                     pixels / k->tile.px < 2 || t->l1 / 2 / bytes >= blocks ||
                     (blocks - 1) * steps < 64);
         return;
@@ -197,7 +203,17 @@ static void test_winograd_choice(void **state)
     NO_WINOGRAD(k.in.layout = LAYOUT_PLANAR);
     NO_WINOGRAD(k.in.c = 31);
     NO_WINOGRAD(k.out.c = 31);
-    NO_WINOGRAD(k.out.h = k.out.w = k.in.h = k.in.w = 12); /* nine tiles: less than 4 units of 4 */
+    NO_WINOGRAD(k.out.h = k.out.w = k.in.h = k.in.w = 4); /* one tile: nothing to save */
+    k = good; /* nine tiles are less than 4 units of 4: divided by channels */
+    k.out.h = k.out.w = k.in.h = k.in.w = 12;
+    family_choose_tile(&k, t);
+    assert_int_equal(k.tile.winograd, 9);
+    assert_true(k.tile.split_oc);
+    k = good; /* too few output channels to divide */
+    k.out.h = k.out.w = k.in.h = k.in.w = 12;
+    k.out.c = 32;
+    family_choose_tile(&k, t);
+    assert_int_equal(k.tile.winograd, 0);
 }
 
 /* Families that go row by row, position by position or block by block. */

@@ -106,7 +106,7 @@ static void walk_units(Conv *c)
     loop_end(e, &l, NULL);
 }
 
-void conv_pointwise(Kern *kn)
+void conv_pointwise(Kern *kn, LLVMValueRef t0, LLVMValueRef t1)
 {
     Emit *e = kn->e;
     Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
@@ -116,7 +116,7 @@ void conv_pointwise(Kern *kn)
     set_geometry(&c);
     ConvBlock b = {
         .in = kn->in, .begin = emit_int(e, 0), .end = emit_int(e, c.all), .origin = emit_int(e, 0)};
-    conv_channel_tiles(&c, emit_int(e, 0), emit_int(e, family_oc_tiles(&c.k, e->t)), &b);
+    conv_channel_tiles(&c, t0, t1, &b);
 }
 
 bool cpu_conv(Kern *kn)

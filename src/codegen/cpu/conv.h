@@ -43,7 +43,7 @@ LLVMValueRef conv_first_block(Emit *e, LLVMValueRef table, LLVMValueRef tile);
 
 /* The code of a pointwise convolution over one row of blocked pixels: flat, without bias, chunks or
  * epilogue. What kn->k points to is read while emitting only. */
-void conv_pointwise(Kern *kn);
+void conv_pointwise(Kern *kn, LLVMValueRef t0, LLVMValueRef t1);
 /* Kernels whose tile says so (tile.winograd). */
 bool conv_winograd(Kern *kn);
 #endif

@@ -355,8 +355,8 @@ static void plan_prefetch(Conv *c, Pass *s, int64_t blocks)
     int64_t visits = per_row * (c->flat ? 1 : c->rb) * blocks * c->k.kh;
     int64_t lines = (chunk + 15) / 16;
     s->lines = (int)((lines + visits - 1) / visits);
-    if (s->lines > 8)
-        s->lines = 8;
+    if (s->lines > 16)
+        s->lines = 16;
     s->ahead_tile = blocks * c->k.kh * s->lines * 16;
     s->ahead = emit_at_const(c->e, s->w, chunk);
 }

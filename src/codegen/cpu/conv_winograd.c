@@ -131,7 +131,7 @@ static void transform_input(Winograd *g, LLVMValueRef first)
 }
 
 /* Every position: a pointwise convolution of `run` pixels. */
-static void multiply(Winograd *g)
+static void multiply(Winograd *g, LLVMValueRef t0, LLVMValueRef t1)
 {
     Emit *e = g->e;
     const Kernel *k = g->k;
@@ -148,6 +148,8 @@ static void multiply(Winograd *g)
                     .gate_arg = -1,
                     .tile = k->tile};
     point.tile.winograd = 0;
+    point.tile.split_oc = false;
+    point.tile.prefetch = g->k->tile.split_oc; /* the weights are read once, from main memory */
     point.tile.flat = true;
     point.tile.rb = (int)g->run;
     Kern kn = *g->kn;
@@ -158,7 +160,7 @@ static void multiply(Winograd *g)
     kn.in = emit_at(e, g->v, emit_mul(e, l.iv, g->v_step));
     kn.out = emit_at(e, g->m, emit_mul(e, l.iv, g->m_step));
     kn.w = emit_at(e, g->kn->w, emit_mul(e, l.iv, g->icb * g->ocb * g->vl * g->vl));
-    conv_pointwise(&kn);
+    conv_pointwise(&kn, t0, t1);
     loop_end(e, &l, NULL);
 }
 
@@ -233,12 +235,13 @@ static void finish_tile(Winograd *g, LLVMValueRef block, LLVMValueRef tile, LLVM
         if_end(e, &f);
 }
 
-/* Tiles [first + t0, first + t1): the others of the run belong to the unit before. */
-static void transform_output(Winograd *g, LLVMValueRef first, LLVMValueRef t0, LLVMValueRef t1)
+/* Channel blocks [b0, b1) of tiles [first + t0, first + t1): the others of the run belong to the unit before. */
+static void transform_output(Winograd *g, LLVMValueRef b0, LLVMValueRef b1, LLVMValueRef first,
+                             LLVMValueRef t0, LLVMValueRef t1)
 {
     Emit *e = g->e;
     Loop lb, lt;
-    loop_count(e, &lb, g->ocb);
+    loop_begin(e, &lb, b0, b1, 1, true, 0, NULL);
     LLVMValueRef bias = NULL;
     if (g->k->has_bias)
         bias = emit_load(e, e->vec, emit_at(e, g->kn->bias, emit_mul(e, lb.iv, g->vl)));
@@ -258,6 +261,21 @@ static void transform_output(Winograd *g, LLVMValueRef first, LLVMValueRef t0, L
     finish_tile(g, lb.iv, emit_add(e, first, lt.iv), bias);
     loop_end(e, &lt, NULL);
     loop_end(e, &lb, NULL);
+}
+
+/* The whole map for tiles [t0, t1) of output channels: nothing is done for an empty range. */
+static void whole_map(Winograd *g, LLVMValueRef t0, LLVMValueRef t1)
+{
+    Emit *e = g->e;
+    LLVMValueRef zero = emit_int(e, 0), blocks = emit_int(e, g->ocb);
+    LLVMValueRef ocv = emit_int(e, g->k->tile.ocv);
+    LLVMValueRef b0 = LLVMBuildMul(e->b, t0, ocv, ""), b1 = LLVMBuildMul(e->b, t1, ocv, "");
+    If f;
+    if_begin(e, &f, emit_less(e, t0, t1));
+    transform_input(g, zero);
+    multiply(g, t0, t1);
+    transform_output(g, b0, emit_imin(e, b1, blocks), zero, zero, emit_int(e, g->tiles));
+    if_end(e, &f);
 }
 
 bool conv_winograd(Kern *kn)
@@ -284,14 +302,20 @@ bool conv_winograd(Kern *kn)
     g.v_step = family_winograd_step(k, e->t, k->in);
     g.m_step = family_winograd_step(k, e->t, k->out);
     g.m = emit_at_const(e, g.v, POSITIONS * g.v_step);
+    LLVMValueRef zero = emit_int(e, 0), blocks = emit_int(e, g.ocb);
+    LLVMValueRef oc_tiles = emit_int(e, family_oc_tiles(k, e->t));
+    if (k->tile.split_oc) {
+        whole_map(&g, kn->begin, kn->end);
+        return true;
+    }
     Loop l;
     loop_begin(e, &l, kn->begin, kn->end, 1, false, 0, NULL);
     LLVMValueRef from = emit_mul(e, l.iv, g.run), all = emit_int(e, g.tiles);
     LLVMValueRef first = emit_imin(e, from, emit_int(e, g.tiles - g.run));
     LLVMValueRef end = emit_imin(e, emit_add(e, from, emit_int(e, g.run)), all);
     transform_input(&g, first);
-    multiply(&g);
-    transform_output(&g, first, emit_sub(e, from, first), emit_sub(e, end, first));
+    multiply(&g, zero, oc_tiles);
+    transform_output(&g, zero, blocks, first, emit_sub(e, from, first), emit_sub(e, end, first));
     loop_end(e, &l, NULL);
     return true;
 }

@@ -18,12 +18,18 @@ if "$cnnc" check mobilenet_v3_small; then
 fi
 
 echo
-echo "2. A network that passes, compiled to a program of its own:"
-say cnnc build resnet18 --init=1 -o "$out/resnet18"
-"$cnnc" build resnet18 --init=1 -o "$out/resnet18"
-wc -c "$out/resnet18" | awk '{printf "%s: %.1f MB\n", $2, $1 / 1e6}'
+echo "2. The repair, written into the source of a network of one's own:"
+say cnnc refine mobilenet_v3_small --diff
+"$cnnc" refine mobilenet_v3_small --diff
+"$cnnc" refine mobilenet_v3_small -q -o "$out/mobile.cnn"
 
 echo
-echo "3. The same network on a photograph (untrained, so the classes mean nothing yet):"
-say cnnc run resnet18 --init=1 --input=examples/photo/cat.jpg
-"$cnnc" run resnet18 --init=1 --input=examples/photo/cat.jpg
+echo "3. The repaired network, compiled to a program of its own:"
+say cnnc build "$out/mobile.cnn" --init=1 -o "$out/mobile"
+"$cnnc" build "$out/mobile.cnn" --init=1 -o "$out/mobile"
+wc -c "$out/mobile" | awk '{printf "%s: %.1f MB\n", $2, $1 / 1e6}'
+
+echo
+echo "4. The same network on a photograph (untrained, so the classes mean nothing yet):"
+say cnnc run "$out/mobile.cnn" --init=1 --input=examples/photo/cat.jpg
+"$cnnc" run "$out/mobile.cnn" --init=1 --input=examples/photo/cat.jpg

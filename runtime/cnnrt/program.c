@@ -4,6 +4,7 @@
 #include "cnnrt.h"
 #include "npy.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,45 +41,58 @@ static void usage(FILE *f, const char *self, const CnnrtModel *m)
                 m->weights_file);
 }
 
-/* The whole file in memory; NULL with a message printed. */
-static unsigned char *read_file(const char *path, size_t *len)
+/* Stdin, or a regular file: a FIFO would wait for its writer, and a device might never end. */
+static FILE *open_input(const char *path)
 {
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    unsigned char *data = NULL;
-    size_t used = 0, cap = 0;
     struct stat st;
-    if (f == NULL || (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode))) {
-        fprintf(stderr, "%s: %s\n", path, f == NULL ? strerror(errno) : "is a directory");
-        if (f != NULL && f != stdin)
-            fclose(f);
-        return NULL;
+    if (strcmp(path, "-") == 0)
+        return stdin;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *why = NULL;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        why = strerror(errno);
+    else if (!S_ISREG(st.st_mode))
+        why = S_ISDIR(st.st_mode) ? "is a directory" : "is not a regular file";
+    FILE *f = why == NULL ? fdopen(fd, "rb") : NULL;
+    if (f == NULL) {
+        fprintf(stderr, "%s: %s\n", path, why != NULL ? why : strerror(errno));
+        if (fd >= 0)
+            close(fd);
     }
-    for (;;) {
+    return f;
+}
+
+/* The whole file in memory, of `most` bytes; NULL with a message printed. */
+static unsigned char *read_file(const char *path, size_t most, size_t *len)
+{
+    FILE *f = open_input(path);
+    unsigned char *data = NULL;
+    const char *why = NULL;
+    size_t used = 0, cap = 0;
+    for (size_t got = 1; f != NULL && got > 0 && why == NULL; used += got) {
         if (used == cap) {
             size_t grown = cap == 0 ? 1 << 16 : cap * 2;
-            unsigned char *p = grown > (size_t)1 << 36 ? NULL : realloc(data, grown);
+            unsigned char *p = used > most ? NULL : realloc(data, grown);
+            got = 0;
             if (p == NULL) {
-                fprintf(stderr, "%s: out of memory\n", path);
-                break;
+                why = used > most ? "is larger than any input of the network" : "out of memory";
+                continue;
             }
             data = p;
             cap = grown;
         }
-        size_t got = fread(data + used, 1, cap - used, f);
-        used += got;
-        if (got == 0) {
-            if (!ferror(f)) {
-                if (f != stdin)
-                    fclose(f);
-                *len = used;
-                return data;
-            }
-            fprintf(stderr, "%s: %s\n", path, strerror(errno));
-            break;
-        }
+        got = fread(data + used, 1, cap - used, f);
+        if (got == 0 && ferror(f))
+            why = strerror(errno);
     }
-    if (f != stdin)
+    if (f != NULL && f != stdin)
         fclose(f);
+    if (f != NULL && why == NULL) {
+        *len = used;
+        return data;
+    }
+    if (why != NULL)
+        fprintf(stderr, "%s: %s\n", path, why);
     free(data);
     return NULL;
 }
@@ -86,8 +100,9 @@ static unsigned char *read_file(const char *path, size_t *len)
 /* Reads one network input; its batch must agree with the others'. */
 static float *read_input(const char *path, const CnnrtTensor *t, int max_batch, int *batch)
 {
-    size_t len;
-    unsigned char *bytes = read_file(path, &len);
+    /* elements take 8 bytes at most; a header is short, or else wrong */
+    size_t len, most = (size_t)tensor_count(t) * (size_t)max_batch * 8 + (1 << 20);
+    unsigned char *bytes = read_file(path, most, &len);
     if (bytes == NULL)
         return NULL;
     NpyHeader h;
@@ -113,34 +128,51 @@ static float *read_input(const char *path, const CnnrtTensor *t, int max_batch, 
     return data;
 }
 
-static int write_output(const char *path, const float *data, const CnnrtTensor *t, int batch)
+static int write_array(FILE *f, const float *data, const CnnrtTensor *t, int batch)
 {
     char head[256];
     int64_t dims[4] = {batch, t->c, t->h, t->w};
     size_t head_len = cnnrt_npy_format_header(head, sizeof head, dims, t->flat ? 2 : 4);
     size_t count = (size_t)(tensor_count(t) * batch);
-    size_t n = strlen(path) + 8;
-    char *tmp = malloc(n);
-    if (tmp == NULL)
+    return fwrite(head, 1, head_len, f) == head_len &&
+           fwrite(data, sizeof *data, count, f) == count && fflush(f) == 0;
+}
+
+/* The new file appears whole or not at all; a device is written, never replaced. */
+static int write_output(const char *path, const float *data, const CnnrtTensor *t, int batch)
+{
+    struct stat st;
+    int exists = stat(path, &st) == 0, beside = !exists || S_ISREG(st.st_mode);
+    char *real = exists && beside ? realpath(path, NULL) : NULL, *tmp = NULL;
+    const char *to = real != NULL ? real : path;
+    if (beside && asprintf(&tmp, "%s.XXXXXX", to) < 0) {
+        free(real);
         return EXIT_MEMORY;
-    snprintf(tmp, n, "%s.XXXXXX", path);
-    int fd = mkstemp(tmp);
+    }
+    int fd = beside ? mkostemp(tmp, O_CLOEXEC) : open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
-    int ok = f != NULL && fwrite(head, 1, head_len, f) == head_len &&
-             fwrite(data, sizeof *data, count, f) == count && fflush(f) == 0 && fsync(fd) == 0;
-    if (f != NULL)
-        ok = fclose(f) == 0 && ok;
     mode_t mask = umask(0);
     umask(mask);
-    if (!ok || chmod(tmp, 0666 & ~mask) != 0 || rename(tmp, path) != 0) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        if (fd >= 0)
+    int ok = f != NULL && write_array(f, data, t, batch);
+    if (ok && beside)
+        ok = fsync(fd) == 0 && fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask) == 0;
+    int why = errno;
+    if (f != NULL && fclose(f) != 0 && ok) {
+        ok = 0;
+        why = errno;
+    }
+    if (ok && beside && rename(tmp, to) != 0) {
+        ok = 0;
+        why = errno;
+    }
+    if (!ok) {
+        fprintf(stderr, "%s: %s\n", path, strerror(why));
+        if (fd >= 0 && beside)
             unlink(tmp);
-        free(tmp);
-        return EXIT_FILE;
     }
     free(tmp);
-    return EXIT_FINE;
+    free(real);
+    return ok ? EXIT_FINE : EXIT_FILE;
 }
 
 static void print_top(const float *v, int64_t n, int image, int top)

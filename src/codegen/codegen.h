@@ -5,7 +5,7 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 2 };
+enum { CODEGEN_ABI = 3 };
 
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
@@ -55,6 +55,8 @@ typedef struct CodegenApi {
     Loaded *(*load)(const Plan *p, const EmitOptions *o, const void **model, char *err,
                     size_t err_len);
     void (*unload)(Loaded *l);
+    /* LLVM has no way to go on without memory: fn is called then, and must not return. */
+    void (*no_memory)(void (*fn)(void));
 } CodegenApi;
 
 /* Exported by the shared object as "cnnc_codegen_entry". */

@@ -17,7 +17,7 @@ typedef struct Build {
     Artifact artifact;
     unsigned forms;
     FsMapOut packed; /* weights in place, in an object or in a file of their own */
-    char tmp[64];
+    char *tmp;       /* NULL when there is none */
     const char *objects[256];
     int object_count;
 } Build;
@@ -126,13 +126,13 @@ static int write_code_text(Run *r, Build *b, EmitKind kind, const char *path)
 static int temporary_folder(Run *r, Build *b)
 {
     const char *dir = getenv("TMPDIR");
-    if (dir == NULL || *dir == '\0' || strlen(dir) > sizeof b->tmp - 16)
+    if (dir == NULL || *dir == '\0')
         dir = "/tmp";
-    snprintf(b->tmp, sizeof b->tmp, "%s/cnnc-XXXXXX", dir);
-    if (temp_folder(b->tmp))
-        return EXIT_FINE;
-    b->tmp[0] = '\0';
-    return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
+    char *path = arena_printf(&r->net_arena, "%s/cnnc-XXXXXX", dir);
+    if (!temp_folder(path))
+        return front_fail(r, EXIT_FILE, "no temporary folder in %s: %s", dir, strerror(errno));
+    b->tmp = path;
+    return EXIT_FINE;
 }
 
 static void remove_temporaries(Build *b)
@@ -142,7 +142,7 @@ static void remove_temporaries(Build *b)
         unlink(b->objects[i]);
         temp_drop(b->objects[i]);
     }
-    if (b->tmp[0] != '\0') {
+    if (b->tmp != NULL) {
         rmdir(b->tmp);
         temp_drop(b->tmp);
     }

@@ -42,6 +42,10 @@ int front_restart(Run *r);
 int front_report(Run *r, int code);
 /* "file:line:col" of a node's step, in the session arena; NULL when it has none. */
 const char *front_place(Run *r, const Net *n, NodeId node);
+/* An error for people that belongs to no run. */
+void front_say(const char *text);
+/* What the reader of messages gets when memory ends while they are written. */
+const char *front_last_words(DiagFormat f);
 /* Says something about the run: a usage or file error, in the form of all messages. Returns code.
  */
 int front_fail(Run *r, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -2,37 +2,32 @@
 #include "driver/artifact.h"
 #include "support/fs.h"
 #include "support/temp.h"
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-/* Runs a linker whose words are all there but for the output, which goes where argv[at] is. */
-static int run_linker(Run *r, const char **argv, int at, bool exec, const char *path)
+/* Runs a linker whose words are all there but for the output, which goes where argv[at] is. A
+ * device or stdout gets a copy of what is linked in the folder of the objects. */
+static int run_linker(Run *r, const char **argv, int at, bool exec, const char *object,
+                      const char *path)
 {
-    char *tmp = NULL;
     const char *err = NULL;
-    int code = EXIT_FINE, fd;
-    if (asprintf(&tmp, "%s.XXXXXX", path) < 0)
-        return front_fail(r, EXIT_LIMIT, "out of memory");
-    if ((fd = temp_file(tmp)) < 0) {
-        code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
-        free(tmp);
-        return code;
-    }
-    close(fd);
-    argv[at] = tmp;
+    int folder = (int)(artifact_file(object) - object), code = EXIT_FINE;
+    char *scratch = arena_printf(&r->net_arena, "%.*slinked", folder, object);
+    FsOut o;
+    if (!fs_open_out(&o, path, &err))
+        return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
+    argv[at] = o.tmp != NULL ? o.tmp : scratch;
+    temp_add(scratch);
     int status = fs_spawn(argv, &err);
-    if (status != 0)
-        code = front_fail(r, EXIT_FILE, "linking with '%s' failed%s%s", argv[0], err ? ": " : "",
-                          err ? err : "");
-    else if (!fs_finish_mode(tmp, exec) || rename(tmp, path) != 0)
-        code = front_fail(r, EXIT_FILE, "%s: %s", path, strerror(errno));
-    if (code != EXIT_FINE)
-        unlink(tmp);
-    temp_drop(tmp);
-    free(tmp);
+    if (status != 0) {
+        code = front_fail(r, EXIT_FILE, "%s: linking with '%s' failed%s%s", path, argv[0],
+                          err ? ": " : "", err ? err : "");
+        fs_abandon(&o);
+    } else if (!fs_take(&o, scratch, exec, &err)) {
+        code = front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
+    }
+    unlink(scratch);
+    temp_drop(scratch);
     return code;
 }
 
@@ -61,7 +56,7 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         argv[n++] = runtime;
         argv[n++] = "-lm";
         argv[n++] = "-lpthread";
-        code = run_linker(r, argv, out, true, path);
+        code = run_linker(r, argv, out, true, objects[0], path);
     }
     free(runtime);
     free(argv);
@@ -79,7 +74,7 @@ int artifact_join(Run *r, const char *const *objects, int count, const char *pat
     argv[2] = "-o";
     for (int i = 0; i < count; i++)
         argv[4 + i] = objects[i];
-    int code = run_linker(r, argv, 3, false, path);
+    int code = run_linker(r, argv, 3, false, objects[0], path);
     free(argv);
     return code;
 }

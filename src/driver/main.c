@@ -24,14 +24,15 @@ int main(int argc, char **argv)
     int code = EXIT_FINE;
     guard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, reported as one */
-    temp_on_interrupt();
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file that may not grow */
+    temp_on_interrupt(EXIT_FILE);
     if (!cli_parse(&cli, argc, argv, &text)) {
         const char *why = buf_ok(&text) ? text.at : "out of memory";
         code = EXIT_USAGE;
         if (cli.command != CMD_NONE)
             command_execute(&cli, why);
         else
-            fprintf(stderr, "cnnc: error: %s\n", why);
+            front_say(why);
     } else if (cli.version) {
         printf("cnnc %s (LLVM %s)\n", CNNC_VERSION, CNNC_LLVM);
     } else if (cli.help) {

@@ -16,6 +16,14 @@ static void say(Run *r, const char *word, const char *colour, const char *text)
     buf_free(&out);
 }
 
+void front_say(const char *text)
+{
+    Buf out = {0};
+    utf8_add_shown(&out, text);
+    fprintf(stderr, "cnnc: error: %s\n", buf_ok(&out) && out.at != NULL ? out.at : "out of memory");
+    buf_free(&out);
+}
+
 int front_fail(Run *r, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -51,7 +59,7 @@ void front_note(Run *r, const char *fmt, ...)
 }
 
 /* What a program that reads the messages gets when memory ends while they are written. */
-static const char *last_words(DiagFormat f)
+const char *front_last_words(DiagFormat f)
 {
     return f == DIAG_JSON ? "[\n{\"code\":null,\"level\":\"error\",\"lint\":null,\"message\":\"out "
                             "of memory\","
@@ -78,12 +86,18 @@ int front_report(Run *r, int code)
                 r->messages != NULL && strcmp(r->messages, "-") == 0 ? r->colour_out
                 : r->messages != NULL                                ? false
                                                                      : r->colour_err);
-    const char *text = !buf_ok(&out) ? last_words(r->message_format) : out.at != NULL ? out.at : "";
+    const char *text = !buf_ok(&out)    ? front_last_words(r->message_format)
+                       : out.at != NULL ? out.at
+                                        : "";
     if (r->messages != NULL) {
         wrote = fs_write_all(r->messages, text, strlen(text), false, &why);
-        if (!wrote)
-            fprintf(stderr, "cnnc: error: %s: %s\n",
-                    strcmp(r->messages, "-") == 0 ? "stdout" : r->messages, why);
+        if (!wrote) {
+            Buf said = {0};
+            buf_printf(&said, "%s: %s", strcmp(r->messages, "-") == 0 ? "stdout" : r->messages,
+                       why);
+            front_say(buf_ok(&said) ? said.at : why);
+            buf_free(&said);
+        }
     } else {
         fputs(text, stderr);
         wrote = fflush(stderr) == 0 && ferror(stderr) == 0;

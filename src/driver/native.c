@@ -1,4 +1,5 @@
 #include "driver/native.h"
+#include "support/temp.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,14 @@ char *native_library(const char *name)
     return out;
 }
 
+/* For a handler that knows of no run. */
+static const char *last_words;
+
+static void no_memory(void)
+{
+    temp_give_up(EXIT_LIMIT, last_words, "", "");
+}
+
 static int open_codegen(Native *x, Run *r)
 {
     char *path = native_library("libcnnc_codegen.so");
@@ -52,6 +61,8 @@ static int open_codegen(Native *x, Run *r)
     x->api = entry != NULL ? entry() : NULL;
     if (x->api == NULL || x->api->abi != CODEGEN_ABI)
         return front_fail(r, EXIT_FILE, "the code generator belongs to another version of cnnc");
+    last_words = front_last_words(r->message_format);
+    x->api->no_memory(no_memory);
     stage_time(r, "open code generator", t);
     return EXIT_FINE;
 }

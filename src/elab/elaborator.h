@@ -112,6 +112,7 @@ typedef struct Elaborator {
     const ElabOptions *opt;
     VEC(BlockCount) counts;
     VEC(LetValue) lets;
+    Map let_index; /* module and node of a LET: 1 + its place in lets */
     VEC(NodeFacts) facts;
     uint32_t capacity; /* of e->shape and e->rf */
     uint32_t depth;    /* of nested evaluation: the C stack is finite */
@@ -126,6 +127,7 @@ typedef struct Elaborator {
     bool failed;           /* an error was reported that does not stop what is built */
     uint32_t *lit_buckets; /* hash of literal sets */
     uint32_t lit_bucket_count;
+    Map lit_index; /* module and node of a literal: its index */
 } Elaborator;
 
 /* Literal sets. */

@@ -1,5 +1,6 @@
 /* Constant evaluation: names, fields, lists, choices. */
 #include "elab/elaborator.h"
+#include "support/stack.h"
 #include <math.h>
 #include <string.h>
 
@@ -30,10 +31,10 @@ static Value closure_value(Elaborator *el, ValueKind kind, Closure c)
 /* The value of a top-level LET, evaluated once. */
 static Value let_value(Elaborator *el, const Module *m, AstId decl, Span span)
 {
-    for (uint32_t i = 0; i < el->lets.len; i++) {
-        LetValue *l = &el->lets.at[i];
-        if (l->module != m || l->decl.v != decl.v)
-            continue;
+    uint64_t key = (uint64_t)m->index << 32 | decl.v;
+    uint32_t known = map_get(&el->let_index, key);
+    if (known != 0) {
+        const LetValue *l = &el->lets.at[known - 1];
         if (!l->busy)
             return l->value;
         diag(&el->s->diags, E_RECURSION, span, node_at(m, decl)->sym);
@@ -41,6 +42,7 @@ static Value let_value(Elaborator *el, const Module *m, AstId decl, Span span)
     }
     uint32_t at = el->lets.len;
     vec_push(el->a, &el->lets, ((LetValue){m, decl, POISON, true}));
+    map_put(el->a, &el->let_index, key, el->lets.len);
     Value v = eval(el, frame_new(el, NULL, m), kid_at(m, decl, 0));
     el->lets.at[at].value = v;
     el->lets.at[at].busy = false;
@@ -354,7 +356,7 @@ Value eval(Elaborator *el, Frame *f, AstId n)
     Span span = node_at(f->module, n)->span;
     if (!spend(el, span))
         return POISON;
-    if (el->depth == DEPTH_LIMIT) {
+    if (el->depth == DEPTH_LIMIT || stack_low()) {
         diag(&el->s->diags, E_LIMIT, span, "calls are nested too deeply");
         el->fuel = -1;
         return POISON;

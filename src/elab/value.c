@@ -46,12 +46,13 @@ static uint32_t intern_set(Elaborator *el, const uint32_t *set, uint32_t n)
 
 uint32_t lits_one(Elaborator *el, const Module *m, AstId literal)
 {
-    uint32_t i = 1;
-    while (i < el->e->lits.len &&
-           (el->e->lits.at[i].module != m->index || el->e->lits.at[i].node.v != literal.v))
-        i++;
-    if (i == el->e->lits.len)
+    uint64_t key = (uint64_t)m->index << 32 | literal.v;
+    uint32_t i = map_get(&el->lit_index, key);
+    if (i == 0) {
+        i = el->e->lits.len;
         vec_push(el->a, &el->e->lits, ((LitRef){m->index, literal}));
+        map_put(el->a, &el->lit_index, key, i);
+    }
     return intern_set(el, &i, 1);
 }
 

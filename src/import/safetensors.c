@@ -1,7 +1,6 @@
 /* The safetensors format: 8 bytes of header length, a JSON header, the bytes of the tensors. */
 #include "import/weights.h"
 #include "support/buf.h"
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -361,7 +360,6 @@ static bool put(FILE *f, const void *p, size_t n)
 
 bool weights_write_safetensors(const Weights *w, const char *path, const char **err)
 {
-    static _Thread_local char message[128];
     Buf head = {0};
     FsOut o;
     unsigned char size[8];
@@ -384,8 +382,7 @@ bool weights_write_safetensors(const Weights *w, const char *path, const char **
     buf_free(&head);
     if (ok)
         return fs_commit(&o, err);
-    snprintf(message, sizeof message, "%s", errno == ENOMEM ? "out of memory" : strerror(errno));
-    *err = message;
+    *err = fs_error();
     fs_abandon(&o);
     return false;
 }

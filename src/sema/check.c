@@ -245,21 +245,58 @@ static void check_net(Checker *c, AstId n)
     c->inside = AST_NIL;
 }
 
-/* Depth-first over the references between declarations; an edge back to an open one is recursion.
- */
-static void find_cycle(Checker *c, AstId at, uint8_t *state)
+typedef struct Walk {
+    const Checker *c;
+    uint32_t *first; /* by node: its first reference in `order`; those of the next node follow */
+    uint32_t *order; /* references by the node they come from */
+    uint32_t *next;  /* by node: the reference to be followed next */
+    AstId *open;     /* the nodes the walk is in, one referring to the next */
+    uint8_t *state;  /* by node: 0 not seen, 1 open, 2 done */
+} Walk;
+
+static Walk sort_edges(Session *s, const Checker *c)
 {
-    state[at.v] = 1;
-    for (uint32_t i = 0; i < c->edges.len; i++) {
-        Edge e = c->edges.at[i];
-        if (e.from.v != at.v)
-            continue;
-        if (state[e.to.v] == 1)
-            diag(&c->s->diags, E_RECURSION, e.span, node_at(c->m, e.to)->sym);
-        else if (state[e.to.v] == 0)
-            find_cycle(c, e.to, state);
+    uint32_t n = c->m->ast->nodes.len;
+    Walk w = {.c = c};
+    w.first = arena_new_n(&s->arena, uint32_t, (size_t)n + 1);
+    w.next = arena_new_n(&s->arena, uint32_t, n);
+    w.order = arena_new_n(&s->arena, uint32_t, (size_t)c->edges.len + 1);
+    w.open = arena_new_n(&s->arena, AstId, n);
+    w.state = arena_new_n(&s->arena, uint8_t, n);
+    for (uint32_t i = 0; i < c->edges.len; i++)
+        w.first[c->edges.at[i].from.v + 1]++;
+    for (uint32_t v = 0; v < n; v++) {
+        w.first[v + 1] += w.first[v];
+        w.next[v] = w.first[v];
     }
-    state[at.v] = 2;
+    for (uint32_t i = 0; i < c->edges.len; i++)
+        w.order[w.next[c->edges.at[i].from.v]++] = i;
+    memcpy(w.next, w.first, n * sizeof *w.next);
+    return w;
+}
+
+/* Depth-first over the references between declarations; an edge back to an open one is recursion.
+ * Not recursive itself: a file may have a million declarations. */
+static void find_cycles(Walk *w, AstId from)
+{
+    uint32_t depth = 0;
+    w->state[from.v] = 1;
+    w->open[depth++] = from;
+    while (depth > 0) {
+        AstId at = w->open[depth - 1];
+        if (w->next[at.v] == w->first[at.v + 1]) {
+            w->state[at.v] = 2;
+            depth--;
+            continue;
+        }
+        Edge e = w->c->edges.at[w->order[w->next[at.v]++]];
+        if (w->state[e.to.v] == 1) {
+            diag(&w->c->s->diags, E_RECURSION, e.span, node_at(w->c->m, e.to)->sym);
+        } else if (w->state[e.to.v] == 0) {
+            w->state[e.to.v] = 1;
+            w->open[depth++] = e.to;
+        }
+    }
 }
 
 void module_check(Session *s, Module *m)
@@ -283,10 +320,10 @@ void module_check(Session *s, Module *m)
         else if (x->kind == AST_NET || x->kind == AST_NETALIAS)
             check_net(&c, n);
     }
-    uint8_t *state = arena_new_n(&s->arena, uint8_t, m->ast->nodes.len);
+    Walk w = sort_edges(s, &c);
     for (uint32_t i = 0; i < m->decls.len; i++)
-        if (state[m->decls.at[i].node.v] == 0)
-            find_cycle(&c, m->decls.at[i].node, state);
+        if (w.state[m->decls.at[i].node.v] == 0)
+            find_cycles(&w, m->decls.at[i].node);
     for (uint32_t i = 0; i < m->imports.len; i++) {
         const Import *in = &m->imports.at[i];
         if (in->used || in->module == NULL)

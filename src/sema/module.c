@@ -2,12 +2,13 @@
 #include "sema/sema.h"
 #include "sema/stdlib_data.h"
 #include "support/fs.h"
+#include "support/stack.h"
 #include "support/utf8.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SOURCE_BYTES = 16 << 20, MODULE_LIMIT = 1000 };
+enum { SOURCE_BYTES = 16 << 20, MODULE_LIMIT = 1000, IMPORT_LIMIT = 1000 };
 
 static void load_imports(Session *s, Module *m);
 
@@ -29,6 +30,7 @@ static void declare(Session *s, Module *m, AstId node)
         return;
     }
     vec_push(&s->arena, &m->decls, ((Decl){n->sym, node, n->name_span}));
+    map_put(&s->arena, &m->decl_index, (uintptr_t)n->sym, m->decls.len);
 }
 
 static void collect(Session *s, Module *m)
@@ -150,10 +152,12 @@ Module *module_load_file(Session *s, const char *path, Span at)
         name = arena_strdup(&s->arena, real);
         free(real);
     }
+    if (at.src == 0)
+        tree_root(s, path);
     Module *m = find_module(s, name);
     if (m != NULL)
         return cycle(s, m, at);
-    if (s->modules.len >= MODULE_LIMIT) {
+    if (s->modules.len >= MODULE_LIMIT || stack_low()) { /* one imports the other */
         missing(s, at, path, "there are too many modules");
         return NULL;
     }
@@ -214,10 +218,17 @@ Module *module_load_std(Session *s, const char *name, Span at)
 static Module *load_quoted(Session *s, const Module *from, const char *path, Span at)
 {
     const Source *src = source_get(&s->sources, from->ast->src);
-    const char *slash = strrchr(src->path, '/');
+    const char *slash = strrchr(src->path, '/'), *opened = path;
     if (*path != '/' && slash != NULL && !(from->std && s->std_path == NULL))
-        path = arena_printf(&s->arena, "%.*s/%s", (int)(slash - src->path), src->path, path);
-    return module_load_file(s, path, at);
+        opened = arena_printf(&s->arena, "%.*s/%s", (int)(slash - src->path), src->path, path);
+    if (!tree_holds(s, from, src->path, path, opened)) {
+        uint32_t d = diag(&s->diags, E_IMPORT_OUTSIDE, at, path);
+        diag_help(&s->diags, d, SPAN_NONE,
+                  "imports stay below the folder of the file that is checked, or below the working "
+                  "directory where that holds it: run cnnc in a folder that holds both");
+        return NULL;
+    }
+    return module_load_file(s, opened, at);
 }
 
 /* The alias of an import may be no declaration, no imported name and no other alias. */
@@ -297,6 +308,10 @@ static void load_imports(Session *s, Module *m)
         if (n->kind != AST_IMPORT)
             continue;
         Import in = {.alias = n->sym2, .written = n->sym, .span = n->span};
+        if (m->imports.len == IMPORT_LIMIT) { /* each is compared with those before it */
+            missing(s, n->span, n->sym, "there are too many imports");
+            return;
+        }
         if (*n->sym == '\0') {
             if (!diag_failed(&s->diags)) /* else it is an unclosed text, reported */
                 missing(s, n->span, "\"\"", "the path is empty");

@@ -4,6 +4,7 @@
 #define CNNC_SEMA_H
 #include "ops/op.h"
 #include "sema/session.h"
+#include "support/map.h"
 
 /* Static types. Unknown stands where an error was reported, and fits everywhere. */
 typedef enum TypeKind {
@@ -54,6 +55,7 @@ struct Module {
     bool partial; /* declarations may be missing: syntax errors, lost imports, partial imports */
     Ast *ast;
     VEC(Decl) decls;
+    Map decl_index; /* name: 1 + its place in decls */
     VEC(Import) imports;
     Type *result; /* by node: type of a LET, result of an FN; NULL before checking */
 };
@@ -75,6 +77,14 @@ static inline uint32_t kid_count(const Module *m, AstId n)
  * session. NULL when it cannot be read (reported at `at`); broken is set when errors were found. */
 Module *module_load_file(Session *s, const char *path, Span at);
 Module *module_load_std(Session *s, const char *name, Span at);
+
+/* The tree of a file named by the user: its folder, or the working directory where that holds it.
+ */
+void tree_root(Session *s, const char *path);
+/* Whether `path`, as a module of the file `importer` says it, stays in the tree, or the library in
+ * its own; `opened` is where it leads. Judged by the text first, then by where links lead. */
+bool tree_holds(Session *s, const Module *from, const char *importer, const char *path,
+                const char *opened);
 
 typedef enum RefKind {
     REF_NONE,

@@ -8,6 +8,7 @@ void session_init(Session *s, const char *std_path)
     diags_init(&s->diags, &s->arena, &s->sources);
     s->modules.at = NULL;
     s->modules.len = s->modules.cap = 0;
+    s->tree = NULL;
     s->overlays = NULL;
     s->overlay_count = 0;
     s->std_path = std_path != NULL && *std_path != '\0' ? std_path : NULL;

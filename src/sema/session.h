@@ -23,6 +23,7 @@ typedef struct Session {
     Diags diags;
     VEC(Module *) modules;
     const char *std_path;    /* CNNC_PATH, or NULL for the embedded library */
+    const char *tree;        /* the folder that imports stay in; set with the first file */
     const Overlay *overlays; /* the caller's; none after session_init */
     size_t overlay_count;
 } Session;

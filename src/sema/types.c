@@ -82,10 +82,8 @@ static Ref lookup_builtin(Sym name)
 
 const Decl *module_decl(const Module *m, Sym name)
 {
-    for (uint32_t i = 0; i < m->decls.len; i++)
-        if (m->decls.at[i].name == name)
-            return &m->decls.at[i];
-    return NULL;
+    uint32_t at = map_get(&m->decl_index, (uintptr_t)name);
+    return at != 0 ? &m->decls.at[at - 1] : NULL;
 }
 
 Ref module_lookup(const Module *m, Sym name)

@@ -95,8 +95,8 @@ void buf_json_string(Buf *b, const char *s)
             buf_add(b, "\xEF\xBF\xBD");
         else if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
-        else if (c < 0x20)
-            buf_printf(b, "\\u%04x", c);
+        else if (utf8_code(s, n) < 0x20 || (utf8_code(s, n) >= 0x7f && utf8_code(s, n) < 0xa0))
+            buf_printf(b, "\\u%04x", (unsigned)utf8_code(s, n)); /* also what steers terminals */
         else
             buf_addn(b, s, (size_t)n);
         s += n > 0 ? n : 1;

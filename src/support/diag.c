@@ -1,5 +1,6 @@
 #include "support/diag.h"
 #include "support/intern.h"
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -75,6 +76,9 @@ static uint32_t hash_of(const Diag *x)
     return h ^ h >> 15;
 }
 
+/* More messages than that are counted only. */
+enum { TEXT_MAX = 16000, KEPT_MAX = 100000 };
+
 /* Chains grow at their heads in the order of the messages, so that a rewind, which takes the last
  * message first, always finds it at the head of its chain. */
 static void link_last(Diags *d, uint32_t at)
@@ -125,6 +129,20 @@ static uint32_t allow_for(const Diags *d, DiagCode code, Span span)
     return found;
 }
 
+/* Names and numbers in it come from sources, and may be of any length. */
+static const char *message(Arena *a, const char *fmt, va_list ap)
+{
+    char text[TEXT_MAX + 4];
+    int n = vsnprintf(text, TEXT_MAX + 1, fmt, ap);
+    if (n <= TEXT_MAX)
+        return arena_strndup(a, text, n < 0 ? 0 : (size_t)n);
+    n = TEXT_MAX;
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    memcpy(text + n, "...", 4);
+    return arena_strdup(a, text);
+}
+
 uint32_t diag(Diags *d, DiagCode code, Span span, ...)
 {
     va_list ap;
@@ -134,11 +152,16 @@ uint32_t diag(Diags *d, DiagCode code, Span span, ...)
         d->allows.at[allow - 1].used = true;
     if (level == SEV_ALLOW)
         return UINT32_MAX;
+    if (d->all.len >= KEPT_MAX) {
+        d->errors += allow == 0 && level == SEV_ERROR;
+        d->warnings += allow == 0 && level == SEV_WARNING;
+        return UINT32_MAX;
+    }
     va_start(ap, span);
     Diag x = {.code = code, .level = level, .span = span, .allow = allow};
     if (allow != 0)
         x.level = SEV_ALLOW;
-    x.text = arena_vprintf(d->arena, diag_info[code].fmt, ap);
+    x.text = message(d->arena, diag_info[code].fmt, ap);
     va_end(ap);
     return add(d, x);
 }
@@ -184,7 +207,7 @@ void diag_note(Diags *d, uint32_t at, Span span, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     add_note(d, at,
-             (DiagNote){.kind = NOTE_NOTE, .span = span, .text = arena_vprintf(d->arena, fmt, ap)});
+             (DiagNote){.kind = NOTE_NOTE, .span = span, .text = message(d->arena, fmt, ap)});
     va_end(ap);
 }
 
@@ -193,7 +216,7 @@ void diag_help(Diags *d, uint32_t at, Span span, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     add_note(d, at,
-             (DiagNote){.kind = NOTE_HELP, .span = span, .text = arena_vprintf(d->arena, fmt, ap)});
+             (DiagNote){.kind = NOTE_HELP, .span = span, .text = message(d->arena, fmt, ap)});
     va_end(ap);
 }
 
@@ -208,7 +231,7 @@ void diag_fix(Diags *d, uint32_t at, Span edit, const char *text, const char *fm
 {
     va_list ap;
     va_start(ap, fmt);
-    add_edit(d, at, edit, text, true, arena_vprintf(d->arena, fmt, ap));
+    add_edit(d, at, edit, text, true, message(d->arena, fmt, ap));
     va_end(ap);
 }
 
@@ -216,7 +239,7 @@ void diag_suggest(Diags *d, uint32_t at, Span edit, const char *text, const char
 {
     va_list ap;
     va_start(ap, fmt);
-    add_edit(d, at, edit, text, false, arena_vprintf(d->arena, fmt, ap));
+    add_edit(d, at, edit, text, false, message(d->arena, fmt, ap));
     va_end(ap);
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static _Thread_local char message[128];
 
-static const char *errno_text(void)
+const char *fs_error(void)
 {
-    snprintf(message, sizeof message, "%s", errno == ENOMEM ? "out of memory" : strerror(errno));
+    /* the kernel could not read what was to be written: it lies in a mapped file */
+    snprintf(message, sizeof message, "%s",
+             errno == ENOMEM   ? "out of memory"
+             : errno == EFAULT ? "an input was cut while it was read"
+                               : strerror(errno));
     return message;
 }
 
@@ -27,12 +28,12 @@ static int open_regular(const char *path, struct stat *st, const char **err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        *err = errno_text();
+        *err = fs_error();
         return -1;
     }
     *err = NULL;
     if (fstat(fd, st) != 0)
-        *err = errno_text();
+        *err = fs_error();
     else if (S_ISDIR(st->st_mode))
         *err = "is a directory";
     else if (!S_ISREG(st->st_mode))
@@ -53,7 +54,7 @@ static char *read_stream(int fd, size_t hint, size_t limit, size_t *len, const c
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            *err = errno_text();
+            *err = fs_error();
             free(data);
             return NULL;
         }
@@ -118,9 +119,11 @@ FsMap fs_map(const char *path, const char **err)
     } else {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED)
-            *err = errno_text();
+            *err = fs_error();
         else
             m = (FsMap){p, (size_t)st.st_size};
+        if (m.data != NULL)
+            temp_map_add(m.data, m.len, path);
     }
     close(fd);
     return m;
@@ -128,8 +131,10 @@ FsMap fs_map(const char *path, const char **err)
 
 void fs_unmap(FsMap *m)
 {
-    if (m->data != NULL && m->len > 0)
+    if (m->data != NULL && m->len > 0) {
+        temp_map_drop(m->data);
         munmap((void *)(uintptr_t)m->data, m->len);
+    }
     *m = (FsMap){0};
 }
 
@@ -141,17 +146,11 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
-bool fs_finish_mode(const char *path, bool exec)
-{
-    mode_t mode = default_mode();
-    return chmod(path, exec ? mode | (mode & 0444) >> 2 : mode) == 0;
-}
-
 static bool open_in_place(FsOut *o, const char *path, const char **err)
 {
     o->f = fopen(path, "wb");
     if (o->f == NULL)
-        *err = errno_text();
+        *err = fs_error();
     return o->f != NULL;
 }
 
@@ -182,7 +181,7 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): fs_abandon frees o->path */
     int fd = temp_file(o->tmp);
     if (fd < 0) {
-        *err = errno_text();
+        *err = fs_error();
         free(o->tmp);
         o->tmp = NULL;
         fs_abandon(o);
@@ -190,7 +189,7 @@ bool fs_open_out(FsOut *o, const char *path, const char **err)
     }
     if (fchmod(fd, exists ? st.st_mode & 07777 : default_mode()) != 0 ||
         (o->f = fdopen(fd, "wb")) == NULL) {
-        *err = errno_text();
+        *err = fs_error();
         close(fd);
         fs_abandon(o);
         return false;
@@ -202,21 +201,21 @@ bool fs_commit(FsOut *o, const char **err)
 {
     bool ok = fflush(o->f) == 0 && ferror(o->f) == 0;
     if (!ok)
-        *err = errno_text();
+        *err = fs_error();
     if (o->f != stdout) {
         if (ok && o->tmp != NULL && fsync(fileno(o->f)) != 0 && errno != EINVAL) {
             ok = false;
-            *err = errno_text();
+            *err = fs_error();
         }
         if (fclose(o->f) != 0 && ok) {
             ok = false;
-            *err = errno_text();
+            *err = fs_error();
         }
     }
     o->f = NULL;
     if (ok && o->tmp != NULL && rename(o->tmp, o->path) != 0) {
         ok = false;
-        *err = errno_text();
+        *err = fs_error();
     }
     if (ok && o->tmp != NULL) {
         temp_drop(o->tmp);
@@ -240,19 +239,52 @@ void fs_abandon(FsOut *o)
     *o = (FsOut){0};
 }
 
+static bool make_executable(const FsOut *o)
+{
+    mode_t mode = default_mode();
+    return o->tmp == NULL || fchmod(fileno(o->f), mode | (mode & 0444) >> 2) == 0;
+}
+
+bool fs_take(FsOut *o, const char *scratch, bool exec, const char **err)
+{
+    bool ok;
+    *err = NULL;
+    if (o->tmp == NULL) {
+        FsMap m = fs_map(scratch, err);
+        ok = m.data != NULL && fwrite(m.data, 1, m.len, o->f) == m.len;
+        fs_unmap(&m);
+    } else {
+        /* the file that was opened may have been replaced by name */
+        struct stat st;
+        FILE *f = fopen(o->tmp, "r+be");
+        ok = f != NULL && fstat(fileno(o->f), &st) == 0 &&
+             fchmod(fileno(f), st.st_mode & 07777) == 0;
+        if (f != NULL) {
+            fclose(o->f);
+            o->f = f;
+        }
+        ok = ok && (!exec || make_executable(o));
+    }
+    if (ok)
+        return fs_commit(o, err);
+    if (*err == NULL)
+        *err = fs_error();
+    fs_abandon(o);
+    return false;
+}
+
 bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err)
 {
     FsOut o;
     if (!fs_open_out(&o, path, err))
         return false;
     if (len > 0 && fwrite(data, 1, len, o.f) != len) {
-        *err = errno_text();
+        *err = fs_error();
         fs_abandon(&o);
         return false;
     }
-    if (exec && o.tmp != NULL &&
-        fchmod(fileno(o.f), default_mode() | (default_mode() & 0444) >> 2)) {
-        *err = errno_text();
+    if (exec && !make_executable(&o)) {
+        *err = fs_error();
         fs_abandon(&o);
         return false;
     }
@@ -271,7 +303,9 @@ bool fs_map_out(FsMapOut *m, const char *path, size_t len, const char **err)
     }
     if (len == 0)
         return true;
-    int fd = fileno(m->out.f), why = posix_fallocate(fd, 0, (off_t)len);
+    int fd = fileno(m->out.f), why;
+    while ((why = posix_fallocate(fd, 0, (off_t)len)) == EINTR)
+        ;
     void *p = MAP_FAILED;
     if (why == 0) {
         p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -279,7 +313,7 @@ bool fs_map_out(FsMapOut *m, const char *path, size_t len, const char **err)
     }
     if (p == MAP_FAILED) {
         errno = why;
-        *err = errno_text();
+        *err = fs_error();
         fs_abandon(&m->out);
         return false;
     }
@@ -308,20 +342,17 @@ void fs_map_abandon(FsMapOut *m)
 
 int fs_spawn(const char *const *argv, const char **err)
 {
-    pid_t pid;
-    int status;
-    int e = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ);
+    int status, e = temp_spawn(argv);
     *err = NULL;
     if (e != 0) {
         errno = e;
-        *err = errno_text();
+        *err = fs_error();
         return -1;
     }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) {
-            *err = errno_text();
-            return -1;
-        }
+    if (temp_reap(&status) < 0) {
+        *err = fs_error();
+        return -1;
+    }
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
     *err = "killed by a signal";

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* What errno means, as the functions below say it. The text lives until the next call. */
+const char *fs_error(void);
+
 /* Reads a regular file (or stdin for "-") into malloc'ed, NUL-terminated memory. NULL on failure
  * with *err set to a message that lives until the next call (strerror text, "is a directory",
  * "larger than N bytes", "not a regular file"); *len is then limit + 1 when the file is too large,
@@ -28,8 +31,9 @@ typedef struct FsOut {
 bool fs_open_out(FsOut *o, const char *path, const char **err);
 bool fs_commit(FsOut *o, const char **err);
 void fs_abandon(FsOut *o);
-/* Gives a file made with mkstemp the permissions of an ordinary new one. */
-bool fs_finish_mode(const char *path, bool exec);
+/* Commits what another program has written to o->tmp, or, where there is none, to the file
+ * `scratch`, which stays; exec as below. */
+bool fs_take(FsOut *o, const char *scratch, bool exec, const char **err);
 /* One-call form; exec sets the x bits (subject to umask). */
 bool fs_write_all(const char *path, const void *data, size_t len, bool exec, const char **err);
 

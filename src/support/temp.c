@@ -1,13 +1,20 @@
 #include "support/temp.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 320, LENGTH = 512 };
+enum { SLOTS = 320, LENGTH = PATH_MAX, MAPS = 8 };
+
+extern char **environ;
 
 /* The one process-wide state of the compiler, because signals are process-wide. A slot is written
  * before it is marked used. */
@@ -16,6 +23,14 @@ static atomic_bool used[SLOTS];
 /* Between making something and remembering it a signal must wait. */
 static atomic_int making;
 static atomic_int waiting;
+static atomic_int child; /* a process group, 0 when none runs */
+
+typedef struct Map {
+    atomic_uintptr_t lo, hi; /* lo 0: free */
+    char name[LENGTH];
+} Map;
+static Map maps[MAPS];
+static int cut_code;
 
 void temp_add(const char *path)
 {
@@ -37,20 +52,63 @@ void temp_drop(const char *path)
         }
 }
 
-static void remove_all(int sig)
+/* They get a moment to remove their own temporary files, then no choice. The leader may end before
+ * those it has started. */
+static void end_child(pid_t group)
 {
-    if (making > 0) {
-        waiting = sig;
-        return;
-    }
+    const struct timespec moment = {.tv_nsec = 1000000};
+    kill(-group, SIGTERM);
+    for (int i = 0; i < 200 && (waitpid(group, NULL, WNOHANG) == 0 || kill(-group, 0) == 0); i++)
+        nanosleep(&moment, NULL);
+    kill(-group, SIGKILL);
+}
+
+static void remove_all(void)
+{
+    if (child != 0)
+        end_child(child);
     for (int i = 0; i < SLOTS; i++)
         if (used[i])
             unlink(names[i]);
     for (int i = 0; i < SLOTS; i++)
         if (used[i])
             rmdir(names[i]);
+}
+
+static void interrupted(int sig)
+{
+    if (making > 0) {
+        waiting = sig;
+        return;
+    }
+    remove_all();
     signal(sig, SIG_DFL);
     raise(sig);
+}
+
+static void put(const char *text)
+{
+    (void)!write(STDERR_FILENO, text, strlen(text));
+}
+
+void temp_give_up(int code, const char *text, const char *more, const char *last)
+{
+    remove_all();
+    put(text);
+    put(more);
+    put(last);
+    _exit(code);
+}
+
+static void fault(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    uintptr_t at = (uintptr_t)info->si_addr;
+    for (int i = 0; i < MAPS; i++)
+        if (maps[i].lo != 0 && maps[i].lo <= at && at < maps[i].hi)
+            temp_give_up(cut_code, "cnnc: error: ", maps[i].name, ": was cut while it was read\n");
+    /* returning repeats the fault, with its usual effect */
+    signal(sig, SIG_DFL);
 }
 
 /* Ends what making++ began. */
@@ -59,7 +117,7 @@ static void made(const char *path)
     if (path != NULL)
         temp_add(path);
     if (--making == 0 && waiting != 0)
-        remove_all(waiting);
+        interrupted(waiting);
 }
 
 int temp_file(char *path)
@@ -81,14 +139,74 @@ bool temp_folder(char *path)
     return ok;
 }
 
-void temp_on_interrupt(void)
+int temp_spawn(const char *const *argv)
+{
+    posix_spawnattr_t attr;
+    sigset_t usual;
+    pid_t pid = 0;
+    int why = posix_spawnattr_init(&attr);
+    if (why != 0)
+        return why;
+    /* what cnnc ignores for itself is no business of others */
+    sigemptyset(&usual);
+    sigaddset(&usual, SIGPIPE);
+    sigaddset(&usual, SIGXFSZ);
+    posix_spawnattr_setsigdefault(&attr, &usual);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
+    making++;
+    why = posix_spawnp(&pid, argv[0], NULL, &attr, (char *const *)(uintptr_t)argv, environ);
+    if (why == 0)
+        child = pid;
+    made(NULL);
+    posix_spawnattr_destroy(&attr);
+    return why;
+}
+
+int temp_reap(int *status)
+{
+    pid_t pid = child;
+    int got;
+    while ((got = waitpid(pid, status, 0)) < 0 && errno == EINTR)
+        ;
+    child = 0;
+    return got;
+}
+
+void temp_map_add(const void *data, size_t len, const char *path)
+{
+    size_t n = strlen(path);
+    int i = 0;
+    while (i < MAPS && maps[i].lo != 0)
+        i++;
+    if (i == MAPS)
+        return;
+    for (size_t k = 0; k <= n && k < LENGTH; k++)
+        maps[i].name[k] =
+            path[k] != '\0' && ((unsigned char)path[k] < 32 || path[k] >= 127) ? '?' : path[k];
+    maps[i].name[LENGTH - 1] = '\0';
+    maps[i].hi = (uintptr_t)data + len;
+    maps[i].lo = (uintptr_t)data;
+}
+
+void temp_map_drop(const void *data)
+{
+    for (int i = 0; i < MAPS; i++)
+        if (maps[i].lo == (uintptr_t)data)
+            maps[i].lo = 0;
+}
+
+void temp_on_interrupt(int cut)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (int i = 0; i < 3; i++) {
-        struct sigaction now, mine = {.sa_handler = remove_all};
+        struct sigaction now, mine = {.sa_handler = interrupted};
         sigemptyset(&mine.sa_mask);
         /* what the parent ignores (nohup) stays ignored */
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaction(signals[i], &mine, NULL);
     }
+    struct sigaction bus = {.sa_sigaction = fault, .sa_flags = SA_SIGINFO};
+    cut_code = cut;
+    sigemptyset(&bus.sa_mask);
+    sigaction(SIGBUS, &bus, NULL);
 }

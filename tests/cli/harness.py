@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 CNNC = os.environ["CNNC"]
@@ -106,6 +107,7 @@ def main(tests, group="cli"):
         home = os.getcwd()
         folder = tempfile.mkdtemp(prefix="cnnc-cli-")
         os.chdir(folder)
+        start = time.time()
         try:
             test()
             print("PASS %s.%s" % (group, name[5:]))
@@ -114,12 +116,14 @@ def main(tests, group="cli"):
         except (AssertionError, OSError, ValueError, KeyError, IndexError, struct.error,
                 subprocess.SubprocessError) as e:
             failed = True
-            frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename != __file__]
+            frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.endswith("_tests.py")]
             where = frames[-1].lineno if frames else "?"
             print("FAIL %s.%s: line %s: %s" % (group, name[5:], where, " ".join(str(e).split())[:500]))
         finally:
             os.chdir(home)
             shutil.rmtree(folder, ignore_errors=True)
+            if os.environ.get("TIMES"):
+                print("%6.2f s %s" % (time.time() - start, name), file=sys.stderr)
         sys.stdout.flush()
     return 1 if failed else 0
 

@@ -360,7 +360,8 @@ static bool target(const char *cpu, Target *out, char *err, size_t n)
 { (void)cpu; (void)err; (void)n; *out = (Target){.vl = 8, .regs = 16, .l1 = 1 << 15, .l2 = 1 << 20}; return true; }
 static bool emit(const Plan *p, EmitKind k, const EmitOptions *o, EmitResult *r, char *err, size_t n)
 { (void)p; (void)k; (void)o; (void)r; snprintf(err, n, "made to fail"); return false; }
-static const CodegenApi api = {.abi = CODEGEN_ABI, .target = target, .emit = emit};
+static void no_memory(void (*fn)(void)) { (void)fn; }
+static const CodegenApi api = {.abi = CODEGEN_ABI, .target = target, .emit = emit, .no_memory = no_memory};
 const CodegenApi *cnnc_codegen_entry(void);
 const CodegenApi *cnnc_codegen_entry(void) { return &api; }
 """)

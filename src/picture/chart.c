@@ -1,0 +1,313 @@
+/* The chart: the smallest receptive field of every judged layer in its order, the path that decides
+ * n, the largest field so far, and the input, which no layer should see beyond. */
+#include "picture/layout.h"
+#include "picture/svg.h"
+#include "picture/text.h"
+#include <inttypes.h>
+#include <string.h>
+
+enum { LEFT = 58, RIGHT = 118, TOP = 44, BOTTOM = 40 };
+
+typedef struct Series {
+    const PictureNet *net;
+    uint32_t *node;  /* judged layers in order */
+    uint32_t *index; /* by node: position above plus 1; 0: none */
+    uint32_t count;
+    int64_t most; /* largest r_min */
+} Series;
+
+typedef struct Chart {
+    Pen *p;
+    Series series[2];
+    int count, axis;
+    int x, y, w, h; /* of the plotted area */
+    uint32_t layers;
+    int64_t top; /* value at the upper edge */
+} Chart;
+
+static int64_t r_min(const Chart *c, const Series *s, uint32_t v)
+{
+    return s->net->an->rf[v].axis[c->axis].r_min;
+}
+
+/* The axis on which a net comes nearer to its limit. */
+static int axis_of(const Analysis *an)
+{
+    return (double)an->n[1] * (double)an->input[0] > (double)an->n[0] * (double)an->input[1];
+}
+
+static Series collect(Chart *c, const PictureNet *net)
+{
+    const Analysis *an = net->an;
+    uint32_t len = an->g->nodes.len;
+    Series s = {.net = net,
+                .node = arena_new_n(c->p->a, uint32_t, len),
+                .index = arena_new_n(c->p->a, uint32_t, len)};
+    for (uint32_t v = 1; v < len; v++) {
+        NodeVerdict got = an->verdict[v];
+        if (got.v == VERDICT_NONE || got.v == VERDICT_GLOBAL || got.aux ||
+            an->rf[v].axis[c->axis].n == 0)
+            continue;
+        s.node[s.count++] = v;
+        s.index[v] = s.count;
+        s.most = r_min(c, &s, v) > s.most ? r_min(c, &s, v) : s.most;
+    }
+    return s;
+}
+
+static int at_x(const Chart *c, uint32_t index)
+{
+    return c->x + (int)(((int64_t)2 * index - 1) * c->w / (2 * (int64_t)c->layers));
+}
+
+static int at_y(const Chart *c, int64_t value)
+{
+    int64_t v = value > c->top ? c->top : value;
+    return c->y + c->h - (int)((double)v * c->h / (double)c->top);
+}
+
+/* A round number of at most `most` steps up to top. */
+static int64_t round_step(int64_t top, int most)
+{
+    static const int form[] = {1, 2, 5};
+    for (int64_t unit = 1;; unit *= 10)
+        for (int i = 0; i < 3; i++)
+            if (top / (unit * form[i]) <= most)
+                return unit * form[i];
+}
+
+static void draw_right(Chart *c, const char *class, int y, const char *text)
+{
+    draw_text(c->p, class, c->x + c->w + 6, y + 4,
+              text_fit(c->p->a, text, SUB_SIZE, false, RIGHT - 10));
+}
+
+static void draw_grid(Chart *c)
+{
+    int64_t step = round_step(c->top, 6);
+    Buf *out = c->p->out;
+    for (int64_t v = 0; v <= c->top; v += step) {
+        buf_printf(out, "<path class=\"q\" d=\"M%d %dh%d\"/>", c->x, at_y(c, v), c->w);
+        buf_printf(out, "<text class=\"qe\" x=\"%d\" y=\"%d\">%" PRId64 "</text>\n", c->x - 6,
+                   at_y(c, v) + 4, v);
+    }
+    step = round_step(c->layers, 12);
+    for (int64_t i = step; i <= c->layers; i += step)
+        buf_printf(out, "<text class=\"qm\" x=\"%d\" y=\"%d\">%" PRId64 "</text>\n",
+                   at_x(c, (uint32_t)i), c->y + c->h + 14, i);
+    buf_printf(out, "<text class=\"qm\" x=\"%d\" y=\"%d\">layer, in the order of the net</text>\n",
+               c->x + c->w / 2, c->y + c->h + 30);
+}
+
+/* Lines where stages begin, named above (below, for a second net) where there is room. */
+static void draw_stages(Chart *c, int which)
+{
+    const Series *s = &c->series[which];
+    const Elab *e = s->net->elab;
+    uint32_t last = 0;
+    int free_from = c->x - 20;
+    for (uint32_t i = 0; i < s->count; i++) {
+        NodeId n = {s->node[i]};
+        uint32_t inst = e->origins.at[graph_node(&e->graph, n)->origin].inst;
+        while (inst != 0 && e->insts.at[inst].parent != 0)
+            inst = e->insts.at[inst].parent;
+        if (inst == last)
+            continue;
+        last = inst;
+        int x = c->x + (int)((int64_t)i * c->w / c->layers);
+        const char *name = e->insts.at[inst].name != NULL ? e->insts.at[inst].name : "";
+        buf_printf(c->p->out, "<path class=\"w\" d=\"M%d %dv%d\"/>", x, c->y - 4, c->h + 4);
+        if (x < free_from)
+            continue;
+        draw_text(c->p, "ws", x + 2, c->y - (which == 0 ? 6 : -12), name);
+        free_from = x + 2 + text_width(name, SMALL_SIZE, false) + 5;
+    }
+}
+
+static void draw_input(Chart *c)
+{
+    const int64_t *a = c->series[0].net->an->input, *b = c->series[c->count - 1].net->an->input;
+    const char *side = a[0] == a[1] && b[0] == b[1] ? "" : c->axis == 0 ? " (height)" : " (width)";
+    for (int i = 0; i < c->count; i++) {
+        int64_t v = c->series[i].net->an->input[c->axis];
+        if (i > 0 && v == a[c->axis])
+            break;
+        buf_printf(c->p->out, "<path class=\"i\" d=\"M%d %dh%d\"/>", c->x, at_y(c, v), c->w);
+        draw_right(c, "il", at_y(c, v), arena_printf(c->p->a, "input %" PRId64 "%s", v, side));
+    }
+}
+
+/* The largest field so far, as far as the chart reaches. */
+static void draw_r_max(Chart *c, const Series *s, int which)
+{
+    int64_t most = 0;
+    bool clipped = false;
+    buf_printf(c->p->out, "<path class=\"x%d\" d=\"", which);
+    for (uint32_t i = 0; i < s->count && !clipped; i++) {
+        int64_t r = s->net->an->rf[s->node[i]].axis[c->axis].r_max;
+        most = r > most ? r : most;
+        clipped = most > c->top;
+        buf_printf(c->p->out, "%s%d %d", i == 0 ? "M" : "L", at_x(c, i + 1), at_y(c, most));
+    }
+    buf_add(c->p->out, "\"/>\n");
+}
+
+/* Along the path that makes the layer with the largest r_min see that much. */
+static void draw_path(Chart *c, const Series *s, int which)
+{
+    RfStep *step;
+    uint32_t worst = 0;
+    for (uint32_t i = 0; i < s->count && worst == 0; i++)
+        if (r_min(c, s, s->node[i]) == s->most)
+            worst = s->node[i];
+    if (worst == 0)
+        return;
+    uint32_t n = analysis_min_path(c->p->a, s->net->an, (NodeId){worst}, c->axis, &step);
+    const char *go = "M";
+    buf_printf(c->p->out, "<path class=\"p%d\" d=\"", which);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = s->index[step[i].node.v];
+        if (index == 0)
+            continue;
+        buf_printf(c->p->out, "%s%d %d", go, at_x(c, index), at_y(c, step[i].r));
+        go = "L";
+    }
+    buf_add(c->p->out, "\"/>\n");
+}
+
+static void draw_dots(Chart *c, const Series *s, int which)
+{
+    int r = c->layers > 250 ? 2 : 3;
+    for (uint32_t i = 0; i < s->count; i++) {
+        int x = at_x(c, i + 1), y = at_y(c, r_min(c, s, s->node[i]));
+        char v = verdict_look[s->net->an->verdict[s->node[i]].v].letter;
+        if (which == 0)
+            buf_printf(c->p->out, "<circle class=\"d v%c\" cx=\"%d\" cy=\"%d\" r=\"%d\"/>\n", v, x,
+                       y, r);
+        else
+            buf_printf(c->p->out, "<path class=\"d v%c\" d=\"M%d %dl%d %dl%d %dl%d %dz\"/>\n", v, x,
+                       y - r - 1, r + 1, r + 1, -r - 1, r + 1, -r - 1, -r - 1);
+    }
+}
+
+/* Names the first layer that sees beyond the input. */
+static void draw_border(Chart *c, const Series *s, int which)
+{
+    const Analysis *an = s->net->an;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < s->count && first == 0; i++)
+        if (r_min(c, s, s->node[i]) > an->input[c->axis])
+            first = i + 1;
+    if (first == 0)
+        return;
+    NodeId n = {s->node[first - 1]};
+    int x = at_x(c, first), y = at_y(c, r_min(c, s, n.v));
+    const char *text = arena_printf(c->p->a, "border layer %s: r_min %" PRId64,
+                                    graph_node(an->g, n)->name, r_min(c, s, n.v));
+    text = text_fit(c->p->a, text, SUB_SIZE, true, c->w / 2);
+    int w = text_width(text, SUB_SIZE, true), line = c->y + 16 + 16 * which;
+    bool left = x - c->x > c->w / 2;
+    buf_printf(c->p->out, "<path class=\"z\" d=\"M%d %dV%d\"/>", x, y, line + 4);
+    buf_printf(c->p->out, "<circle class=\"zc\" cx=\"%d\" cy=\"%d\" r=\"6\"/>", x, y);
+    buf_printf(c->p->out,
+               "<rect class=\"zb\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"15\" rx=\"3\"/>",
+               left ? x - w - 8 : x, line - 11, w + 8);
+    draw_text(c->p, "zt", left ? x - w - 4 : x + 4, line, text);
+}
+
+/* What stands at the right edge: inputs and n, moved apart where they would touch. */
+static void draw_n(Chart *c, int which)
+{
+    const Series *s = &c->series[which];
+    int y = at_y(c, s->most);
+    for (int i = 0; i < c->count; i++) {
+        int in = at_y(c, c->series[i].net->an->input[c->axis]);
+        if (y > in - 13 && y < in + 13)
+            y = y <= in ? in - 13 : in + 13;
+    }
+    if (which == 1) {
+        int other = at_y(c, c->series[0].most);
+        if (y > other - 13 && y < other + 13)
+            y = y <= other ? y - 13 : y + 13;
+    }
+    draw_right(c,
+               c->count == 1 ? "nl"
+               : which == 0  ? "nl0"
+                             : "nl1",
+               y,
+               c->count == 1 ? arena_printf(c->p->a, "n = %" PRId64, s->most)
+                             : arena_printf(c->p->a, "n = %" PRId64 " %s", s->most, s->net->role));
+}
+
+static int64_t top_of(const Chart *c)
+{
+    int64_t most = 0, input = 0;
+    for (int i = 0; i < c->count; i++) {
+        int64_t in = c->series[i].net->an->input[c->axis];
+        most = c->series[i].most > most ? c->series[i].most : most;
+        input = in > input ? in : input;
+    }
+    if (most > 12 * input) /* what is far beyond is only known to be so */
+        most = 12 * input;
+    int64_t top = most > input ? most : input;
+    return top > INT32_MAX ? INT32_MAX : top + top / 6 + 1;
+}
+
+/* What the lines mean. */
+static void draw_key(Chart *c, int x, int y)
+{
+    Pen *p = c->p;
+    for (int i = 0; i < c->count; i++) {
+        const PictureNet *n = c->series[i].net;
+        const char *text = c->count == 1
+                               ? "r_min along the path that decides n"
+                               : arena_printf(p->a, "r_min %s: %s", n->role, n->elab->graph.name);
+        text = text_fit(p->a, text, SUB_SIZE, false, c->w / 3);
+        buf_printf(p->out, "<path class=\"p%d\" d=\"M%d %dh22\"/>", i, x, y - 4);
+        draw_text(p, "kt", x + 28, y, text);
+        x += 28 + text_width(text, SUB_SIZE, false) + 20;
+    }
+    buf_printf(p->out, "<path class=\"x0\" d=\"M%d %dh22\"/>", x, y - 4);
+    draw_text(p, "kt", x + 28, y, "r_max, largest so far");
+    x += 28 + text_width("r_max, largest so far", SUB_SIZE, false) + 20;
+    buf_printf(p->out, "<path class=\"i\" d=\"M%d %dh22\"/>", x, y - 4);
+    draw_text(p, "kt", x + 28, y, "input resolution");
+}
+
+void draw_chart(Pen *p, const PictureNet *nets, int count, int x, int y, int w)
+{
+    Chart c = {.p = p, .count = count, .axis = axis_of(nets[0].an)};
+    for (int i = 0; i < count; i++) {
+        c.series[i] = collect(&c, &nets[i]);
+        c.layers = c.series[i].count > c.layers ? c.series[i].count : c.layers;
+    }
+    c.x = x + LEFT;
+    c.y = y + TOP;
+    c.w = w - LEFT - RIGHT;
+    c.h = CHART_HEIGHT - TOP - BOTTOM;
+    c.top = top_of(&c);
+    buf_add(p->out, "<g class=\"chart\"><title>receptive fields</title>\n");
+    buf_printf(p->out,
+               "<rect class=\"n\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"7\"/>\n", x, y,
+               w, CHART_HEIGHT);
+    if (c.layers == 0) {
+        draw_text(p, "kt", x + LANE_PAD, y + 20, "no layer sees less than the whole input");
+        buf_add(p->out, "</g>\n");
+        return;
+    }
+    draw_key(&c, c.x, y + 18);
+    draw_grid(&c);
+    for (int i = 0; i < count; i++)
+        draw_stages(&c, i);
+    for (int i = 0; i < count; i++)
+        draw_r_max(&c, &c.series[i], i);
+    draw_input(&c);
+    for (int i = 0; i < count; i++)
+        draw_path(&c, &c.series[i], i);
+    for (int i = 0; i < count; i++) {
+        draw_dots(&c, &c.series[i], i);
+        draw_border(&c, &c.series[i], i);
+        draw_n(&c, i);
+    }
+    buf_add(p->out, "</g>\n");
+}

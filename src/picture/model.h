@@ -1,0 +1,84 @@
+/* What a picture shows of a network: lanes (stages, heads) of units (block instances; equal ones in
+ * a row are one unit with a count) of items joined by edges. Coordinates are pixels. */
+#ifndef CNNC_PICTURE_MODEL_H
+#define CNNC_PICTURE_MODEL_H
+#include "picture/picture.h"
+
+typedef enum ItemKind {
+    ITEM_IN,    /* where the unit's input enters: no size */
+    ITEM_FROM,  /* another tensor from outside, by the name of what made it */
+    ITEM_LAYER, /* a layer: counted ones and global poolings */
+    ITEM_SMALL, /* operators that belong to no layer */
+    ITEM_MERGE, /* add, mul, concat */
+    ITEM_OUT,   /* where its result leaves: no size */
+    ITEM_BEND,  /* a place that a long edge passes through */
+    ITEM_GONE   /* folded into another */
+} ItemKind;
+
+typedef struct Item {
+    ItemKind kind;
+    uint32_t node; /* position among the unit's nodes, of LAYER, SMALL and MERGE */
+    NodeId source; /* ITEM_FROM: what is taken */
+    const char *head, *sub;
+    const char *before, *after; /* small operators folded into it, "bn relu" or NULL */
+    Verdict verdict;
+    uint32_t column;
+    int x, y, w, h; /* y is the centre; relative to the unit */
+} Item;
+
+typedef struct Edge {
+    uint32_t from, to;
+} Edge;
+
+typedef struct Unit {
+    uint32_t inst;
+    const char *title;   /* "mbconv s3.0", "mbconv s3.0 to s3.4", NULL: a single layer, no frame */
+    const NodeId *nodes; /* those of the first instance, then of the next, ... */
+    uint32_t node_count, repeat;
+    VEC(Item) items;
+    VEC(Edge) edges;
+    uint32_t columns;
+    int port_in, port_out; /* y where the main path enters and leaves */
+    int x, y, w, h;        /* relative to the lane */
+    bool first_of_row;
+} Unit;
+
+typedef struct Lane {
+    uint32_t inst; /* 0: the inputs */
+    const char *title, *facts;
+    bool follows; /* starts from the result of the lane before it */
+    VEC(Unit) units;
+    int x, y, w, h; /* relative to the net's column */
+} Lane;
+
+typedef struct Model {
+    const PictureNet *net;
+    Arena *arena;
+    uint32_t *uses; /* by node: how many live operators take it */
+    VEC(Lane) lanes;
+    int w, h;
+} Model;
+
+/* What is drawn, without coordinates. */
+void model_build(Arena *a, const PictureNet *net, Model *m);
+/* Items and edges of a unit whose nodes are known. */
+void unit_build(Model *m, Unit *u);
+
+static inline NodeId unit_node(const Unit *u, const Item *it, uint32_t instance)
+{
+    return u->nodes[instance * u->node_count + it->node];
+}
+
+/* Texts (label.c). */
+const char *label_head(const Model *m, NodeId n);
+const char *label_sub(const Model *m, NodeId n);
+const char *label_shape(Arena *a, Shape s);
+const char *label_stride(Arena *a, Size2 s);
+/* Everything known about a layer, of all instances, "key: value" a line; the first line its name.
+ */
+const char *label_details(const Model *m, const Unit *u, const Item *it);
+
+/* Places items inside units, units inside lanes, lanes inside a column of this width. */
+void layout_unit(Arena *a, Unit *u);
+void layout_model(Model *m, int width);
+#endif

@@ -33,12 +33,14 @@ int command_graph(Run *r)
         ctx[i] = (PlaceCtx){r, &n[i]};
         nets[i] = (PictureNet){.elab = n[i].elab,
                                .an = &n[i].an,
-                               .role = count == 1 ? NULL : i == 0 ? "before" : "after",
+                               .role = count == 1 ? NULL
+                                       : i == 0   ? "before"
+                                                  : "after",
                                .place = place,
                                .place_ctx = &ctx[i]};
     }
     if (format != NULL && strcmp(format, "dot") == 0)
-        picture_dot(nets, count, &out);
+        picture_dot(nets, &out);
     else if (format != NULL && strcmp(format, "html") == 0)
         picture_html(nets, count, &(PictureOptions){0}, &out);
     else

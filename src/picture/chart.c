@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { LEFT = 58, RIGHT = 118, TOP = 44, BOTTOM = 40 };
+enum { LEFT = 58, RIGHT = 118, TOP = 50, BOTTOM = 40 };
 
 typedef struct Series {
     const PictureNet *net;
@@ -105,7 +105,7 @@ static void draw_stages(Chart *c, int which)
     const Series *s = &c->series[which];
     const Elab *e = s->net->elab;
     uint32_t last = 0;
-    int free_from = c->x - 20;
+    int free_from[2] = {0, 0};
     for (uint32_t i = 0; i < s->count; i++) {
         NodeId n = {s->node[i]};
         uint32_t inst = e->origins.at[graph_node(&e->graph, n)->origin].inst;
@@ -117,10 +117,11 @@ static void draw_stages(Chart *c, int which)
         int x = c->x + (int)((int64_t)i * c->w / c->layers);
         const char *name = e->insts.at[inst].name != NULL ? e->insts.at[inst].name : "";
         buf_printf(c->p->out, "<path class=\"w\" d=\"M%d %dv%d\"/>", x, c->y - 4, c->h + 4);
-        if (x < free_from)
+        int row = x >= free_from[0] ? 0 : 1;
+        if (x < free_from[row] || (which == 1 && row == 1))
             continue;
-        draw_text(c->p, "ws", x + 2, c->y - (which == 0 ? 6 : -12), name);
-        free_from = x + 2 + text_width(name, SMALL_SIZE, false) + 5;
+        draw_text(c->p, "ws", x + 2, which == 0 ? c->y - 6 - 10 * row : c->y + c->h - 4, name);
+        free_from[row] = x + 2 + text_width(name, SMALL_SIZE, false) + 5;
     }
 }
 
@@ -182,11 +183,15 @@ static void draw_dots(Chart *c, const Series *s, int which)
         int x = at_x(c, i + 1), y = at_y(c, r_min(c, s, s->node[i]));
         char v = verdict_look[s->net->an->verdict[s->node[i]].v].letter;
         if (which == 0)
-            buf_printf(c->p->out, "<circle class=\"d v%c\" cx=\"%d\" cy=\"%d\" r=\"%d\"/>\n", v, x,
-                       y, r);
+            buf_printf(c->p->out, "<circle class=\"d v%c\" cx=\"%d\" cy=\"%d\" r=\"%d\">", v, x, y,
+                       r);
         else
-            buf_printf(c->p->out, "<path class=\"d v%c\" d=\"M%d %dl%d %dl%d %dl%d %dz\"/>\n", v, x,
+            buf_printf(c->p->out, "<path class=\"d v%c\" d=\"M%d %dl%d %dl%d %dl%d %dz\">", v, x,
                        y - r - 1, r + 1, r + 1, -r - 1, r + 1, -r - 1, -r - 1);
+        buf_add(c->p->out, "<title>");
+        text_xml(c->p->out, s->net->an->g->nodes.at[s->node[i]].name);
+        buf_printf(c->p->out, ": r_min %" PRId64 ", %s</title></%s>\n", r_min(c, s, s->node[i]),
+                   verdict_name[s->net->an->verdict[s->node[i]].v], which == 0 ? "circle" : "path");
     }
 }
 

@@ -1,6 +1,7 @@
 /* What is written on a layer, and what is said about it when it is asked. */
 #include "picture/model.h"
 #include "picture/text.h"
+#include "report/summary.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static void add_range(Buf *b, const char *key, Range r)
         buf_printf(b, " to %" PRId64, r.most);
 }
 
-static void add_fields(Buf *b, int64_t h, int64_t w)
+static void add_pair(Buf *b, int64_t h, int64_t w)
 {
     buf_printf(b, "%" PRId64, h);
     if (h != w)
@@ -137,7 +138,7 @@ static void add_rf(const Model *m, const Unit *u, const Item *it, bool most, Buf
         } else if (i > 0) {
             buf_add(b, ", ");
         }
-        add_fields(b, most ? x[0].r_max : x[0].r_min, most ? x[1].r_max : x[1].r_min);
+        add_pair(b, most ? x[0].r_max : x[0].r_min, most ? x[1].r_max : x[1].r_min);
     }
 }
 
@@ -193,4 +194,37 @@ const char *label_details(const Model *m, const Unit *u, const Item *it)
     if (place != NULL)
         buf_printf(&b, "\nsource: %s", place);
     return text_take(m->arena, &b);
+}
+
+/* "every layer is productive", or how many are not */
+static void add_verdicts(Buf *b, const Analysis *an)
+{
+    static const Verdict bad[] = {VERDICT_UNPRODUCTIVE, VERDICT_UNDERUTILIZED, VERDICT_SATURATED};
+    bool any = false;
+    for (int i = 0; i < 3; i++)
+        if (an->count[bad[i]] > 0) {
+            buf_printf(b, "%s%u %s", any ? ", " : "", an->count[bad[i]], verdict_name[bad[i]]);
+            any = true;
+        }
+    buf_add(b, any ? " layers" : "every layer is productive");
+}
+
+const char *label_facts(Arena *a, const PictureNet *net)
+{
+    const Analysis *an = net->an;
+    const Graph *g = an->g;
+    Buf b = {0};
+    buf_add(&b, "input ");
+    for (uint32_t i = 0; i < g->ins.len; i++)
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "", label_shape(a, an->shape[g->ins.at[i].node.v]));
+    buf_add(&b, " \xc2\xb7 n = ");
+    add_pair(&b, an->n[0], an->n[1]);
+    buf_add(&b, " \xc2\xb7 ");
+    add_verdicts(&b, an);
+    buf_add(&b, " \xc2\xb7 ");
+    report_count(&b, an->params);
+    buf_add(&b, " parameters \xc2\xb7 ");
+    report_count(&b, an->macs);
+    buf_add(&b, " MACs");
+    return text_take(a, &b);
 }

@@ -311,6 +311,12 @@ static void set_places(Grid *g)
 void layout_unit(Arena *a, Unit *u)
 {
     Grid g = {.a = a, .u = u};
+    if (u->bare) { /* the links between units lead up to it */
+        u->edges.len = 0;
+        for (uint32_t i = 0; i < u->items.len; i++)
+            if (u->items.at[i].kind == ITEM_IN || u->items.at[i].kind == ITEM_OUT)
+                u->items.at[i].kind = ITEM_GONE;
+    }
     for (uint32_t i = 0; i < u->items.len; i++)
         measure(&u->items.at[i]);
     set_columns(u);

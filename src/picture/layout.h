@@ -17,6 +17,7 @@ enum {
     LANE_PAD = 12,
     LANE_TITLE = 28,
     LANE_GAP = 24,
-    ROW_SKIP = 14 /* between rows of lanes, and of units in a lane */
+    ROW_SKIP = 14, /* between rows of lanes */
+    UNIT_SKIP = 22 /* between rows of units in a lane */
 };
 #endif

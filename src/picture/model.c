@@ -139,6 +139,21 @@ static void name_unit(Model *m, Unit *u)
                                .path);
 }
 
+/* Steps such as `-> relu` are no unit of their own: they end the one before. */
+static bool continues(const Model *m, const Unit *last, const Unit *u)
+{
+    const Graph *g = &m->net->elab->graph;
+    if (u->inst == 0 || last->repeat > 1)
+        return false;
+    for (uint32_t i = 0; i < u->node_count; i++) {
+        const Node *n = graph_node(g, u->nodes[i]);
+        NodeId want = i == 0 ? last->out : u->nodes[i - 1];
+        if (unit_item_kind(n) != ITEM_SMALL || graph_in(g, u->nodes[i], 0).v != want.v)
+            return false;
+    }
+    return true;
+}
+
 /* Takes a finished run of nodes: a new unit of its lane, or one more instance of the last. */
 static void take_unit(Model *m, uint32_t inst, const NodeId *nodes, uint32_t count)
 {
@@ -149,6 +164,12 @@ static void take_unit(Model *m, uint32_t inst, const NodeId *nodes, uint32_t cou
     }
     Lane *l = &vec_last(&m->lanes);
     Unit u = {.inst = inst, .nodes = nodes, .node_count = count, .repeat = 1};
+    u.out = m->net->elab->insts.at[inst].out;
+    if (l->units.len > 0 && continues(m, &vec_last(&l->units), &u)) {
+        vec_last(&l->units).node_count += count;
+        vec_last(&l->units).out = u.out;
+        return;
+    }
     /* instances follow each other in memory, so the last unit only grows */
     if (l->units.len > 0 && same_unit(m, &vec_last(&l->units), &u))
         vec_last(&l->units).repeat++;

@@ -35,12 +35,15 @@ typedef struct Unit {
     const char *title;   /* "mbconv s3.0", "mbconv s3.0 to s3.4", NULL: a single layer, no frame */
     const NodeId *nodes; /* those of the first instance, then of the next, ... */
     uint32_t node_count, repeat;
+    NodeId out;     /* its result, of the first instance */
+    uint32_t *item; /* by position among the nodes: the item that shows it */
     VEC(Item) items;
     VEC(Edge) edges;
     uint32_t columns;
     int port_in, port_out; /* y where the main path enters and leaves */
     int x, y, w, h;        /* relative to the lane */
     bool first_of_row;
+    bool bare; /* one box, drawn without a frame and lines up to it */
 } Unit;
 
 typedef struct Lane {
@@ -64,6 +67,9 @@ void model_build(Arena *a, const PictureNet *net, Model *m);
 /* Items and edges of a unit whose nodes are known. */
 void unit_build(Model *m, Unit *u);
 
+/* What an operator is drawn as. */
+ItemKind unit_item_kind(const Node *n);
+
 static inline NodeId unit_node(const Unit *u, const Item *it, uint32_t instance)
 {
     return u->nodes[instance * u->node_count + it->node];
@@ -74,11 +80,15 @@ const char *label_head(const Model *m, NodeId n);
 const char *label_sub(const Model *m, NodeId n);
 const char *label_shape(Arena *a, Shape s);
 const char *label_stride(Arena *a, Size2 s);
+/* Input, n, verdict, parameters and MACs of a net, in one line. */
+const char *label_facts(Arena *a, const PictureNet *net);
 /* Everything known about a layer, of all instances, "key: value" a line; the first line its name.
  */
 const char *label_details(const Model *m, const Unit *u, const Item *it);
 
-/* Places items inside units, units inside lanes, lanes inside a column of this width. */
+/* Places items inside their unit; once. */
 void layout_unit(Arena *a, Unit *u);
-void layout_model(Model *m, int width);
+/* Places units inside lanes, and lanes inside a column of about this width, or one that is well
+ * filled (0), but not below `least`. */
+void layout_pack(Model *m, int width, int least);
 #endif

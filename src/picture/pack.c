@@ -11,7 +11,7 @@ static void pack_lane(Lane *l, int width)
         Unit *u = &l->units.at[i];
         if (i > first && x + u->w + LANE_PAD > width) {
             x = LANE_PAD;
-            y += row + ROW_SKIP;
+            y += row + UNIT_SKIP;
             row = 0;
             first = i;
         }
@@ -41,15 +41,13 @@ static void finish_row(Model *m, uint32_t first, uint32_t end, int h)
     }
 }
 
-void layout_model(Model *m, int width)
+static void pack(Model *m, int width)
 {
     int x = 0, y = 0, row = 0;
     uint32_t first = 0;
     m->w = 0;
     for (uint32_t i = 0; i < m->lanes.len; i++) {
         Lane *l = &m->lanes.at[i];
-        for (uint32_t k = 0; k < l->units.len; k++)
-            layout_unit(m->arena, &l->units.at[k]);
         pack_lane(l, width);
         if (i > first && x + l->w > width) {
             finish_row(m, first, i, row);
@@ -66,4 +64,28 @@ void layout_model(Model *m, int width)
     }
     finish_row(m, first, m->lanes.len, row);
     m->h = y + row;
+}
+
+void layout_pack(Model *m, int width, int least)
+{
+    /* the width that leaves least of the page empty, with some preference for narrow ones */
+    enum { NARROW = 920, WIDE = 1480, STEP = 40 };
+    int64_t smallest = INT64_MAX;
+    int best = width;
+    for (int w = NARROW; width == 0 && w <= WIDE; w += STEP) {
+        pack(m, w);
+        int64_t area = (int64_t)(m->w > NARROW ? m->w : NARROW) * m->h;
+        if (area < smallest) {
+            smallest = area;
+            best = w;
+        }
+    }
+    pack(m, best);
+    m->w = m->w < least ? least : m->w;
+    /* the last lane of a row reaches the edge */
+    for (uint32_t i = 0; i < m->lanes.len; i++) {
+        Lane *l = &m->lanes.at[i];
+        if (i + 1 == m->lanes.len || l[1].x == 0)
+            l->w = m->w - l->x;
+    }
 }

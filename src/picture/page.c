@@ -2,53 +2,12 @@
 #include "picture/layout.h"
 #include "picture/svg.h"
 #include "picture/text.h"
-#include "report/summary.h"
 #include <inttypes.h>
 
-enum { MARGIN = 16, PAGE = 1280, COLUMN = 780, COLUMNS_GAP = 28, HEADER = 84 };
+enum { MARGIN = 16, PAGE = 900, COLUMN = 780, COLUMNS_GAP = 28, HEADER = 84 };
 
 static const Verdict legend[] = {VERDICT_PRODUCTIVE, VERDICT_SATURATED, VERDICT_UNDERUTILIZED,
                                  VERDICT_UNPRODUCTIVE, VERDICT_GLOBAL};
-
-static void add_pair(Buf *b, const int64_t v[2])
-{
-    buf_printf(b, "%" PRId64, v[0]);
-    if (v[0] != v[1])
-        buf_printf(b, "x%" PRId64, v[1]);
-}
-
-/* "every layer is productive", or how many are not */
-static void add_verdict(Buf *b, const Analysis *an)
-{
-    static const Verdict bad[] = {VERDICT_UNPRODUCTIVE, VERDICT_UNDERUTILIZED, VERDICT_SATURATED};
-    bool any = false;
-    for (int i = 0; i < 3; i++)
-        if (an->count[bad[i]] > 0) {
-            buf_printf(b, "%s%u %s", any ? ", " : "", an->count[bad[i]], verdict_name[bad[i]]);
-            any = true;
-        }
-    buf_add(b, any ? " layers" : "every layer is productive");
-}
-
-static const char *facts(Arena *a, const PictureNet *net)
-{
-    const Analysis *an = net->an;
-    const Graph *g = an->g;
-    Buf b = {0};
-    buf_add(&b, "input ");
-    for (uint32_t i = 0; i < g->ins.len; i++)
-        buf_printf(&b, "%s%s", i > 0 ? ", " : "", label_shape(a, an->shape[g->ins.at[i].node.v]));
-    buf_add(&b, " \xc2\xb7 n = ");
-    add_pair(&b, an->n);
-    buf_add(&b, " \xc2\xb7 ");
-    add_verdict(&b, an);
-    buf_add(&b, " \xc2\xb7 ");
-    report_count(&b, an->params);
-    buf_add(&b, " parameters \xc2\xb7 ");
-    report_count(&b, an->macs);
-    buf_add(&b, " MACs");
-    return text_take(a, &b);
-}
 
 int draw_header(Pen *p, const PictureNet *net, int x, int y, int w)
 {
@@ -56,7 +15,7 @@ int draw_header(Pen *p, const PictureNet *net, int x, int y, int w)
     if (net->role != NULL)
         name = arena_printf(p->a, "%s: %s", net->role, name);
     draw_text(p, "pt", x, y + 20, text_fit(p->a, name, 20, true, w));
-    draw_text(p, "pf", x, y + 42, text_fit(p->a, facts(p->a, net), 12, false, w));
+    draw_text(p, "pf", x, y + 42, text_fit(p->a, label_facts(p->a, net), 12, false, w));
     int at = x;
     for (size_t i = 0; i < sizeof legend / sizeof *legend; i++) {
         const VerdictLook *look = &verdict_look[legend[i]];
@@ -78,13 +37,16 @@ void draw_page(Pen *p, const PictureNet *nets, int count, const PictureOptions *
     Model m[2];
     int w = 0, h = 0, x[2] = {MARGIN, 0}, wide[2];
     int want = o->width > 0 ? (o->width - 2 * MARGIN - (count - 1) * COLUMNS_GAP) / count
-               : count == 1 ? PAGE - 2 * MARGIN
+               : count == 1 ? 0
                             : COLUMN;
-    want = want < 320 ? 320 : want;
+    int least = want == 0 ? PAGE : want < 320 ? 320 : want;
     for (int i = 0; i < count; i++) {
         model_build(p->a, &nets[i], &m[i]);
-        layout_model(&m[i], want);
-        wide[i] = m[i].w > want ? m[i].w : want;
+        for (uint32_t k = 0; k < m[i].lanes.len; k++)
+            for (uint32_t u = 0; u < m[i].lanes.at[k].units.len; u++)
+                layout_unit(p->a, &m[i].lanes.at[k].units.at[u]);
+        layout_pack(&m[i], want, least);
+        wide[i] = m[i].w;
         x[i] = i == 0 ? MARGIN : x[0] + wide[0] + COLUMNS_GAP;
         w = x[i] + wide[i] + MARGIN;
         h = m[i].h > h ? m[i].h : h;

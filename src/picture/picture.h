@@ -22,5 +22,5 @@ typedef struct PictureOptions {
  * but the arguments. */
 void picture_svg(const PictureNet *nets, int count, const PictureOptions *o, Buf *out);
 void picture_html(const PictureNet *nets, int count, const PictureOptions *o, Buf *out);
-void picture_dot(const PictureNet *nets, int count, Buf *out);
+void picture_dot(const PictureNet *net, Buf *out);
 #endif

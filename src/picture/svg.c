@@ -159,6 +159,22 @@ static void draw_link(Pen *p, const Unit *a, const Unit *b, int x, int y)
                x1 - mid, y1, x1, y1);
 }
 
+/* The line from the end of a row of units to the beginning of the next. */
+static void draw_return(Pen *p, const Lane *l, uint32_t next, int x, int y)
+{
+    const Unit *a = &l->units.at[next - 1], *b = &l->units.at[next];
+    int gap = 0;
+    for (uint32_t i = next; i-- > 0;) {
+        const Unit *u = &l->units.at[i];
+        gap = u->y + u->h > gap ? u->y + u->h : gap;
+        if (u->first_of_row)
+            break;
+    }
+    gap += UNIT_SKIP / 2 - 2;
+    buf_printf(p->out, "<path class=\"a\" d=\"M%d %dh6V%dH%dV%dh%d\"/>\n", x + a->x + a->w,
+               y + a->y + a->port_out, y + gap, x + b->x - 8, y + b->y + b->port_in, 6);
+}
+
 static void draw_lane(Pen *p, const Model *m, const Lane *l, int x, int y)
 {
     buf_add(p->out, "<g class=\"lane\"><title>");
@@ -174,6 +190,8 @@ static void draw_lane(Pen *p, const Model *m, const Lane *l, int x, int y)
         const Unit *u = &l->units.at[i];
         if (!u->first_of_row && l->inst != 0)
             draw_link(p, &l->units.at[i - 1], u, x, y);
+        else if (i > 0 && l->inst != 0)
+            draw_return(p, l, i, x, y);
         draw_unit(p, m, u, x + u->x, y + u->y);
     }
     buf_add(p->out, "</g>\n");

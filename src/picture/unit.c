@@ -7,8 +7,7 @@ typedef struct Making {
     Model *m;
     Unit *u;
     const Graph *g;
-    NodeId in;      /* what the unit is applied to */
-    uint32_t *item; /* by position among the nodes */
+    NodeId in; /* what the unit is applied to */
 } Making;
 
 static uint32_t add_item(Making *k, Item it)
@@ -66,7 +65,7 @@ static uint32_t item_of_input(Making *k, uint32_t at, uint32_t input)
         return 0;
     uint32_t p = position(k->u, n);
     if (p != UINT32_MAX)
-        return k->item[p];
+        return k->u->item[p];
     for (uint32_t i = 1; i < k->u->items.len; i++)
         if (k->u->items.at[i].kind == ITEM_FROM && k->u->items.at[i].source.v == n.v)
             return i;
@@ -78,7 +77,7 @@ static const char *join(Arena *a, const char *x, const char *y)
     return x == NULL ? y : arena_printf(a, "%s %s", x, y);
 }
 
-static ItemKind kind_of(const Node *n)
+ItemKind unit_item_kind(const Node *n)
 {
     if ((op_info[n->op].flags & OPF_COUNTED) || n->op == OP_GAP || n->op == OP_ADAPTIVE_AVGPOOL ||
         n->op == OP_INPUT)
@@ -94,12 +93,12 @@ static bool absorbed(Making *k, uint32_t at)
     uint32_t p = position(k->u, in);
     if (p == UINT32_MAX || k->m->uses[in.v] != 1)
         return false;
-    Item *it = &k->u->items.at[k->item[p]];
+    Item *it = &k->u->items.at[k->u->item[p]];
     if (it->kind == ITEM_SMALL)
         it->head = join(k->m->arena, it->head, op_info[n->op].name);
     else
         it->after = join(k->m->arena, it->after, op_info[n->op].name);
-    k->item[at] = k->item[p];
+    k->u->item[at] = k->u->item[p];
     return true;
 }
 
@@ -107,7 +106,7 @@ static void add_node(Making *k, uint32_t at)
 {
     NodeId id = k->u->nodes[at];
     const Node *n = graph_node(k->g, id);
-    ItemKind kind = kind_of(n);
+    ItemKind kind = unit_item_kind(n);
     if (kind == ITEM_SMALL && absorbed(k, at))
         return;
     uint32_t *from = arena_new_n(k->m->arena, uint32_t, n->in_count + 1);
@@ -120,9 +119,9 @@ static void add_node(Making *k, uint32_t at)
     } else {
         it.head = n->op == OP_ADD ? "+" : n->op == OP_MUL ? "\xc3\x97" : op_info[n->op].name;
     }
-    k->item[at] = add_item(k, it);
+    k->u->item[at] = add_item(k, it);
     for (uint32_t i = 0; i < n->in_count; i++)
-        add_edge(k, from[i], k->item[at]);
+        add_edge(k, from[i], k->u->item[at]);
 }
 
 /* Small operators with nothing before them in the unit become part of the layer they feed. */
@@ -157,16 +156,16 @@ void unit_build(Model *m, Unit *u)
     const Elab *e = m->net->elab;
     const Inst *x = &e->insts.at[u->inst];
     Making k = {.m = m, .u = u, .g = &e->graph};
-    k.item = arena_new_n(m->arena, uint32_t, u->node_count);
+    u->item = arena_new_n(m->arena, uint32_t, u->node_count);
     if (u->inst != 0)
         k.in = x->in;
     add_item(&k, (Item){.kind = ITEM_IN});
     for (uint32_t i = 0; i < u->node_count; i++)
         add_node(&k, i);
-    uint32_t last = x->kind == INST_STEP ? position(u, x->out) : UINT32_MAX;
+    uint32_t last = x->kind == INST_STEP ? position(u, u->out) : UINT32_MAX;
     if (u->inst != 0 && last != UINT32_MAX) {
         uint32_t out = add_item(&k, (Item){.kind = ITEM_OUT});
-        add_edge(&k, k.item[last], out);
+        add_edge(&k, u->item[last], out);
     }
     fold_forward(&k);
     bool used = false;
@@ -178,6 +177,8 @@ void unit_build(Model *m, Unit *u)
     for (uint32_t i = 0; i < u->items.len; i++)
         shown += u->items.at[i].kind != ITEM_GONE && u->items.at[i].kind != ITEM_IN &&
                  u->items.at[i].kind != ITEM_OUT;
-    if (shown == 1 && u->repeat == 1)
-        u->title = NULL; /* a box needs no frame */
+    if (shown != 1 || u->repeat > 1)
+        return;
+    u->title = NULL; /* a box needs no frame */
+    u->bare = true;
 }

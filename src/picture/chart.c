@@ -20,6 +20,7 @@ typedef struct Chart {
     Pen *p;
     Series series[2];
     int count, axis;
+    bool both;      /* the second net has other stages than the first */
     int x, y, w, h; /* of the plotted area */
     uint32_t layers;
     int64_t top; /* value at the upper edge */
@@ -99,28 +100,45 @@ static void draw_grid(Chart *c)
                c->x + c->w / 2, c->y + c->h + 30);
 }
 
-/* Lines where stages begin, named above (below, for a second net) where there is room. */
+/* The stage or head that a layer belongs to. */
+static const Inst *stage_of(const Series *s, uint32_t i)
+{
+    const Elab *e = s->net->elab;
+    uint32_t inst = e->origins.at[graph_node(&e->graph, (NodeId){s->node[i]})->origin].inst;
+    while (inst != 0 && e->insts.at[inst].parent != 0)
+        inst = e->insts.at[inst].parent;
+    return &e->insts.at[inst];
+}
+
+/* Whether both nets have the same stages at the same layers. */
+static bool same_stages(const Series *a, const Series *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; same && i < a->count; i++)
+        same = strcmp(stage_of(a, i)->path, stage_of(b, i)->path) == 0;
+    return same;
+}
+
+/* Lines where stages begin, named above where there is room. */
 static void draw_stages(Chart *c, int which)
 {
     const Series *s = &c->series[which];
-    const Elab *e = s->net->elab;
-    uint32_t last = 0;
+    const Inst *last = NULL;
     int free_from[2] = {0, 0};
     for (uint32_t i = 0; i < s->count; i++) {
-        NodeId n = {s->node[i]};
-        uint32_t inst = e->origins.at[graph_node(&e->graph, n)->origin].inst;
-        while (inst != 0 && e->insts.at[inst].parent != 0)
-            inst = e->insts.at[inst].parent;
+        const Inst *inst = stage_of(s, i);
         if (inst == last)
             continue;
         last = inst;
         int x = c->x + (int)((int64_t)i * c->w / c->layers);
-        const char *name = e->insts.at[inst].name != NULL ? e->insts.at[inst].name : "";
-        buf_printf(c->p->out, "<path class=\"w\" d=\"M%d %dv%d\"/>", x, c->y - 4, c->h + 4);
-        int row = x >= free_from[0] ? 0 : 1;
-        if (x < free_from[row] || (which == 1 && row == 1))
+        const char *name = inst->name;
+        buf_printf(c->p->out, "<path class=\"%s\" d=\"M%d %dv%d\"/>", which == 0 ? "w" : "w1", x,
+                   c->y - 4 - 10 * which, c->h + 4 + 10 * which);
+        /* the upper row is the second net's, if it has stages of its own */
+        int row = which == 1 || (x < free_from[0] && !c->both) ? 1 : 0;
+        if (x < free_from[row])
             continue;
-        draw_text(c->p, "ws", x + 2, which == 0 ? c->y - 6 - 10 * row : c->y + c->h - 4, name);
+        draw_text(c->p, which == 0 ? "ws" : "ws1", x + 2, c->y - 6 - 10 * row, name);
         free_from[row] = x + 2 + text_width(name, SMALL_SIZE, false) + 5;
     }
 }
@@ -176,22 +194,28 @@ static void draw_path(Chart *c, const Series *s, int which)
     buf_add(c->p->out, "\"/>\n");
 }
 
+/* Opens a mark, which the caller closes: a circle, or for a second net a square on its corner. */
+static const char *open_mark(Pen *p, int which, char verdict, int x, int y, int r)
+{
+    if (which == 0)
+        buf_printf(p->out, "<circle class=\"d v%c\" cx=\"%d\" cy=\"%d\" r=\"%d\">", verdict, x, y,
+                   r);
+    else
+        buf_printf(p->out, "<path class=\"d v%c\" d=\"M%d %dl%d %dl%d %dl%d %dz\">", verdict, x,
+                   y - r - 1, r + 1, r + 1, -r - 1, r + 1, -r - 1, -r - 1);
+    return which == 0 ? "circle" : "path";
+}
+
 static void draw_dots(Chart *c, const Series *s, int which)
 {
-    int r = c->layers > 250 ? 2 : 3;
     for (uint32_t i = 0; i < s->count; i++) {
-        int x = at_x(c, i + 1), y = at_y(c, r_min(c, s, s->node[i]));
-        char v = verdict_look[s->net->an->verdict[s->node[i]].v].letter;
-        if (which == 0)
-            buf_printf(c->p->out, "<circle class=\"d v%c\" cx=\"%d\" cy=\"%d\" r=\"%d\">", v, x, y,
-                       r);
-        else
-            buf_printf(c->p->out, "<path class=\"d v%c\" d=\"M%d %dl%d %dl%d %dl%d %dz\">", v, x,
-                       y - r - 1, r + 1, r + 1, -r - 1, r + 1, -r - 1, -r - 1);
+        Verdict v = s->net->an->verdict[s->node[i]].v;
+        int64_t r = r_min(c, s, s->node[i]);
+        const char *tag = open_mark(c->p, which, verdict_look[v].letter, at_x(c, i + 1), at_y(c, r),
+                                    c->layers > 250 ? 2 : 3);
         buf_add(c->p->out, "<title>");
         text_xml(c->p->out, s->net->an->g->nodes.at[s->node[i]].name);
-        buf_printf(c->p->out, ": r_min %" PRId64 ", %s</title></%s>\n", r_min(c, s, s->node[i]),
-                   verdict_name[s->net->an->verdict[s->node[i]].v], which == 0 ? "circle" : "path");
+        buf_printf(c->p->out, ": r_min %" PRId64 ", %s</title></%s>\n", r, verdict_name[v], tag);
     }
 }
 
@@ -258,25 +282,34 @@ static int64_t top_of(const Chart *c)
     return top > INT32_MAX ? INT32_MAX : top + top / 6 + 1;
 }
 
-/* What the lines mean. */
+/* Text beside a sample of what it explains; where the next one goes. */
+static int draw_key_text(Chart *c, int x, int y, const char *text)
+{
+    text = text_fit(c->p->a, text, SUB_SIZE, false, c->w / 3);
+    draw_text(c->p, "kt", x, y, text);
+    return x + text_width(text, SUB_SIZE, false) + 20;
+}
+
+/* What lines and marks mean. */
 static void draw_key(Chart *c, int x, int y)
 {
     Pen *p = c->p;
     for (int i = 0; i < c->count; i++) {
         const PictureNet *n = c->series[i].net;
-        const char *text = c->count == 1
-                               ? "r_min along the path that decides n"
-                               : arena_printf(p->a, "r_min %s: %s", n->role, n->elab->graph.name);
-        text = text_fit(p->a, text, SUB_SIZE, false, c->w / 3);
-        buf_printf(p->out, "<path class=\"p%d\" d=\"M%d %dh22\"/>", i, x, y - 4);
-        draw_text(p, "kt", x + 28, y, text);
-        x += 28 + text_width(text, SUB_SIZE, false) + 20;
+        buf_printf(p->out, "</%s>\n", open_mark(p, i, 'P', x + 3, y - 4, 3));
+        x = draw_key_text(c, x + 11, y,
+                          c->count == 1
+                              ? "r_min of a layer"
+                              : arena_printf(p->a, "r_min %s: %s", n->role, n->elab->graph.name));
     }
+    for (int i = 0; i < c->count; i++)
+        buf_printf(p->out, "<path class=\"p%d\" d=\"M%d %dh22\"/>", i, x + 28 * i, y - 4);
+    x = draw_key_text(c, x + 28 * c->count, y,
+                      c->count == 1 ? "path that decides n" : "paths that decide n");
     buf_printf(p->out, "<path class=\"x0\" d=\"M%d %dh22\"/>", x, y - 4);
-    draw_text(p, "kt", x + 28, y, "r_max, largest so far");
-    x += 28 + text_width("r_max, largest so far", SUB_SIZE, false) + 20;
+    x = draw_key_text(c, x + 28, y, "largest r_max so far");
     buf_printf(p->out, "<path class=\"i\" d=\"M%d %dh22\"/>", x, y - 4);
-    draw_text(p, "kt", x + 28, y, "input resolution");
+    draw_key_text(c, x + 28, y, "input");
 }
 
 void draw_chart(Pen *p, const PictureNet *nets, int count, int x, int y, int w)
@@ -302,8 +335,10 @@ void draw_chart(Pen *p, const PictureNet *nets, int count, int x, int y, int w)
     }
     draw_key(&c, c.x, y + 18);
     draw_grid(&c);
-    for (int i = 0; i < count; i++)
-        draw_stages(&c, i);
+    c.both = count > 1 && !same_stages(&c.series[0], &c.series[1]);
+    draw_stages(&c, 0);
+    if (c.both)
+        draw_stages(&c, 1);
     for (int i = 0; i < count; i++)
         draw_r_max(&c, &c.series[i], i);
     draw_input(&c);

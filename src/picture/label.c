@@ -203,10 +203,12 @@ static void add_verdicts(Buf *b, const Analysis *an)
     bool any = false;
     for (int i = 0; i < 3; i++)
         if (an->count[bad[i]] > 0) {
-            buf_printf(b, "%s%u %s", any ? ", " : "", an->count[bad[i]], verdict_name[bad[i]]);
+            const char *layers = any ? "" : an->count[bad[i]] == 1 ? " layer" : " layers";
+            buf_printf(b, "%s%u%s %s", any ? ", " : "", an->count[bad[i]], layers,
+                       verdict_name[bad[i]]);
             any = true;
         }
-    buf_add(b, any ? " layers" : "every layer is productive");
+    buf_add(b, any ? "" : "every layer is productive");
 }
 
 const char *label_facts(Arena *a, const PictureNet *net)

@@ -60,6 +60,8 @@ static void chart_style(Buf *out, const Shades *s)
     buf_add(out, ".qe{text-anchor:end}.qm{text-anchor:middle}\n");
     buf_printf(out, ".w{stroke:%s;stroke-dasharray:2 3}.ws{font-size:%dpx;fill:%s}\n", s->unit_edge,
                SMALL_SIZE, s->soft);
+    buf_printf(out, ".w1{stroke:%s;stroke-dasharray:2 3}.ws1{font-size:%dpx;fill:%s}\n", s->path[1],
+               SMALL_SIZE, s->path[1]);
     buf_printf(out, ".i{stroke:%s;stroke-width:1.6;stroke-dasharray:7 3}\n", s->input);
     buf_printf(out, ".il,.nl,.nl0,.nl1{font-size:10px;font-weight:bold;fill:%s}\n", s->ink);
     for (int i = 0; i < 2; i++) {

@@ -296,7 +296,7 @@ static void draw_key(Chart *c, int x, int y)
     Pen *p = c->p;
     for (int i = 0; i < c->count; i++) {
         const PictureNet *n = c->series[i].net;
-        buf_printf(p->out, "</%s>\n", open_mark(p, i, 'P', x + 3, y - 4, 3));
+        buf_printf(p->out, "</%s>\n", open_mark(p, i, 'K', x + 3, y - 4, 3));
         x = draw_key_text(c, x + 11, y,
                           c->count == 1
                               ? "r_min of a layer"

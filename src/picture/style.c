@@ -81,6 +81,7 @@ void draw_style(Buf *out, bool on_dark)
     const Shades *s = on_dark ? &dark : &light;
     lanes_style(out, s);
     chart_style(out, s);
+    buf_printf(out, ".d.vK{fill:%s}\n", s->soft);
     for (Verdict v = VERDICT_NONE; v <= VERDICT_GLOBAL; v++) {
         const VerdictLook *look = &verdict_look[v];
         char letter = look->letter == '-' ? 'N' : look->letter;

@@ -315,10 +315,13 @@ static void draw_key(Chart *c, int x, int y)
 void draw_chart(Pen *p, const PictureNet *nets, int count, int x, int y, int w)
 {
     Chart c = {.p = p, .count = count, .axis = axis_of(nets[0].an)};
+    uint32_t layers = 0;
     for (int i = 0; i < count; i++) {
-        c.series[i] = collect(&c, &nets[i]);
-        c.layers = c.series[i].count > c.layers ? c.series[i].count : c.layers;
+        Series s = collect(&c, &nets[i]);
+        layers = s.count > layers ? s.count : layers;
+        c.series[i] = s;
     }
+    c.layers = layers;
     c.x = x + LEFT;
     c.y = y + TOP;
     c.w = w - LEFT - RIGHT;

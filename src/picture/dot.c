@@ -101,7 +101,7 @@ void picture_dot(const PictureNet *net, Buf *out)
     Arena *a = net->elab->arena;
     Dot d = {.m = &m, .out = out};
     uint32_t unit = 0, nodes = net->elab->graph.nodes.len;
-    model_build(a, net, &m);
+    model_build(a, net, NULL, &m);
     d.unit = arena_new_n(a, uint32_t, nodes);
     d.item = arena_new_n(a, uint32_t, nodes);
     buf_add(out, "digraph \"");

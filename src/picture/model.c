@@ -80,12 +80,15 @@ static void name_lane(Model *m, Lane *l)
 
 /* Whether an operator looks and does the same in two instances. What stochastic depth's rate is,
  * and how wide the tensor it passes through has grown, is no difference to the eye. */
-static bool same_node(const Analysis *an, NodeId a, NodeId b)
+static bool same_node(const Model *m, NodeId a, NodeId b)
 {
+    const Analysis *an = m->net->an;
     const Graph *g = an->g;
     const Node *x = graph_node(g, a), *y = graph_node(g, b);
     if (x->op != y->op || x->in_count != y->in_count || an->verdict[a.v].v != an->verdict[b.v].v ||
         an->verdict[a.v].aux != an->verdict[b.v].aux)
+        return false;
+    if (m->changed != NULL && m->changed[a.v] != m->changed[b.v])
         return false;
     if ((op_info[x->op].flags & OPF_COUNTED) && !shape_equal(an->shape[a.v], an->shape[b.v]))
         return false;
@@ -114,7 +117,7 @@ static bool same_unit(const Model *m, const Unit *a, const Unit *b)
     if (a->inst == 0 || a->node_count != b->node_count || strcmp(x->name, y->name) != 0)
         return false;
     for (uint32_t i = 0; i < a->node_count; i++) {
-        if (!same_node(m->net->an, a->nodes[i], b->nodes[i]))
+        if (!same_node(m, a->nodes[i], b->nodes[i]))
             return false;
         for (uint32_t k = 0; k < graph_node(&e->graph, a->nodes[i])->in_count; k++)
             if (relative(a->nodes, i, graph_in(&e->graph, a->nodes[i], k), x->in) !=
@@ -177,11 +180,12 @@ static void take_unit(Model *m, uint32_t inst, const NodeId *nodes, uint32_t cou
         vec_push(m->arena, &l->units, u);
 }
 
-void model_build(Arena *a, const PictureNet *net, Model *m)
+void model_build(Arena *a, const PictureNet *net, const PictureNet *other, Model *m)
 {
     const Elab *e = net->elab;
     const Graph *g = &e->graph;
     *m = (Model){.net = net, .arena = a};
+    m->changed = other != NULL ? twin_changes(a, net, other) : NULL;
     m->uses = arena_new_n(a, uint32_t, g->nodes.len);
     NodeId *order = arena_new_n(a, NodeId, g->nodes.len);
     uint32_t count = 0;

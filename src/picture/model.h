@@ -57,13 +57,16 @@ typedef struct Lane {
 typedef struct Model {
     const PictureNet *net;
     Arena *arena;
+    bool *changed;  /* by node, see twin_changes; NULL: there is no other net */
     uint32_t *uses; /* by node: how many live operators take it */
     VEC(Lane) lanes;
     int w, h;
 } Model;
 
-/* What is drawn, without coordinates. */
-void model_build(Arena *a, const PictureNet *net, Model *m);
+/* What is drawn, without coordinates; layers that `other` (or NULL) does not have so are marked. */
+void model_build(Arena *a, const PictureNet *net, const PictureNet *other, Model *m);
+/* By node: a layer that the other net lacks, or has with another operator or other attributes. */
+bool *twin_changes(Arena *a, const PictureNet *net, const PictureNet *other);
 /* Items and edges of a unit whose nodes are known. */
 void unit_build(Model *m, Unit *u);
 

@@ -29,6 +29,12 @@ int draw_header(Pen *p, const PictureNet *net, int x, int y, int w)
         draw_text(p, "kt", at + 36, y + 66, text);
         at += 36 + text_width(text, SUB_SIZE, false) + 18;
     }
+    if (net->role != NULL) {
+        buf_printf(p->out,
+                   "<rect class=\"g\" x=\"%d\" y=\"%d\" width=\"28\" height=\"14\" rx=\"3\"/>\n",
+                   at + 1, y + 55);
+        draw_text(p, "kt", at + 36, y + 66, "not so in the other");
+    }
     return HEADER;
 }
 
@@ -41,7 +47,7 @@ void draw_page(Pen *p, const PictureNet *nets, int count, const PictureOptions *
                             : COLUMN;
     int least = want == 0 ? PAGE : want < 320 ? 320 : want;
     for (int i = 0; i < count; i++) {
-        model_build(p->a, &nets[i], &m[i]);
+        model_build(p->a, &nets[i], count > 1 ? &nets[1 - i] : NULL, &m[i]);
         for (uint32_t k = 0; k < m[i].lanes.len; k++)
             for (uint32_t u = 0; u < m[i].lanes.at[k].units.len; u++)
                 layout_unit(p->a, &m[i].lanes.at[k].units.at[u]);

@@ -40,6 +40,7 @@ static void lanes_style(Buf *out, const Shades *s)
                s->unit_edge);
     buf_printf(out, ".e,.a{fill:none;stroke:%s;stroke-width:1.2}\n.a{marker-end:url(#arrow)}\n",
                s->line);
+    buf_printf(out, ".g{fill:none;stroke:%s;stroke-width:2.4;stroke-dasharray:5 2}\n", s->ink);
     buf_printf(out, ".ah{fill:%s}\n.m,.o{fill:%s;stroke:%s}\n", s->line, s->pill, s->line);
     buf_printf(out, ".r{fill:%s;stroke:%s;stroke-dasharray:3 2}\n", s->unit, s->line);
     buf_printf(out, ".pt,.nt,.h,.ur{font-weight:bold;fill:%s}\n", s->ink);

@@ -61,6 +61,10 @@ static void draw_layer(Pen *p, const Model *m, const Unit *u, const Item *it, in
                look->letter == '-' ? ' ' : look->letter);
     draw_text(p, "h", x + BAR + 6, line, it->head);
     draw_text(p, "s", x + BAR + 6, line + 13, it->sub);
+    if (m->changed != NULL && m->changed[unit_node(u, it, 0).v])
+        buf_printf(p->out,
+                   "<rect class=\"g\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"5\"/>\n",
+                   x - 2, top - 2, it->w + 4, it->h + 4);
     if (small)
         draw_text(p, "t", x + BAR + 6, line + 25, small_text(p->a, it));
     buf_add(p->out, "</g>\n");

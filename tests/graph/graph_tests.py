@@ -70,15 +70,21 @@ def test_equal_blocks_are_folded_unless_their_verdicts_differ():
     text = graph("resnet152")
     assert re.search(r"s3\.1 to s3\.35</text>\s*<text[^>]*>\u00d7 35<", text)
     assert "s1.1.conv2 s1.2.conv2" in text
-    # the sixth stage's blocks are alike but for what they see
-    root = ET.fromstring(graph("efficientnet_b0"))
-    for g in root.iter(SVG + "g"):
-        if g.get("data-layers"):
-            verdicts = {judged("efficientnet_b0").get(n, ("not judged", 0))[0]
-                        for n in g.get("data-layers").split()}
-            assert verdicts == {g.get("data-verdict")}, g.get("data-layers")
-        if len(list(root.iter())) > 4000:
-            break
+    for net in ("efficientnet_b0", "nasnet_mobile", "vgg19"):
+        want = judged(net)
+        for g in ET.fromstring(graph(net)).iter(SVG + "g"):
+            for name in (g.get("data-layers") or "").split():
+                assert want.get(name, ("not judged", 0))[0] == g.get("data-verdict"), name
+    write("odd.cnn", """net odd() {
+  input image[3, 48, 48]
+  stage a { conv(8, k=9) * 9 }
+  head last = gap -> flatten -> dense(2)
+}
+""")
+    names = [g.get("data-layers") for g in ET.fromstring(graph("odd.cnn")).iter(SVG + "g")
+             if (g.get("data-layers") or "").startswith("a.")]
+    assert names == [" ".join("a.%d.conv" % i for i in run)
+                     for run in (range(0, 5), [5], range(6, 9))], names
 
 
 def widths():
@@ -248,6 +254,10 @@ def test_two_nets_side_by_side():
         assert text.count('class="%s"' % curve) >= 1, curve
     assert "n = 299 before" in text and "n = 171 after" in text
     assert text.count("border layer") == 1
+    # only what the strides differ in is marked, once in each
+    marked = [g.get("data-layers") for g in root.iter(SVG + "g") if g.get("data-layers") and
+              any(r.get("class") == "g" for r in g)]
+    assert marked == ["s4.0.conv2"] * 2, marked
     small = graph("vgg11", "--compare=vgg11", "--input=3x64x64")
     assert small.count("input 3x64x64") == 2
 

@@ -316,7 +316,7 @@ void draw_chart(Pen *p, const PictureNet *nets, int count, int x, int y, int w)
 {
     Chart c = {.p = p, .count = count, .axis = axis_of(nets[0].an)};
     uint32_t layers = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && i < 2; i++) {
         Series s = collect(&c, &nets[i]);
         layers = s.count > layers ? s.count : layers;
         c.series[i] = s;

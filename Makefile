@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -155,6 +155,12 @@ docs: ## the table of docs/diagnostics.md, from diag.def and the pages
 
 zoo: all ## docs/zoo.md, the table of the library's networks
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) python3 -B tests/tools/zoo.py
+
+pictures: all ## the pictures of the documents and of the tests, drawn anew
+	@mkdir -p docs/pictures
+	@for net in resnet18 efficientnet_b0; do $(BUILD)/bin/cnnc graph $$net -o docs/pictures/$$net.svg || exit 1; done
+	@cd tests/graph && for form in svg dot; do \
+	    $(abspath $(BUILD)/bin/cnnc) graph tiny.cnn --format=$$form -o tiny.$$form || exit 1; done
 
 man: $(BUILD)/man/cnnc.1 ## the manual page, and completions for shells
 $(BUILD)/man/cnnc.1: $(BUILD)/bin/cnnc

@@ -54,6 +54,53 @@ static void add_operands(Command c, Buf *out)
     }
 }
 
+static void bash_value(Option o, Buf *out)
+{
+    Kind k = value_kind(o);
+    if (k == KIND_CHOICE || k == KIND_LINTS) {
+        buf_add(out, "words=\"");
+        if (k == KIND_LINTS)
+            add_lints(out);
+        else
+            add_words(opt_info[o].arg, out);
+        buf_add(out, "\"");
+    } else {
+        buf_add(out, k == KIND_FILE ? "files=-f" : k == KIND_FOLDER ? "files=-d" : "return");
+    }
+}
+
+/* A case of the option's name; one in it where the name means something else for some commands. */
+static void bash_values(Option o, Buf *out)
+{
+    bool alone = true;
+    for (int i = 0; i < OPT_COUNT; i++)
+        if (i != (int)o && strcmp(opt_info[i].name, opt_info[o].name) == 0) {
+            if (i < (int)o)
+                return; /* it stands with the first */
+            alone = false;
+        }
+    if (value_kind(o) == KIND_NONE)
+        return;
+    buf_add(out, "    ");
+    if (opt_info[o].letter != 0)
+        buf_printf(out, "-%c | ", opt_info[o].letter);
+    buf_printf(out, "--%s) ", opt_info[o].name);
+    if (!alone) {
+        buf_add(out, "case ${COMP_WORDS[1]} in ");
+        for (int i = (int)o + 1; i < OPT_COUNT; i++)
+            for (int c = CMD_NONE + 1; c < CMD_COUNT; c++)
+                if (strcmp(opt_info[i].name, opt_info[o].name) == 0 &&
+                    cli_belongs((Option)i, (Command)c)) {
+                    buf_printf(out, "%s) ", cmd_info[c].name);
+                    bash_value((Option)i, out);
+                    buf_add(out, " ;; ");
+                }
+        buf_add(out, "*) ");
+    }
+    bash_value(o, out);
+    buf_add(out, alone ? " ;;\n" : " ;; esac ;;\n");
+}
+
 static void bash(Buf *out)
 {
     buf_add(out, "# bash completion of cnnc; source it, or put it where bash-completion looks\n"
@@ -66,26 +113,8 @@ static void bash(Buf *out)
                  "    if [ \"$COMP_CWORD\" = 1 ]; then words=\"");
     add_commands(out);
     buf_add(out, " --help --version\"; else\n    case $prev in\n");
-    for (int i = 0; i < OPT_COUNT; i++) {
-        Kind k = value_kind((Option)i);
-        if (k == KIND_NONE)
-            continue;
-        buf_add(out, "    ");
-        if (opt_info[i].letter != 0)
-            buf_printf(out, "-%c | ", opt_info[i].letter);
-        buf_printf(out, "--%s) ", opt_info[i].name);
-        if (k == KIND_CHOICE || k == KIND_LINTS) {
-            buf_add(out, "words=\"");
-            if (k == KIND_LINTS)
-                add_lints(out);
-            else
-                add_words(opt_info[i].arg, out);
-            buf_add(out, "\"");
-        } else {
-            buf_add(out, k == KIND_FILE ? "files=-f" : k == KIND_FOLDER ? "files=-d" : "return");
-        }
-        buf_add(out, " ;;\n");
-    }
+    for (int i = 0; i < OPT_COUNT; i++)
+        bash_values((Option)i, out);
     buf_add(out, "    *) case $cur in\n        -*) case ${COMP_WORDS[1]} in\n");
     for (int c = CMD_NONE + 1; c < CMD_COUNT; c++) {
         buf_printf(out, "            %s) words=\"", cmd_info[c].name);

@@ -110,8 +110,19 @@ static bool check_choice(Option o, const char *text, Buf *err)
     return false;
 }
 
+/* The row of this name that belongs to the command, when another one does. */
+static Option namesake(const Cli *c, Option o)
+{
+    for (int i = 0; i < OPT_COUNT && !cli_belongs(o, c->command); i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): every row has a name */
+        if (strcmp(opt_info[i].name, opt_info[o].name) == 0 && cli_belongs((Option)i, c->command))
+            return (Option)i;
+    return o;
+}
+
 static bool add_value(Cli *c, Option o, const char *text, Buf *err)
 {
+    o = namesake(c, o);
     if (!cli_belongs(o, c->command)) {
         buf_printf(err, "option --%s does not belong to '%s'; 'cnnc %s --help' lists its options",
                    opt_info[o].name, cmd_info[c->command].name, cmd_info[c->command].name);

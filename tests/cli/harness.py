@@ -105,7 +105,7 @@ def main(tests, group="cli"):
         if not name.startswith("test_"):
             continue
         home = os.getcwd()
-        folder = tempfile.mkdtemp(prefix="cnnc-cli-")
+        folder = tempfile.mkdtemp(prefix="cnnc-%s-" % group)
         os.chdir(folder)
         start = time.time()
         try:
@@ -118,7 +118,8 @@ def main(tests, group="cli"):
             failed = True
             frames = [f for f in traceback.extract_tb(e.__traceback__) if f.filename.endswith("_tests.py")]
             where = frames[-1].lineno if frames else "?"
-            print("FAIL %s.%s: line %s: %s" % (group, name[5:], where, " ".join(str(e).split())[:500]))
+            print("FAIL %s.%s: line %s: %s" % (group, name[5:], where,
+                                               " ".join(str(e).split())[:500]))
         finally:
             os.chdir(home)
             shutil.rmtree(folder, ignore_errors=True)

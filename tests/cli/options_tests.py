@@ -162,6 +162,8 @@ MISUSES = [
     (["check", "--color=red", "x.cnn"], "--color takes auto, always or never, not 'red'"),
     (["check", "--message-format=xml", "x.cnn"], "takes human, short, json or sarif, not 'xml'"),
     (["summary", "--format=xml", "x.cnn"], "takes table, json or csv"),
+    (["graph", "--format=json", "x.cnn"], "takes svg, dot or html, not 'json'"),
+    (["summary", "--format=svg", "x.cnn"], "takes table, json or csv, not 'svg'"),
     (["check", "--stop-after=end", "x.cnn"], "takes ast, graph, fuse, plan or llvm"),
     (["check", "--error-limit=0", "x.cnn"], "from 1 to 1000000"),
     (["check", "--error-limit=99999999999999999999", "x.cnn"], "from 1 to 1000000"),
@@ -276,6 +278,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
     assert ask("chec") == ["check"] and "explain" in ask("")
     assert ask("check", "--fix-") == ["--fix-suggested"]
     assert ask("check", "--message-format", "=", "sa") == ["sarif"]
+    assert ask("summary", "--format", "") == ["table", "json", "csv"]
+    assert ask("graph", "--format", "") == ["svg", "dot", "html"]
     assert ask("check", "--color", "") == ["auto", "always", "never"]
     assert ask("check", "-D", "unu") == ["unused", "unused_names"]
     assert "resnet18" in ask("check", "res") and "some.cnn" in ask("check", "some")
@@ -302,7 +306,8 @@ def test_the_manual_page_is_well_formed():
     assert done.returncode == 0 and done.stderr == b"", done.stderr
 
 
-PRINTING = [["summary", "resnet18"], ["nets"], ["nets", "--names"], ["print-graph", "resnet18"], ["pass"], ["explain"],
+PRINTING = [["summary", "resnet18"], ["graph", "resnet18"], ["nets"], ["nets", "--names"], ["print-graph", "resnet18"],
+            ["pass"], ["explain"],
             ["explain", "E0502"], ["explain", "lints"], ["man"], ["completions", "bash"],
             ["--help"], ["--version"], ["check", "--help"],
             ["check", "resnet18", "-v", "--message-format=json", "-o", "-"]]

@@ -33,6 +33,9 @@ def commands():
     graph = SRC / "tests" / "pass" / "branches.graph"
     yield ["print-graph", "efficientnet_b0"]
     yield ["nets", "--match=squeezenet*"]
+    yield ["graph", "nasnet_mobile"]
+    yield ["graph", "densenet121", "--format=dot"]
+    yield ["graph", "resnet18", "--compare=mobilenet_v2", "--format=html"]
     yield ["pass", "rf", str(graph)]
     yield ["pass", "fuse", str(graph)]
     yield ["fmt", "--check", str(SRC / "stdlib" / "resnet.cnn")]

@@ -5,6 +5,7 @@
 #include "support/stack.h"
 #include "support/utf8.h"
 #include <limits.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,7 +148,10 @@ Module *module_load_file(Session *s, const char *path, Span at)
 {
     const char *err, *name = path;
     size_t len;
+    errno = 0;
     char *real = strcmp(path, "-") == 0 ? NULL : realpath(path, NULL);
+    if (real == NULL && errno == ENOMEM)
+        arena_give_up(&s->arena, 0);
     if (real != NULL) {
         name = arena_strdup(&s->arena, real);
         free(real);

@@ -1,25 +1,9 @@
 /* What an import may name: files of the tree that is worked on. A network from elsewhere must not
  * have other files read, and shown in messages. */
 #include "sema/sema.h"
-#include <limits.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* Canonical text of the folder `path` is in ("-" is in the working directory); NULL when it is
- * none.
- */
-static const char *folder_of(Session *s, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL   ? "."
-                       : slash == path ? "/"
-                                       : arena_strndup(&s->arena, path, (size_t)(slash - path));
-    char *real = realpath(name, NULL);
-    const char *copy = real != NULL ? arena_strdup(&s->arena, real) : NULL;
-    free(real);
-    return copy;
-}
 
 /* Both are canonical: absolute, without links, dots and doubled or final slashes. */
 static bool beneath(const char *folder, const char *path)
@@ -53,14 +37,33 @@ static const char *without_dots(Session *s, const char *folder, const char *path
     return out;
 }
 
+/* realpath in the session's memory; NULL when there is no such file. */
+static const char *canonical(Session *s, const char *path)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL && errno == ENOMEM)
+        arena_give_up(&s->arena, 0);
+    const char *copy = real != NULL ? arena_strdup(&s->arena, real) : NULL;
+    free(real);
+    return copy;
+}
+
+/* Canonical text of the folder `path` is in ("-" is in the working directory); as written where it
+ * does not exist: texts stand for files there. */
+static const char *folder_of(Session *s, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL   ? "."
+                       : slash == path ? "/"
+                                       : arena_strndup(&s->arena, path, (size_t)(slash - path));
+    const char *real = canonical(s, name), *here = real == NULL ? canonical(s, ".") : NULL;
+    return real != NULL || here == NULL ? real : without_dots(s, here, name);
+}
+
 void tree_root(Session *s, const char *path)
 {
-    const char *folder = folder_of(s, path);
-    char *here = realpath(".", NULL);
-    s->tree = folder;
-    if (folder != NULL && here != NULL && beneath(here, folder))
-        s->tree = arena_strdup(&s->arena, here);
-    free(here);
+    const char *folder = folder_of(s, path), *here = canonical(s, ".");
+    s->tree = folder != NULL && here != NULL && beneath(here, folder) ? here : folder;
 }
 
 bool tree_holds(Session *s, const Module *from, const char *importer, const char *path,
@@ -73,8 +76,6 @@ bool tree_holds(Session *s, const Module *from, const char *importer, const char
         return false;
     if (!beneath(root, without_dots(s, folder, path)))
         return false;
-    char *real = realpath(opened, NULL);
-    bool inside = real == NULL || beneath(root, real);
-    free(real);
-    return inside;
+    const char *real = canonical(s, opened);
+    return real == NULL || beneath(root, real);
 }

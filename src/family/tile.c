@@ -157,9 +157,9 @@ static void conv_chunks(Kernel *k, const Target *t)
     k->tile.prefetch = true;
 }
 
-/* Cycles per pair of channels: what a Winograd convolution saves in multiplications when it works on
- * `tiles` output tiles, and what its weights cost, four times the direct ones from main memory (and
- * again from the third-level cache for every unit after the first). */
+/* Cycles per pair of channels: what a Winograd convolution saves in multiplications when it works
+ * on `tiles` output tiles, and what its weights cost, four times the direct ones from main memory
+ * (and again from the third-level cache for every unit after the first). */
 enum { WINOGRAD_WEIGHTS = 17 };
 
 static int64_t winograd_saves(const Kernel *k, const Target *t, int64_t tiles)

@@ -104,9 +104,9 @@ static void check_chunks(const Kernel *k, const Target *t)
     int64_t bytes = 4 * steps * k->tile.ocv * t->vl;
     if (k->tile.kc == 0) { /* all at once only when that fits, or is one chunk, or for one tile */
         int64_t pixels = family_rows(k) * (k->tile.flat ? 1 : k->out.w);
-        assert_true(!k->tile.split_oc || k->groups > 1 || k->tile.winograd > 0 || bytes * blocks <= t->l1 / 2 ||
-                    pixels / k->tile.px < 2 || t->l1 / 2 / bytes >= blocks ||
-                    (blocks - 1) * steps < 64);
+        assert_true(!k->tile.split_oc || k->groups > 1 || k->tile.winograd > 0 ||
+                    bytes * blocks <= t->l1 / 2 || pixels / k->tile.px < 2 ||
+                    t->l1 / 2 / bytes >= blocks || (blocks - 1) * steps < 64);
         return;
     }
     assert_true(k->tile.split_oc && k->groups == 1 && k->tile.kc < blocks);

@@ -235,7 +235,8 @@ static void finish_tile(Winograd *g, LLVMValueRef block, LLVMValueRef tile, LLVM
         if_end(e, &f);
 }
 
-/* Channel blocks [b0, b1) of tiles [first + t0, first + t1): the others of the run belong to the unit before. */
+/* Channel blocks [b0, b1) of tiles [first + t0, first + t1): the others of the run belong to the
+ * unit before. */
 static void transform_output(Winograd *g, LLVMValueRef b0, LLVMValueRef b1, LLVMValueRef first,
                              LLVMValueRef t0, LLVMValueRef t1)
 {

@@ -1,5 +1,6 @@
 /* graph: a picture of a network, or of two side by side. */
 #include "driver/commands.h"
+#include "driver/refined.h"
 #include "picture/picture.h"
 #include <string.h>
 
@@ -18,18 +19,29 @@ int command_graph(Run *r)
 {
     const char *format = cli_get(r->cli, OPT_PICTURE), *other = cli_get(r->cli, OPT_COMPARE);
     const char *spec[2] = {r->cli->operands[0], other};
-    int count = other != NULL ? 2 : 1;
+    bool refine = cli_has(r->cli, OPT_REFINE);
+    int count = other != NULL || refine ? 2 : 1;
     Net n[2];
     PlaceCtx ctx[2];
     PictureNet nets[2];
     Buf out = {0};
-    if (other != NULL && format != NULL && strcmp(format, "dot") == 0)
-        return front_fail(r, EXIT_USAGE, "--compare draws svg and html, not dot");
+    if (count == 2 && format != NULL && strcmp(format, "dot") == 0)
+        return front_fail(r, EXIT_USAGE, "two networks are drawn as svg and html, not dot");
+    if (other != NULL && refine)
+        return front_fail(r, EXIT_USAGE, "--compare and --refine exclude each other");
     for (int i = 0; i < count; i++) {
         /* A refused network is drawn, too: that is where one looks for the reason. */
-        int code = front_open(r, spec[i], VERDICTS_SILENT, &n[i]);
+        int code = i == 1 && refine ? refined_best(r, &n[0], &n[1])
+                                    : front_open(r, spec[i], VERDICTS_SILENT, &n[i]);
+        if (i == 1 && refine && code != EXIT_FINE)
+            return code;
         if (n[i].elab == NULL || code == EXIT_STOPPED)
             return code;
+        if (i == 0 && refine && n[0].an.n[0] < n[0].an.input[0] &&
+            n[0].an.n[1] < n[0].an.input[1]) {
+            front_note(r, "every layer of '%s' is productive as it is", n[0].elab->graph.name);
+            count = 1;
+        }
         ctx[i] = (PlaceCtx){r, &n[i]};
         nets[i] = (PictureNet){.elab = n[i].elab,
                                .an = &n[i].an,

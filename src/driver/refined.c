@@ -251,14 +251,9 @@ int refined_reopen(Run *r, Net *n, const RefineBase *base, const RefineCandidate
     return front_analyse(r, ref, VERDICTS_REPORT, n);
 }
 
-int refined_open(Run *r, Net *n, bool *replaced)
+int refined_best(Run *r, const Net *n, Net *out)
 {
-    bool asked = cli_has(r->cli, OPT_REFINE), feasible = true;
-    for (int axis = 0; axis < 2; axis++)
-        feasible = feasible && n->an.n[axis] < n->an.input[axis];
-    if (feasible || !cli_belongs(OPT_REFINE, r->cli->command) || (!asked && !section_auto(r, n)))
-        return EXIT_FINE;
-    const char *strategy = asked ? cli_get(r->cli, OPT_REFINE) : NULL, *why = NULL;
+    const char *strategy = cli_get(r->cli, OPT_REFINE), *why = NULL;
     RefineOptions o;
     RefineBase base;
     RefineResult result;
@@ -278,6 +273,17 @@ int refined_open(Run *r, Net *n, bool *replaced)
     if (result.all.len == 0)
         return refined_none(r, n, &o, &result);
     refined_say(r, base.net, &result.base, &result.all.at[0]);
+    return refined_reopen(r, out, &base, &result.all.at[0]);
+}
+
+int refined_open(Run *r, Net *n, bool *replaced)
+{
+    bool asked = cli_has(r->cli, OPT_REFINE), feasible = true;
+    for (int axis = 0; axis < 2; axis++)
+        feasible = feasible && n->an.n[axis] < n->an.input[axis];
+    if (feasible || !cli_belongs(OPT_REFINE, r->cli->command) || r->cli->command == CMD_GRAPH ||
+        (!asked && !section_auto(r, n)))
+        return EXIT_FINE;
     *replaced = true;
-    return refined_reopen(r, n, &base, &result.all.at[0]);
+    return refined_best(r, n, n);
 }

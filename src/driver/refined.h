@@ -13,6 +13,8 @@ void refined_say(Run *r, const char *net, const RefineScore *base, const RefineC
 /* What --refine or `auto = true` asks for: when n is refused, replaces it by its best refinement
  * and says what changed. Returns an exit code. */
 int refined_open(Run *r, Net *n, bool *replaced);
+/* The best refinement of n, as --refine asks for it, and what changed. out may be n. */
+int refined_best(Run *r, const Net *n, Net *out);
 /* What was done, "stride 2 -> 1 at s4.0; ...". */
 void refined_notes(const RefineCandidate *c, Buf *out);
 /* Opens what a candidate makes of the base, reported like any net. */

@@ -345,4 +345,16 @@ def test_the_pictures_of_the_documents_are_current():
         assert os.path.getsize(os.path.join(folder, name)) < 200000
 
 
+def test_a_refinement_before_and_after():
+    done = expect(0, "graph", "mobilenet_v3_small", "--refine", "-o", "r.svg")
+    assert b"stride 2 -> 1 at features.4" in done.stderr
+    expect(0, "refine", "mobilenet_v3_small", "-q", "-o", "after.cnn")
+    one, two = open("r.svg", encoding="utf-8").read(), expect(
+        0, "graph", "mobilenet_v3_small", "--compare", "after.cnn").stdout.decode()
+    assert one == two, "--refine draws what refine writes"
+    assert b"productive as it is" in expect(0, "graph", "resnet18", "--refine").stderr
+    expect(2, "graph", "resnet18", "--refine", "--compare", "resnet34")
+    expect(2, "graph", "mobilenet_v3_small", "--refine", "--format=dot")
+
+
 sys.exit(main(globals(), "graph"))

@@ -239,9 +239,10 @@ int refined_none(Run *r, const Net *n, const RefineOptions *o, const RefineResul
 int refined_reopen(Run *r, Net *n, const RefineBase *base, const RefineCandidate *c)
 {
     static Overlay overlay; /* of the session, which is one a process */
-    const char *slash = strrchr(base->path, '/');
+    const char *slash = strrchr(base->path, '/'), *path = base->path;
     int folder = slash != NULL ? (int)(slash + 1 - base->path) : 0;
-    const char *path = arena_printf(&r->session.arena, "%.*s<refined>.cnn", folder, base->path);
+    if (!base->copied)
+        path = arena_printf(&r->session.arena, "%.*s<refined>.cnn", folder, base->path);
     NetRef ref;
     overlay = (Overlay){path, arena_strndup(&r->session.arena, c->text, c->len), c->len};
     r->session.overlays = &overlay;

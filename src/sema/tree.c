@@ -6,21 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Canonical text of the folder `path` is in ("-" is in the working directory); NULL when it is
- * none.
- */
-static const char *folder_of(Session *s, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL   ? "."
-                       : slash == path ? "/"
-                                       : arena_strndup(&s->arena, path, (size_t)(slash - path));
-    char *real = realpath(name, NULL);
-    const char *copy = real != NULL ? arena_strdup(&s->arena, real) : NULL;
-    free(real);
-    return copy;
-}
-
 /* Both are canonical: absolute, without links, dots and doubled or final slashes. */
 static bool beneath(const char *folder, const char *path)
 {
@@ -53,12 +38,28 @@ static const char *without_dots(Session *s, const char *folder, const char *path
     return out;
 }
 
+/* Canonical text of the folder `path` is in ("-" is in the working directory). One that only
+ * overlays are in has no links. */
+static const char *folder_of(Session *s, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL   ? "."
+                       : slash == path ? "/"
+                                       : arena_strndup(&s->arena, path, (size_t)(slash - path));
+    char *real = realpath(name, NULL), *here = real == NULL ? realpath(".", NULL) : NULL;
+    const char *copy = real != NULL ? arena_strdup(&s->arena, real)
+                                    : without_dots(s, here != NULL ? here : "/", name);
+    free(real);
+    free(here);
+    return copy;
+}
+
 void tree_root(Session *s, const char *path)
 {
     const char *folder = folder_of(s, path);
     char *here = realpath(".", NULL);
     s->tree = folder;
-    if (folder != NULL && here != NULL && beneath(here, folder))
+    if (here != NULL && beneath(here, folder))
         s->tree = arena_strdup(&s->arena, here);
     free(here);
 }
@@ -69,9 +70,7 @@ bool tree_holds(Session *s, const Module *from, const char *importer, const char
     const char *folder = folder_of(s, importer), *root = s->tree;
     if (from->std && s->std_path != NULL)
         root = folder_of(s, arena_printf(&s->arena, "%s/", s->std_path));
-    if (folder == NULL || root == NULL)
-        return false;
-    if (!beneath(root, without_dots(s, folder, path)))
+    if (root == NULL || !beneath(root, without_dots(s, folder, path)))
         return false;
     char *real = realpath(opened, NULL);
     bool inside = real == NULL || beneath(root, real);

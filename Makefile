@@ -39,7 +39,7 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -61,6 +61,14 @@ check-full: ## check, with every network verified and every allocation failing o
 
 check-ndebug: ## check of a build without assertions, in a folder of its own
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/ndebug CFLAGS="-O2 -g -DNDEBUG" check
+
+check-san: all ## the suite with address and undefined-behaviour sanitizers, in a folder of its own
+	@$(MAKE) $(PARALLEL) --no-print-directory -s BUILD=$(BUILD)/san SAN=address,undefined CFLAGS="-O1 -g" all unit-programs
+	@BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/san/check.sh address
+
+check-tsan: all ## whatever has threads, with the thread sanitizer
+	@$(MAKE) $(PARALLEL) --no-print-directory -s BUILD=$(BUILD)/tsan SAN=thread CFLAGS="-O1 -g" all unit-programs
+	@BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/san/check.sh thread
 
 test-oom: all ## every allocation of many commands fails once: reported, or survived, never a crash
 	@mkdir -p $(BUILD)/tests

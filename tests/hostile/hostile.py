@@ -48,9 +48,10 @@ def attack(codes, *args, says=(), program=CNNC, **kw):
 
 def shim(**settings):
     """The environment of a command under the shim."""
+    if SANITIZED:
+        raise Skip("a sanitizer replaces the same calls")
     env = {"HOSTILE_" + k.upper(): str(v) for k, v in settings.items()}
     env["LD_PRELOAD"] = SHIM
-    env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
     return env
 
 

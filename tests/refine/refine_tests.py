@@ -130,10 +130,10 @@ def test_untouched_text_is_untouched():
     """Edits apply to the source as it was, and nothing else changes: comments, blanks, line ends."""
     nets = [n for n in library() if refused(n)] if FULL else [n for n, _, _ in FIRST[:4]] + ["vgg19"]
     for net in nets:
-        text = expect(0, "refine", net, "--input=3x600x600").stdout
-        if run("check", "--input=3x600x600", net).returncode:
+        text = expect(0, "refine", net, "--input=3x640x640").stdout
+        if run("check", "--input=3x640x640", net).returncode:
             continue
-        noise = text.replace(b"res: int = 600", b"res: int = 224")
+        noise = text.replace(b"res: int = 640", b"res: int = 224")
         noise = noise.replace(b"\n  stage", b"\n\n  # why not\n  stage") + b"# the end, without a line end"
         write("noise.cnn", noise)
         got = json.loads(expect(0, "refine", "noise.cnn:" + net, "--format=json").stdout)

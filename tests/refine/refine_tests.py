@@ -133,7 +133,7 @@ def test_untouched_text_is_untouched():
         text = expect(0, "refine", net, "--input=3x640x640").stdout
         if run("check", "--input=3x640x640", net).returncode:
             continue
-        noise = text.replace(b"res: int = 640", b"res: int = 224")
+        noise = text.replace(b"res: int = 640", b"res: int = %d" % summary(net)["input"][1])
         noise = noise.replace(b"\n  stage", b"\n\n  # why not\n  stage") + b"# the end, without a line end"
         write("noise.cnn", noise)
         got = json.loads(expect(0, "refine", "noise.cnn:" + net, "--format=json").stdout)

@@ -105,6 +105,7 @@ int native_plan(Native *x, Run *r, const Net *n)
     int code = native_open(x, r, &target);
     if (code != EXIT_FINE)
         return code;
+    target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);

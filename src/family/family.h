@@ -20,6 +20,7 @@ typedef struct Target {
     int vl;              /* float lanes of a vector: 4, 8, 16 */
     int regs;            /* vector registers: 16 or 32 */
     int64_t l1, l2;      /* bytes of data cache per core */
+    bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
 } Target;
 
 /* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl], lanes past C hold anything finite on input to

@@ -176,7 +176,7 @@ static int winograd_run(const Kernel *k, const Target *t, bool *split_oc)
     bool fits = k->family == FAM_CONV && k->kh == 3 && k->kw == 3 && k->sh == 1 && k->sw == 1 &&
                 k->dh == 1 && k->dw == 1 && k->groups <= 1 && k->gate_arg < 0 &&
                 k->in.layout == LAYOUT_BLOCKED && k->out.layout == LAYOUT_BLOCKED;
-    if (!fits || k->in.c < LEAST_CHANNELS || k->out.c < LEAST_CHANNELS)
+    if (!fits || t->exact_conv || k->in.c < LEAST_CHANNELS || k->out.c < LEAST_CHANNELS)
         return 0;
     int64_t tiles = family_winograd_tiles(k);
     int64_t per_tile = 36 * 4 * (map_blocks(k->in, t->vl) + map_blocks(k->out, t->vl)) * t->vl;

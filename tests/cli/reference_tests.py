@@ -63,6 +63,19 @@ def test_what_build_writes_is_named_after_o():
     expect(3, "build", "tiny.cnn", "--emit=manifest", "-o", "nowhere/m.json")
 
 
+def test_exact_convolutions():
+    """Winograd on and off: both agree with the reference, and off means off."""
+    for net in ("resnet18", "inception_v3"):
+        plans = {}
+        for option in ([], ["--exact-conv"]):
+            at = [net, "--init=1", "--input=3x112x112", "--target-cpu=x86-64-v3"] + option
+            plans[len(option)] = expect(0, "build", *at, "--stop-after=plan", "-dp").stderr.decode()
+            if net == "resnet18":
+                done = expect(0, "verify", net, "--init=1", "--input=3x112x112", *option)
+                assert b"agrees" in done.stdout
+        assert "winograd=" in plans[0] and "winograd=" not in plans[1], net
+
+
 def test_initial_values_are_those_documented():
     """docs/random.md in Python, compared with what --init makes."""
     import math

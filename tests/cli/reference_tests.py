@@ -68,10 +68,11 @@ def test_exact_convolutions():
     for net in ("resnet18", "inception_v3"):
         plans = {}
         for option in ([], ["--exact-conv"]):
-            at = [net, "--init=1", "--input=3x112x112", "--target-cpu=x86-64-v3"] + option
+            at = [net, "--init=1", "--input=3x112x112", "--target-cpu=x86-64-v3", "-A",
+                  "underutilized,unproductive,saturated"] + option
             plans[len(option)] = expect(0, "build", *at, "--stop-after=plan", "-dp").stderr.decode()
             if net == "resnet18":
-                done = expect(0, "verify", net, "--init=1", "--input=3x112x112", *option)
+                done = expect(0, "verify", net, "--init=1", "-A", "underutilized", *option)
                 assert b"agrees" in done.stdout
         assert "winograd=" in plans[0] and "winograd=" not in plans[1], net
 

@@ -181,11 +181,11 @@ typedef struct Packing {
     const ParamSource *params;
     float *blob;
     pthread_mutex_t lock;
-    int failed; /* the first job that lacks a parameter, or -1 */
+    int64_t failed; /* the first job that lacks a parameter, or -1 */
     char missing[NAME_MAX_LEN];
 } Packing;
 
-static void pack_job(void *ctx, int i)
+static void pack_job(void *ctx, int64_t i)
 {
     Packing *all = ctx;
     const PackJob *job = &all->p->packs.at[i];
@@ -214,7 +214,7 @@ const char *plan_pack(const Plan *p, const ParamSource *params, int threads, flo
     Packing all = {.p = p, .params = params, .blob = blob, .failed = -1};
     memset(blob, 0, (size_t)p->weight_floats * sizeof *blob);
     pthread_mutex_init(&all.lock, NULL);
-    parallel_for(threads, (int)p->packs.len, pack_job, &all);
+    parallel_for(threads, p->packs.len, pack_job, &all);
     pthread_mutex_destroy(&all.lock);
     return all.failed < 0 ? NULL : arena_strdup(p->arena, all.missing);
 }

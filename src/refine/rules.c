@@ -194,7 +194,7 @@ static bool probe_text(const Search *s, const Part *part, Arena *a)
     return ok;
 }
 
-static void probe_part(void *ctx, int i)
+static void probe_part(void *ctx, int64_t i)
 {
     Probe *p = ctx;
     const View *v = &p->s->v;
@@ -240,7 +240,7 @@ void rules_find_deeper(Search *s)
 void rules_probe(Search *s)
 {
     Probe probe = {s, arena_new_n(s->a, bool, s->v.parts.len + 1)};
-    parallel_for(s->o->threads, (int)s->v.parts.len, probe_part, &probe);
+    parallel_for(s->o->threads, s->v.parts.len, probe_part, &probe);
     for (uint32_t i = 0; i < s->v.parts.len; i++)
         s->v.parts.at[i].takes_stride = probe.ok[i];
 }

@@ -60,7 +60,7 @@ typedef struct Batch {
     Set **at;
 } Batch;
 
-static void try_one(void *ctx, int i)
+static void try_one(void *ctx, int64_t i)
 {
     Batch *b = ctx;
     Trial *t = calloc(1, sizeof *t);
@@ -80,7 +80,7 @@ static void try_one(void *ctx, int i)
 static void try_all(Search *s, SetList *sets)
 {
     Batch b = {s, sets->at};
-    parallel_for(s->o->threads, (int)sets->len, try_one, &b);
+    parallel_for(s->o->threads, sets->len, try_one, &b);
     s->out->tried += sets->len;
 }
 

@@ -6,21 +6,21 @@
 enum { MOST_THREADS = 64 };
 
 typedef struct Loop {
-    void (*fn)(void *ctx, int i);
+    void (*fn)(void *ctx, int64_t i);
     void *ctx;
-    int count;
-    atomic_int next;
+    int64_t count;
+    atomic_int_fast64_t next;
 } Loop;
 
 static void *work(void *arg)
 {
     Loop *l = arg;
-    for (int i; (i = atomic_fetch_add(&l->next, 1)) < l->count;)
+    for (int64_t i; (i = atomic_fetch_add(&l->next, 1)) < l->count;)
         l->fn(l->ctx, i);
     return NULL;
 }
 
-void parallel_for(int threads, int count, void (*fn)(void *ctx, int i), void *ctx)
+void parallel_for(int threads, int64_t count, void (*fn)(void *ctx, int64_t i), void *ctx)
 {
     Loop l = {.fn = fn, .ctx = ctx, .count = count};
     pthread_t thread[MOST_THREADS];
@@ -29,7 +29,7 @@ void parallel_for(int threads, int count, void (*fn)(void *ctx, int i), void *ct
     if (most > MOST_THREADS)
         most = MOST_THREADS;
     if (most > count)
-        most = count;
+        most = (long)count;
     while (started + 1 < most && pthread_create(&thread[started], NULL, work, &l) == 0)
         started++;
     work(&l);

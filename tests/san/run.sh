@@ -1,6 +1,7 @@
 #!/bin/sh
 # Everything that reads what others wrote, once more under the address and undefined-behaviour
-# sanitizers: sources, graphs, weights, arrays, pictures, the command line.
+# sanitizers: sources, graphs, weights, arrays, pictures, the command line. Compiled networks beside
+# pages that cannot be touched. make check-san and check-tsan do more.
 set -u
 tests="test_fuzz_front test_ir test_import test_pictures test_syntax test_elab
 test_doc test_format test_textdiff"
@@ -34,4 +35,5 @@ for net in resnet18 efficientnet_b0 convnext_tiny; do
         echo "PASS san.summary_$net"
     fi
 done
+sh "$SRC/tests/san/generated.sh" guard || bad=1
 exit $bad

@@ -1,5 +1,5 @@
-/* Which thread does what has no influence on results: every index computes its values alone and in a
- * fixed order. */
+/* Which thread does what has no influence on results: every index computes its values alone and in
+ * a fixed order. */
 #include "ref/ref_ops.h"
 #include "support/parallel.h"
 

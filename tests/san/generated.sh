@@ -32,10 +32,10 @@ model() { # prefix net size cpu
 }
 
 pair() { # name cpu net size net size
-    model a "$3" "$4" "$2" >log 2>&1 && model b "$5" "$6" "$2" >>log 2>&1 || {
+    if ! { model a "$3" "$4" "$2" >log 2>&1 && model b "$5" "$6" "$2" >>log 2>&1; }; then
         result "$1" 1
         return
-    }
+    fi
     case $kind in
     guard) # what users link
         # shellcheck disable=SC2086  # a list of files

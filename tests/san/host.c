@@ -1,8 +1,8 @@
-/* Two compiled networks, run by many contexts at once, each buffer beside a page that cannot be touched.
- *   host after|before CONTEXTS THREADS A.packed B.packed
- * after: every buffer ends where the forbidden page begins; before: it begins where one ends. Inputs,
- * weights and what is around workspaces cannot be written either. All contexts of a network see the
- * same input and must give the same bytes. */
+/* Two compiled networks, run by many contexts at once, each buffer beside a page that cannot be
+ * touched. host after|before CONTEXTS THREADS A.packed B.packed after: every buffer ends where the
+ * forbidden page begins; before: it begins where one ends. Inputs, weights and what is around
+ * workspaces cannot be written either. All contexts of a network see the same input and must give
+ * the same bytes. */
 #define _GNU_SOURCE
 #include "cnnrt.h"
 #include <fcntl.h>
@@ -30,7 +30,8 @@ static void die(const char *what)
     exit(1);
 }
 
-/* `bytes` between forbidden pages, at one or the other end, aligned to `align`; never given back. */
+/* `bytes` between forbidden pages, at one or the other end, aligned to `align`; never given back.
+ */
 static void *guarded(size_t bytes, size_t align)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + align + page - 1) / page * page;

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 2
+#define CNNRT_ABI_VERSION 3
 #define CNNRT_KERNEL_ARGS 13
 
 /* What can happen: STATUS(ID, number, text of cnnrt_strerror). Numbers are never reused. */
@@ -46,7 +46,7 @@ typedef struct CnnrtModel CnnrtModel;
 typedef struct CnnrtContext CnnrtContext;
 #endif
 
-/* Units [begin, end) of one image. */
+/* Units [begin, end) of one image; of a whole step, of the batch: args then point at image 0. */
 typedef void (*CnnrtKernel)(float *const *args, int64_t begin, int64_t end);
 
 enum { CNNRT_NONE, CNNRT_INPUT, CNNRT_OUTPUT, CNNRT_ARENA, CNNRT_WEIGHTS, CNNRT_SCRATCH };
@@ -62,9 +62,10 @@ typedef struct CnnrtOperand {
 typedef struct CnnrtStep {
     CnnrtKernel kernel;
     const char *name;
-    int64_t units; /* per image */
+    int64_t units; /* per image; of a whole step, in all */
     int64_t macs;  /* per image */
     CnnrtOperand args[CNNRT_KERNEL_ARGS];
+    int64_t whole; /* runs once for the batch (a sum over images, a vector of channels) */
 } CnnrtStep;
 
 typedef struct CnnrtTensor {
@@ -116,6 +117,10 @@ int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *
 /* As run, and seconds per step are added to step_seconds[step_count]. */
 int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                   double *step_seconds);
+/* As profile, for steps [first, last) only. What earlier steps left in the workspace must be there:
+ * the same batch, and no run in between. step_seconds may be NULL. */
+int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
+                    int64_t first, int64_t last, double *step_seconds);
 int cnnrt_threads(const CnnrtContext *c);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);

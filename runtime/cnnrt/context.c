@@ -22,6 +22,7 @@ struct CnnrtContext {
     int batch;
     const float *const *in;
     float *const *out;
+    int64_t first, last; /* steps */
     double *seconds;
 };
 
@@ -166,10 +167,10 @@ static double seconds_now(void)
 }
 
 /* Units of all images form one line that is cut into equal parts, so that a batch is split by
- * images first and a single image by its units. */
+ * images first and a single image by its units. A whole step is one image. */
 static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int threads)
 {
-    int64_t total = s->units * c->batch;
+    int64_t total = s->whole ? s->units : s->units * c->batch;
     int64_t at = total * thread / threads, end = total * (thread + 1) / threads;
     while (at < end) {
         int64_t image = at / s->units, first = at - image * s->units;
@@ -187,7 +188,7 @@ static void run_thread(void *arg, int thread)
     CnnrtContext *c = arg;
     int threads = cnnrt_pool_threads(c->pool);
     double before = c->seconds != NULL && thread == 0 ? seconds_now() : 0;
-    for (int64_t i = 0; i < c->model->step_count; i++) {
+    for (int64_t i = c->first; i < c->last; i++) {
         run_step(c, &c->model->steps[i], thread, threads);
         cnnrt_pool_barrier(c->pool);
         if (c->seconds != NULL && thread == 0) {
@@ -240,10 +241,11 @@ static bool check_buffers(const CnnrtContext *c, int batch, const float *const *
     return true;
 }
 
-int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
-                  double *step_seconds)
+int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
+                    int64_t first, int64_t last, double *step_seconds)
 {
-    if (c == NULL || in == NULL || out == NULL)
+    if (c == NULL || in == NULL || out == NULL || first < 0 || last < first ||
+        last > c->model->step_count)
         return CNNRT_BAD_ARGUMENT;
     if (batch < 1 || batch > c->model->max_batch)
         return CNNRT_BAD_BATCH;
@@ -256,10 +258,20 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
     c->batch = batch;
     c->in = in;
     c->out = out;
+    c->first = first;
+    c->last = last;
     c->seconds = step_seconds;
     cnnrt_pool_run(c->pool, run_thread, c);
     atomic_flag_clear(&c->busy);
     return CNNRT_OK;
+}
+
+int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *const *out,
+                  double *step_seconds)
+{
+    if (c == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    return cnnrt_run_steps(c, batch, in, out, 0, c->model->step_count, step_seconds);
 }
 
 int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)

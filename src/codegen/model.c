@@ -33,7 +33,7 @@ static Types make_types(Emit *e)
     LLVMTypeRef i32 = e->i32, i64 = e->i64, ptr = e->ptr, four = LLVMArrayType2(e->f32, 4);
     t.operand = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, i64}, 5);
     LLVMTypeRef args = LLVMArrayType2(t.operand, CNNRT_KERNEL_ARGS);
-    t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args}, 5);
+    t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args, i64}, 6);
     t.tensor =
         structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
     t.model = structure(e,
@@ -126,9 +126,10 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
     LLVMValueRef args[CNNRT_KERNEL_ARGS];
     for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
         args[i] = operand(b, resolve(b->p, &s->args[i]));
-    LLVMValueRef fields[5] = {kernel_symbol(b, s->kernel), text(e, s->name ? s->name : ""),
+    LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel), text(e, s->name ? s->name : ""),
                               emit_int(e, s->units), emit_int(e, s->macs),
-                              LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS)};
+                              LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS),
+                              emit_int(e, s->whole)};
     return record(b, b->t.step, fields);
 }
 

@@ -40,6 +40,7 @@ typedef struct PlanStep {
     uint32_t group;   /* index in Fusion.groups, UINT32_MAX for inserted copies */
     const char *name; /* instance path of its anchor (of its result when it has none) */
     int64_t macs;
+    bool whole; /* runs once for the batch, its arguments at image 0 */
 } PlanStep;
 
 typedef struct PlanKernel {

@@ -47,7 +47,7 @@ def test_version():
     text = expect(0, "--version").stdout
     assert expect(0, "version").stdout == text
     got = json.loads(expect(0, "version", "--format=json").stdout)
-    assert text.decode() == "cnnc %s (LLVM %s)\n" % (got["cnnc"], got["llvm"]) and got["abi"] >= 2
+    assert text.decode() == "cnnc %s (LLVM %s)\n" % (got["cnnc"], got["llvm"]) and got["abi"] >= 3
 
 
 def test_what_build_writes_is_named_after_o():

@@ -80,12 +80,14 @@ static void k_add(float *const *a, int64_t begin, int64_t end)
 }
 
 static const CnnrtStep steps[] = {
-    {k_double, "double", VALUES, 0, {{CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}}},
+    {k_double, "double", VALUES, 0, {{CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}},
+     0},
     {k_add,
      "add",
      VALUES,
      0,
-     {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_WEIGHTS, 0, 1, 0, 0}}},
+     {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_WEIGHTS, 0, 1, 0, 0}},
+     0},
 };
 static const CnnrtTensor tensor = {.name = "x", .c = VALUES, .h = 1, .w = 1, .flat = 1};
 static _Alignas(64) const float weights[16] = {0, 0.5f};
@@ -169,6 +171,47 @@ static void test_bad_arguments_are_refused(void **state)
     assert_int_equal(cnnrt_run(c, 1, NULL, outs), CNNRT_BAD_ARGUMENT);
     cnnrt_destroy(c);
     cnnrt_destroy(NULL);
+}
+
+/* A sum over images is a whole step: its units are counted once, from image 0. */
+static void k_sum(float *const *a, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++)
+        for (int image = 0; image < MAX_BATCH; image++)
+            a[0][i] += a[1][image * VALUES + i];
+}
+
+static void test_whole_steps_run_once_and_alone(void **state)
+{
+    (void)state;
+    static const CnnrtStep whole[] = {
+        {.kernel = k_double,
+         .units = VALUES,
+         .args = {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}}},
+        {.kernel = k_sum,
+         .units = VALUES,
+         .args = {{CNNRT_WEIGHTS, 0, 0, 0, 0}, {CNNRT_OUTPUT, 0, 0, VALUES, 0}},
+         .whole = 1}};
+    CnnrtModel m = model;
+    m.steps = whole;
+    float in[VALUES * MAX_BATCH], out[VALUES * MAX_BATCH];
+    const float *const ins[] = {in};
+    float *const outs[] = {out};
+    for (int i = 0; i < VALUES * MAX_BATCH; i++)
+        in[i] = (float)(i % VALUES);
+    for (int threads = 1; threads <= 5; threads++) {
+        static _Alignas(64) float sums[48];
+        CnnrtContext *c;
+        memset(sums, 0, sizeof sums);
+        assert_int_equal(cnnrt_create(&c, &m, sums, threads, NULL, 0), CNNRT_OK);
+        assert_int_equal(cnnrt_run_steps(c, MAX_BATCH, ins, outs, 0, 1, NULL), CNNRT_OK);
+        assert_true(sums[3] == 0);
+        assert_int_equal(cnnrt_run_steps(c, MAX_BATCH, ins, outs, 1, 2, NULL), CNNRT_OK);
+        for (int i = 0; i < VALUES; i++)
+            assert_true(sums[i] == 2.0f * (float)(i * MAX_BATCH));
+        assert_int_equal(cnnrt_run_steps(c, MAX_BATCH, ins, outs, 1, 3, NULL), CNNRT_BAD_ARGUMENT);
+        cnnrt_destroy(c);
+    }
 }
 
 static void *run_many(void *arg)
@@ -267,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_batches_and_threads_agree),
         cmocka_unit_test(test_caller_owned_workspace),
         cmocka_unit_test(test_bad_arguments_are_refused),
+        cmocka_unit_test(test_whole_steps_run_once_and_alone),
         cmocka_unit_test(test_contexts_do_not_share_state),
         cmocka_unit_test(test_npy_round_trip),
         cmocka_unit_test(test_npy_refuses_malformed),

@@ -208,7 +208,7 @@ static void rf_rule_space_to_depth(const Rule *r)
 
 typedef void RfRule(const Rule *r);
 static RfRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = rf_rule_##RF,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = rf_rule_##RF,
 #include "ops/ops.def"
 };
 

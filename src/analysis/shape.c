@@ -305,9 +305,35 @@ static bool shape_rule_flatten(const Rule *r)
     return true;
 }
 
+static bool shape_rule_first(const Rule *r)
+{
+    *r->out = r->in[0];
+    return true;
+}
+
+/* Operators of training graphs say what they give. */
+static bool shape_rule_declared(const Rule *r)
+{
+    const AttrVal *at = r->at;
+    *r->out = (Shape){at[AT_BACKWARD_c].i, at[AT_BACKWARD_h].i, at[AT_BACKWARD_w].i,
+                      at[AT_BACKWARD_flat].i != 0};
+    return positive(r, "c", r->out->c) && positive(r, "h", r->out->h) &&
+           positive(r, "w", r->out->w);
+}
+
+static bool shape_rule_loss(const Rule *r)
+{
+    Shape a = r->in[0], b = r->in[1];
+    *r->out = (Shape){1, 1, 1, true};
+    if (a.c != b.c || a.h != b.h || a.w != b.w)
+        return fail(r, SHAPE_MISMATCH, "%lldx%lldx%lld values and %lldx%lldx%lld targets", LL(a.c),
+                    LL(a.h), LL(a.w), LL(b.c), LL(b.h), LL(b.w));
+    return true;
+}
+
 typedef bool ShapeRule(const Rule *r);
 static ShapeRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = shape_rule_##SHAPE,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = shape_rule_##SHAPE,
 #include "ops/ops.def"
 };
 

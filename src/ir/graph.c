@@ -120,6 +120,10 @@ static const char *check_node(const Graph *g, uint32_t id)
         if (bad != NULL)
             return bad;
     }
+    uint32_t owner = graph_owner(g, (NodeId){id}).v;
+    if (owner == 0 || owner > id || ((info->flags & OPF_BACKWARD) != 0 && owner == id))
+        return arena_printf(g->arena, "%%%u (%s): belongs to %%%u, which is not before it", id,
+                            n->name, owner);
     return NULL;
 }
 

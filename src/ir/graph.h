@@ -73,6 +73,14 @@ typedef struct Window {
 } Window;
 Window graph_window(const Graph *g, NodeId n);
 
+/* The node whose parameters and attributes an operator of a training graph uses: the one it belongs
+ * to, else itself. */
+static inline NodeId graph_owner(const Graph *g, NodeId n)
+{
+    if ((op_info[graph_node(g, n)->op].flags & OPF_BACKWARD) == 0)
+        return n;
+    return (NodeId){(uint32_t)graph_attr(g, n, AT_BACKWARD_of)->i};
+}
 /* Text form; graph_read(graph_print(g)) == g. One node a line:
  *   %5 = conv(%4) c=64 k=3x3 stride=1x1 ... : "s1.0.conv1"
  * Defaulted attributes are omitted. */

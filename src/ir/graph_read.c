@@ -174,7 +174,7 @@ static bool read_node(Reader *r)
     if (!expect(r, " = "))
         return false;
     const char *word = read_word(r);
-    Op op = strcmp(word, "input") == 0 ? OP_INPUT : op_by_name(word);
+    Op op = op_by_any_name(word);
     if (op == OP_NONE)
         return fail(r, "unknown operator");
     VEC(NodeId) ins = {0};

@@ -55,7 +55,7 @@ struct counted_none {
 
 const OpInfo op_info[OP_COUNT] = {
     [OP_NONE] = {.name = "none", .doc = ""},
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC)                                \
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC)                                \
     [OP_##ID] = {.name = NAME,                                                                     \
                  .inputs = IN,                                                                     \
                  .flags = FLAGS,                                                                   \
@@ -65,12 +65,18 @@ const OpInfo op_info[OP_COUNT] = {
 #include "ops/ops.def"
 };
 
-Op op_by_name(const char *name)
+Op op_by_any_name(const char *name)
 {
     for (int i = OP_NONE + 1; i < OP_COUNT; i++)
-        if ((op_info[i].flags & OPF_INTERNAL) == 0 && strcmp(op_info[i].name, name) == 0)
+        if (strcmp(op_info[i].name, name) == 0)
             return (Op)i;
     return OP_NONE;
+}
+
+Op op_by_name(const char *name)
+{
+    Op op = op_by_any_name(name);
+    return (op_info[op].flags & OPF_INTERNAL) == 0 ? op : OP_NONE;
 }
 
 int op_attr_index(Op op, const char *attr)

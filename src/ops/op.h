@@ -22,6 +22,8 @@ enum {
     OPF_VIEW = 64,
     OPF_TRAIN_ONLY = 128, /* the identity in inference */
     OPF_INTERNAL = 256,   /* not written as a step */
+    OPF_BACKWARD = 512,   /* belongs to the node its first attribute names */
+    OPF_REDUCED = 1024,   /* one value for the batch, not one for each image */
 };
 
 typedef enum AttrType { ATTR_INT, ATTR_REAL, ATTR_BOOL, ATTR_SIZE, ATTR_PAD, ATTR_STR } AttrType;
@@ -70,6 +72,7 @@ typedef struct OpInfo {
 extern const OpInfo op_info[OP_COUNT];
 
 Op op_by_name(const char *name);            /* OP_NONE when unknown or internal */
+Op op_by_any_name(const char *name);        /* internal ones included */
 int op_attr_index(Op op, const char *attr); /* -1 when unknown */
 /* Index of each attribute, fixed at compile time: AT_CONV_stride and so on. */
 enum {
@@ -78,6 +81,8 @@ enum {
 #include "ops/ops.def"
     AT_END_
 };
+/* The attributes of every operator flagged OPF_BACKWARD, in front of its own. */
+enum { AT_BACKWARD_of, AT_BACKWARD_c, AT_BACKWARD_h, AT_BACKWARD_w, AT_BACKWARD_flat };
 AttrVal attr_int(int64_t v);
 AttrVal attr_real(double v);
 AttrVal attr_bool(bool v);

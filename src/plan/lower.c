@@ -326,8 +326,14 @@ static void plan_identity(Planner *s, Draft *d)
     plan_input(s, d);
 }
 
+/* Operators of training graphs are lowered elsewhere. */
+static void plan_none(Planner *s, Draft *d)
+{
+    plan_input(s, d);
+}
+
 static LowerRule *const rule[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = plan_##FAMILY,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = plan_##FAMILY,
 #include "ops/ops.def"
 };
 

@@ -8,7 +8,7 @@
 
 typedef struct RefTensor {
     Shape shape;
-    double *data; /* [n][c][h][w], malloc'ed */
+    double *data; /* [n][c][h][w], malloc'ed; n = 1 for operators that sum over the batch */
 } RefTensor;
 
 typedef struct RefRun {
@@ -16,6 +16,7 @@ typedef struct RefRun {
     const Shape *shape;
     ParamSource params;
     int64_t batch;
+    uint64_t seed, step; /* of the masks of a training graph (docs/random.md) */
     /* called after every node run, for progress and comparison; may be NULL; false stops */
     bool (*after)(void *ctx, NodeId n, const RefTensor *value);
     void *after_ctx;
@@ -26,7 +27,8 @@ typedef struct RefRun {
  * depends on are left out. On failure false, outputs all NULL, and *err valid until this thread's
  * next call. */
 bool ref_run(const RefRun *r, const float *const *inputs, double **outputs, const char **err);
-/* One operator on given inputs; params in params_of order; an input node takes its value as ins[0].
+/* One operator on given inputs; params in params_of order, of the node it belongs to (graph_owner);
+ * masks have seed 0 and step 0; an input node takes its value as ins[0].
  * out->data is malloc'ed; false, with NULL there, when memory runs out. */
 bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
             const float *const *params, int64_t batch, RefTensor *out);

@@ -8,10 +8,12 @@
 typedef struct RefCall {
     const Graph *g;
     NodeId n;
+    NodeId owner; /* graph_owner: whose attributes and parameters count */
     const RefTensor *in;
     uint32_t nin;
     const float *const *param;
     int64_t batch;
+    uint64_t seed, step;
     RefTensor *out;
 } RefCall;
 
@@ -23,6 +25,11 @@ typedef void RefFn(const RefCall *c);
 static inline const AttrVal *ref_attr(const RefCall *c, int attr)
 {
     return graph_attr(c->g, c->n, attr);
+}
+
+static inline const AttrVal *ref_owner_attr(const RefCall *c, int attr)
+{
+    return graph_attr(c->g, c->owner, attr);
 }
 
 /* The h * w values of channel ch of image n. */

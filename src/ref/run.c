@@ -33,21 +33,37 @@ static bool tensor_new(RefTensor *t, Shape s, int64_t batch)
     return t->data != NULL;
 }
 
-bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
-            const float *const *params, int64_t batch, RefTensor *out)
+/* How many images a node's value has. */
+static int64_t images(const Graph *g, NodeId n, int64_t batch)
 {
-    const Node *node = graph_node(g, n);
-    if (!tensor_new(out, shape[n.v], batch))
+    return (op_info[graph_node(g, n)->op].flags & OPF_REDUCED) != 0 ? 1 : batch;
+}
+
+static bool apply(const RefRun *r, NodeId n, const RefTensor *ins, const float *const *params,
+                  RefTensor *out)
+{
+    const Node *node = graph_node(r->g, n);
+    if (!tensor_new(out, r->shape[n.v], images(r->g, n, r->batch)))
         return false;
-    RefCall c = {.g = g,
+    RefCall c = {.g = r->g,
                  .n = n,
+                 .owner = graph_owner(r->g, n),
                  .in = ins,
                  .nin = node->in_count,
                  .param = params,
-                 .batch = batch,
+                 .batch = r->batch,
+                 .seed = r->seed,
+                 .step = r->step,
                  .out = out};
     function_of[node->op](&c);
     return true;
+}
+
+bool ref_op(const Graph *g, NodeId n, const Shape *shape, const RefTensor *ins,
+            const float *const *params, int64_t batch, RefTensor *out)
+{
+    RefRun r = {.g = g, .shape = shape, .batch = batch};
+    return apply(&r, n, ins, params, out);
 }
 
 typedef struct Walk {
@@ -80,9 +96,10 @@ static void release(Walk *w, NodeId n)
 
 static bool find_params(Walk *w, NodeId n, const float *params[PARAM_MAX])
 {
-    const Node *node = graph_node(w->r->g, n);
+    NodeId owner = graph_owner(w->r->g, n);
+    const Node *node = graph_node(w->r->g, owner);
     ParamSpec spec[PARAM_MAX];
-    int count = params_of(w->r->g, n, w->r->shape, spec);
+    int count = params_of(w->r->g, owner, w->r->shape, spec);
     for (int i = 0; i < count; i++) {
         Buf name = {0};
         buf_printf(&name, "%s.%s", node->name, spec[i].suffix);
@@ -121,7 +138,7 @@ static bool run_node(Walk *w, NodeId n)
         return false;
     for (uint32_t k = 0; k < node->in_count; k++)
         w->operands[k] = w->value[graph_in(r->g, n, k).v];
-    bool ok = ref_op(r->g, n, r->shape, w->operands, params, r->batch, &w->value[n.v]);
+    bool ok = apply(r, n, w->operands, params, &w->value[n.v]);
     if (node->op == OP_INPUT)
         free(w->operands[0].data);
     for (int i = 0; i < PARAM_MAX; i++)
@@ -147,11 +164,12 @@ static bool hand_over(Walk *w, double **outputs)
             w->value[n.v].data = NULL;
             continue;
         }
-        if (!tensor_new(&copy, w->value[n.v].shape, w->r->batch))
+        int64_t count = images(g, n, w->r->batch);
+        if (!tensor_new(&copy, w->value[n.v].shape, count))
             return fail(w->err, "out of memory");
         /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): heads are computed */
         memcpy(copy.data, w->value[n.v].data,
-               (size_t)(w->r->batch * shape_count(copy.shape)) * sizeof *copy.data);
+               (size_t)(count * shape_count(copy.shape)) * sizeof *copy.data);
         outputs[i] = copy.data;
         release(w, n);
     }

@@ -98,7 +98,7 @@ static ExprId elem_scale(ExprPool *p, const Attrs *at, ExprId x)
 }
 
 static ElemRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, FLAGS, DOC) [OP_##ID] = elem_##ELEM,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = elem_##ELEM,
 #include "ops/ops.def"
 };
 

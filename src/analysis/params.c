@@ -90,7 +90,8 @@ static void cost_rule_layer_scale(Rule *r)
 
 typedef void CostRule(Rule *r);
 static CostRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = cost_rule_##COST,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC)                          \
+    [OP_##ID] = cost_rule_##COST,
 #include "ops/ops.def"
 };
 

@@ -333,7 +333,8 @@ static bool shape_rule_loss(const Rule *r)
 
 typedef bool ShapeRule(const Rule *r);
 static ShapeRule *const rule_of[OP_COUNT] = {
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC) [OP_##ID] = shape_rule_##SHAPE,
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC)                          \
+    [OP_##ID] = shape_rule_##SHAPE,
 #include "ops/ops.def"
 };
 

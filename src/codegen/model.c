@@ -126,8 +126,10 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
     LLVMValueRef args[CNNRT_KERNEL_ARGS];
     for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
         args[i] = operand(b, resolve(b->p, &s->args[i]));
-    LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel), text(e, s->name ? s->name : ""),
-                              emit_int(e, s->units), emit_int(e, s->macs),
+    LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel),
+                              text(e, s->name ? s->name : ""),
+                              emit_int(e, s->units),
+                              emit_int(e, s->macs),
                               LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS),
                               emit_int(e, s->whole)};
     return record(b, b->t.step, fields);

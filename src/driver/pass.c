@@ -2,6 +2,7 @@
 #include "driver/commands.h"
 #include "driver/native.h"
 #include "support/fs.h"
+#include "transform/grad.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,21 @@ static int print_fused(Run *r, const Analysis *an, Pass pass, Buf *out)
     return EXIT_FINE;
 }
 
+/* The primary head's cross entropy stands for any loss. */
+static int print_grad(Run *r, const Analysis *an, Buf *out)
+{
+    TrainGraph t;
+    TrainLoss loss = {.kind = LOSS_CROSS_ENTROPY, .weight = 1};
+    while (!an->g->outs.at[loss.head].primary)
+        loss.head++;
+    const char *bad = grad_build(&t, &r->net_arena, an, &loss, 1);
+    if (bad != NULL)
+        return front_fail(r, front_blame(EXIT_REFUSED, bad), "'%s' cannot be trained: %s",
+                          an->g->name, bad);
+    graph_print(&t.g, out);
+    return EXIT_FINE;
+}
+
 static int read_graph(Run *r, const char *path, Graph *g)
 {
     size_t len;
@@ -121,6 +137,8 @@ static int run_pass(Run *r, Pass pass, const Graph *g, Buf *out)
     }
     if (!analysis_run(&r->net_arena, g, &an, &at, &err))
         return front_fail(r, EXIT_REFUSED, "'%s': %s", graph_node(g, at)->name, err.text);
+    if (pass == PASS_GRAD)
+        return print_grad(r, &an, out);
     if (pass == PASS_FUSE || pass == PASS_PLAN)
         return print_fused(r, &an, pass, out);
     print_nodes(&an,

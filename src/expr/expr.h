@@ -53,8 +53,8 @@ ExprId expr_select_gt0(ExprPool *p, ExprId cond, ExprId yes, ExprId no);
 /* Copies an expression between pools with arguments renumbered: arg k becomes map[k] (an ExprId of
  * the destination pool). */
 ExprId expr_substitute(ExprPool *dst, const ExprPool *src, ExprId e, const ExprId *map);
-/* The derivative of e by argument `arg`. Where a minimum, maximum or selection has a kink it is that
- * of the second operand (of a maximum with 0: zero, as frameworks have it). */
+/* The derivative of e by argument `arg`. Where a minimum, maximum or selection has a kink it is
+ * that of the second operand (of a maximum with 0: zero, as frameworks have it). */
 ExprId expr_differentiate(ExprPool *p, ExprId e, uint32_t arg);
 double expr_eval(const ExprPool *p, ExprId e, const double *args);
 uint32_t expr_arg_count(const ExprPool *p, ExprId e); /* highest argument used + 1 */

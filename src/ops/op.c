@@ -55,7 +55,7 @@ struct counted_none {
 
 const OpInfo op_info[OP_COUNT] = {
     [OP_NONE] = {.name = "none", .doc = ""},
-#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC)                                \
+#define OP(ID, NAME, IN, SHAPE, RF, COST, FAMILY, ELEM, GRAD, FLAGS, DOC)                          \
     [OP_##ID] = {.name = NAME,                                                                     \
                  .inputs = IN,                                                                     \
                  .flags = FLAGS,                                                                   \

@@ -69,15 +69,17 @@ static NodeId copy_bn(Grad *s, const Node *node, const AttrVal *attrs, NodeId x)
                          arena_printf(s->arena, "%s^mean", node->name), node->origin);
     NodeId var = append(s, OP_CHANNEL_VAR, at, (NodeId[]){x, mean}, 2,
                         arena_printf(s->arena, "%s^var", node->name), node->origin);
-    NodeId bn = append(s, OP_BN_APPLY, attrs, (NodeId[]){x, mean, var}, 3, node->name,
-                       node->origin);
+    NodeId bn =
+        append(s, OP_BN_APPLY, attrs, (NodeId[]){x, mean, var}, 3, node->name, node->origin);
     vec_push(s->arena, &s->t->stats, ((StatUpdate){bn, mean, var}));
     return bn;
 }
 
 static NodeId copy_mask(Grad *s, const Node *node, double p, NodeId x, NodeId id)
 {
-    AttrVal at[] = {attr_real(p), attr_bool(node->op == OP_DROP_PATH), attr_int(id.v)};
+    AttrVal at[] = {[AT_MASK_p] = attr_real(p),
+                    [AT_MASK_key] = attr_int(id.v),
+                    [AT_MASK_per_image] = attr_bool(node->op == OP_DROP_PATH)};
     return append(s, OP_MASK, at, &x, 1, node->name, node->origin);
 }
 
@@ -136,9 +138,8 @@ static void output(Grad *s, NodeId n, const char *name)
     vec_push(s->arena, &graph_of(s)->outs, ((GraphOutput){.name = name, .node = n, .source = n}));
 }
 
-static const Op loss_op[] = {[LOSS_CROSS_ENTROPY] = OP_LOSS_CE,
-                             [LOSS_BINARY] = OP_LOSS_BCE,
-                             [LOSS_SQUARED] = OP_LOSS_MSE};
+static const Op loss_op[] = {
+    [LOSS_CROSS_ENTROPY] = OP_LOSS_CE, [LOSS_BINARY] = OP_LOSS_BCE, [LOSS_SQUARED] = OP_LOSS_MSE};
 static const Op loss_grad[] = {[LOSS_CROSS_ENTROPY] = OP_LOSS_CE_DX,
                                [LOSS_BINARY] = OP_LOSS_BCE_DX,
                                [LOSS_SQUARED] = OP_LOSS_MSE_DX};

@@ -29,8 +29,8 @@ typedef struct StatUpdate {
 } StatUpdate;
 
 /* Outputs, in this order: the heads; the losses, per image and weighted ("loss.N"); gradients
- * ("grad.NAME"); statistics ("mean.NAME", "var.NAME"). Inputs: the forward graph's, then a target of
- * the shape of every head that has a loss ("target.HEAD"). */
+ * ("grad.NAME"); statistics ("mean.NAME", "var.NAME"). Inputs: the forward graph's, then a target
+ * of the shape of every head that has a loss ("target.HEAD"). */
 typedef struct TrainGraph {
     Graph g;
     Shape *shape;    /* by node of g */

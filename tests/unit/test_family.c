@@ -358,7 +358,7 @@ static void test_operators(void **state)
 {
     (void)state;
     for (int op = OP_NONE + 1; op < OP_COUNT; op++) {
-        bool codeless = op == OP_INPUT || op == OP_FLATTEN || op_info[op].flags & OPF_TRAIN_ONLY;
+        bool codeless = op == OP_FLATTEN || op_info[op].flags & (OPF_TRAIN_ONLY | OPF_INTERNAL);
         if (codeless != (by_op[op].text == NULL))
             fail_msg("%s has no family to check", op_info[op].name);
         for (int i = 0; i < TARGETS && !codeless; i++)

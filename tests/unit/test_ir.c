@@ -75,12 +75,14 @@ static void random_graph(Graph *g, uint64_t s)
         Op op = i == 1 || pick(10) == 0 ? OP_INPUT : (Op)(1 + pick(OP_COUNT - 1));
         const OpInfo *info = &op_info[op];
         AttrVal attrs[OP_MAX_ATTRS];
-        NodeId in[4];
+        NodeId in[8];
         uint32_t nin = info->inputs >= 0    ? (uint32_t)info->inputs
                        : info->inputs == -1 ? 2 + (uint32_t)pick(3)
                                             : 1 + (uint32_t)pick(4);
         for (int k = 0; k < info->attr_count; k++)
             attrs[k] = random_attr(&info->attrs[k]);
+        if ((info->flags & OPF_BACKWARD) != 0)
+            attrs[AT_BACKWARD_of] = attr_int(1 + (int64_t)pick(i - 1));
         for (uint32_t k = 0; k < nin; k++)
             in[k].v = 1 + (uint32_t)pick(i - 1);
         graph_add(g, op, attrs, in, nin, random_name(i), 0);

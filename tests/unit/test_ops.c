@@ -75,8 +75,17 @@ static void test_flags(void **state)
     for (int i = OP_NONE + 1; i < OP_COUNT; i++) {
         const OpInfo *o = &op_info[i];
         Op op = (Op)i;
-        assert_in_range(o->inputs + 2, 0, 3);
+        bool training = (o->flags & OPF_INTERNAL) != 0 && op != OP_INPUT;
+        assert_in_range(o->inputs + 2, 0, training ? 8 : 3);
         assert_int_equal((o->flags & OPF_MERGE) != 0, o->inputs < 0);
+        if (o->flags & (OPF_BACKWARD | OPF_REDUCED))
+            assert_true(training);
+        if (o->flags & OPF_BACKWARD)
+            assert_true(op_attr_index(op, "of") == AT_BACKWARD_of &&
+                        op_attr_index(op, "c") == AT_BACKWARD_c &&
+                        op_attr_index(op, "h") == AT_BACKWARD_h &&
+                        op_attr_index(op, "w") == AT_BACKWARD_w &&
+                        op_attr_index(op, "flat") == AT_BACKWARD_flat);
         assert_int_equal(o->inputs == 0, op == OP_INPUT);
         if (o->flags & OPF_WINDOW) {
             assert_true(op_attr_index(op, "k") >= 0 && op_attr_index(op, "stride") >= 0 &&

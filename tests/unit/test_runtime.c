@@ -80,7 +80,11 @@ static void k_add(float *const *a, int64_t begin, int64_t end)
 }
 
 static const CnnrtStep steps[] = {
-    {k_double, "double", VALUES, 0, {{CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}},
+    {k_double,
+     "double",
+     VALUES,
+     0,
+     {{CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}},
      0},
     {k_add,
      "add",

@@ -41,9 +41,7 @@ static const CnnrtStep steps[] = {
      "add",
      VALUES,
      0,
-     {{CNNRT_OUTPUT, 0, 0, VALUES, 0},
-      {CNNRT_INPUT, 0, 0, VALUES, 0},
-      {CNNRT_WEIGHTS, 0, 0, 0, 0}},
+     {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}, {CNNRT_WEIGHTS, 0, 0, 0, 0}},
      0},
 };
 static const CnnrtStep waiting[] = {{k_wait, "wait", 1, 0, {{0}}, 0}};

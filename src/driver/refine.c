@@ -240,7 +240,8 @@ int command_refine(Run *r)
     if (code != EXIT_FINE)
         return code;
     if (!refine_base(&r->session, &r->net_arena, x.net.ref, &x.net.opt, &x.base, &why))
-        return front_fail(r, EXIT_REFUSED, "'%s' cannot be rewritten: %s", x.net.ref.name, why);
+        return front_fail(r, front_blame(EXIT_REFUSED, why), "'%s' cannot be rewritten: %s",
+                          x.net.ref.name, why);
     code = check_keep(r, &x);
     if (code != EXIT_FINE)
         return code;

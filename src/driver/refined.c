@@ -262,7 +262,8 @@ int refined_best(Run *r, const Net *n, Net *out)
     if (code != EXIT_FINE)
         return code;
     if (!refine_base(&r->session, &r->net_arena, n->ref, &n->opt, &base, &why))
-        return front_fail(r, EXIT_REFUSED, "'%s' cannot be refined: %s", n->ref.name, why);
+        return front_fail(r, front_blame(EXIT_REFUSED, why), "'%s' cannot be refined: %s",
+                          n->ref.name, why);
     double t = front_seconds();
     if (!refine_run(&r->net_arena, &base, &o, &result))
         return result.starved ? front_fail(r, EXIT_LIMIT, "out of memory")

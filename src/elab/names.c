@@ -98,7 +98,11 @@ static const char *substitute(Arena *a, const char *pattern, const Capture *cap,
         }
     }
     buf_add(&out, rest);
-    const char *text = fits && buf_ok(&out) ? arena_strdup(a, out.at) : NULL;
+    if (!buf_ok(&out)) {
+        buf_free(&out);
+        arena_give_up(a, 0);
+    }
+    const char *text = fits ? arena_strdup(a, out.at) : NULL;
     buf_free(&out);
     return text;
 }

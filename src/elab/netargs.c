@@ -187,7 +187,11 @@ static void keep_given(Elaborator *el, const Module *m, AstId decl, const Signat
         if (vals[i].kind == V_POISON)
             continue;
         value_print(&vals[i], &text);
-        if (buf_ok(&text) && text.at != NULL)
+        if (!buf_ok(&text)) { /* a refinement without the argument would be of another net */
+            buf_free(&text);
+            arena_give_up(el->a, 0);
+        }
+        if (text.at != NULL)
             vec_push(el->a, &el->e->given,
                      ((GivenParam){sig->formals[i].name, arena_strdup(el->a, text.at)}));
         buf_free(&text);

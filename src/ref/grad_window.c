@@ -263,7 +263,8 @@ void ref_GAP_DX(const RefCall *c)
 /* Where one output of an enlarged axis looked, and how much of it at the second place. */
 static double between(int64_t i, int64_t by, int64_t in, bool smooth, int64_t at[2])
 {
-    double pos = smooth ? fmax(0, ((double)i + 0.5) / (double)by - 0.5) : (double)(i / by);
+    int64_t whole = i / by;
+    double pos = smooth ? fmax(0, ((double)i + 0.5) / (double)by - 0.5) : (double)whole;
     at[0] = (int64_t)pos;
     at[1] = at[0] + 1 < in ? at[0] + 1 : in - 1;
     return pos - (double)at[0];

@@ -101,12 +101,12 @@ static double weight_of(const RefCall *c, NodeId loss)
 /* log of the sum of exp over the channels of a position, which are `stride` values apart. */
 static double log_sum(const double *z, int64_t channels, int64_t stride)
 {
-    double max = z[0], sum = 0;
+    double max = z[0], rest = -1; /* the largest gives 1 */
     for (int64_t i = 1; i < channels; i++)
         max = fmax(max, z[i * stride]);
     for (int64_t i = 0; i < channels; i++)
-        sum += exp(z[i * stride] - max);
-    return max + log(sum);
+        rest += exp(z[i * stride] - max);
+    return max + log1p(rest);
 }
 
 void ref_LOSS_CE(const RefCall *c)

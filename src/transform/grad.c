@@ -86,7 +86,7 @@ static NodeId copy_mask(Grad *s, const Node *node, double p, NodeId x, NodeId id
 static NodeId copy_node(Grad *s, const Graph *from, NodeId id)
 {
     const Node *node = graph_node(from, id);
-    const AttrVal *attrs = node->attr_count > 0 ? graph_attr(from, id, 0) : NULL;
+    const AttrVal *attrs = graph_attr(from, id, 0);
     NodeId *in = arena_new_n(s->arena, NodeId, node->in_count + 1);
     for (uint32_t i = 0; i < node->in_count; i++)
         in[i] = s->t->node_of[graph_in(from, id, i).v];

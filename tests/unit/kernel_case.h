@@ -140,11 +140,13 @@ typedef enum Order { AT_ONCE, ONE_BY_ONE_BACKWARDS, IN_TWO } Order;
 static inline void case_run(const Case *c, float *out, Order order)
 {
     const Kernel *k = c->k;
-    float *args[KERNEL_ARGS] = {out, c->in.at, c->weights.at, k->has_bias ? c->bias.at : NULL};
+    CnnrtRun run = {.batch = 1};
+    float *args[KERNEL_ARGS + 1] = {out, c->in.at, c->weights.at, k->has_bias ? c->bias.at : NULL};
     int64_t units = family_units(k, c->t);
     for (int i = 0; i < k->extra_count; i++)
         args[KERNEL_ARG_EXTRA + i] = c->extra[i].at;
     args[KERNEL_ARG_SCRATCH] = c->scratch.at;
+    args[KERNEL_ARG_RUN] = (float *)&run;
     if (order == AT_ONCE) {
         c->code(args, 0, units);
     } else if (order == IN_TWO) {

@@ -158,7 +158,7 @@ static inline double ref_copy(const Kernel *k, const Operands *o, int64_t c, int
         return map_at(k, o, c / (r * r), y * r + c % (r * r) / r, x * r + c % r);
     case COPY_SHUFFLE:
         return map_at(k, o, c % k->groups * (k->in.c / k->groups) + c / k->groups, y, x);
-    case COPY_LAYOUT: break;
+    default: break;
     }
     return map_at(k, o, c, y, x);
 }

@@ -237,6 +237,12 @@ static void mapped(Kern *kn)
     loop_end(e, &lu, NULL);
 }
 
+/* Gradients of copies. */
+static bool copy_dx(Kern *kn)
+{
+    return emit_fail(kn->e, "a copy without code");
+}
+
 bool cpu_copy(Kern *kn)
 {
     const Kernel *k = kn->k;
@@ -248,6 +254,7 @@ bool cpu_copy(Kern *kn)
     case COPY_BORDER:
     case COPY_NEAREST:
     case COPY_BILINEAR: break;
+    default: return copy_dx(kn);
     }
     if (k->in.layout != LAYOUT_BLOCKED || k->out.layout != LAYOUT_BLOCKED)
         return emit_fail(kn->e, "borders and upsampling work on blocked maps");

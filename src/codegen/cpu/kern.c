@@ -1,4 +1,5 @@
 #include "codegen/cpu/kern.h"
+#include "cnnrt.h"
 
 typedef bool FamilyEmitter(Kern *kn);
 
@@ -9,6 +10,7 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_LN] = cpu_ln,       [FAM_SOFTMAX] = cpu_softmax,
     [FAM_LRN] = cpu_lrn,     [FAM_COPY] = cpu_copy,
     [FAM_CONVT] = cpu_convt,
+    /* training */
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)
@@ -33,7 +35,8 @@ bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
 {
     Kernel copy = normal(kernel);
     const Kernel *k = &copy;
-    if ((unsigned)k->family >= FAM_COUNT || k->extra_count > KERNEL_MAX_EXTRA)
+    if ((unsigned)k->family >= FAM_COUNT || !emitters[k->family] ||
+        k->extra_count > KERNEL_MAX_EXTRA)
         return emit_fail(e, "malformed kernel");
     LLVMTypeRef params[3] = {e->ptr, e->i64, e->i64};
     LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(e->none, params, 3, 0));
@@ -45,6 +48,7 @@ bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.w = load_operand(e, args, KERNEL_ARG_W);
     kn.bias = load_operand(e, args, KERNEL_ARG_BIAS);
     kn.scratch = load_operand(e, args, KERNEL_ARG_SCRATCH);
+    kn.run = load_operand(e, args, KERNEL_ARG_RUN);
     for (int i = 0; i < k->extra_count; i++)
         kn.extra[i] = load_operand(e, args, KERNEL_ARG_EXTRA + i);
     if (!expr_code(e, k->pool_expr, k->root, &kn.code))
@@ -56,6 +60,18 @@ bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
         return emit_fail(e, "family %s cannot make this kernel", family_name[k->family]);
     LLVMBuildRetVoid(e->b);
     return true;
+}
+
+LLVMValueRef kern_batch(Kern *kn)
+{
+    return LLVMBuildLoad2(kn->e->b, kn->e->i64, kn->run, "batch");
+}
+
+LLVMValueRef kern_hyper(Kern *kn, int k)
+{
+    Emit *e = kn->e;
+    int64_t first = (int64_t)(offsetof(CnnrtRun, hyper) / sizeof(float));
+    return emit_load(e, e->f32, emit_at_const(e, kn->run, first + k));
 }
 
 void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi)

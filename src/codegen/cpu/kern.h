@@ -11,7 +11,8 @@ typedef struct Kern {
     LLVMValueRef out, in, w, bias, scratch; /* base pointers; absent ones are never used */
     LLVMValueRef extra[KERNEL_MAX_EXTRA];
     LLVMValueRef begin, end; /* units */
-    ExprCode code;
+    LLVMValueRef run;        /* the CnnrtRun */
+    ExprCode code;           /* of k->root */
 } Kern;
 
 /* Adds the function `name` for k to the module. False with e->err set when the description cannot
@@ -42,6 +43,10 @@ void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi);
 /* The positions [lo, hi) of the units of a kernel whose units are blocks of positions. */
 void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi);
 
+/* Of the run: the batch, an i64; hyper[k], a float. */
+LLVMValueRef kern_batch(Kern *kn);
+LLVMValueRef kern_hyper(Kern *kn, int k);
+
 /* One per family. */
 bool cpu_conv(Kern *kn);
 bool cpu_depthwise(Kern *kn);
@@ -54,4 +59,21 @@ bool cpu_softmax(Kern *kn);
 bool cpu_lrn(Kern *kn);
 bool cpu_copy(Kern *kn);
 bool cpu_convt(Kern *kn);
+bool cpu_pack(Kern *kn);
+bool cpu_conv_dw(Kern *kn);
+bool cpu_depthwise_dw(Kern *kn);
+bool cpu_depthwise_dx(Kern *kn);
+bool cpu_pool_dx(Kern *kn);
+bool cpu_ln_dx(Kern *kn);
+bool cpu_ln_dw(Kern *kn);
+bool cpu_lrn_dx(Kern *kn);
+bool cpu_softmax_dx(Kern *kn);
+bool cpu_loss(Kern *kn);
+bool cpu_loss_dx(Kern *kn);
+bool cpu_mask(Kern *kn);
+bool cpu_sums(Kern *kn);
+bool cpu_finish(Kern *kn);
+bool cpu_flat_sums(Kern *kn);
+bool cpu_flat_finish(Kern *kn);
+bool cpu_update(Kern *kn);
 #endif

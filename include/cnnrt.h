@@ -131,6 +131,9 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
  * the same batch, and no run in between. step_seconds may be NULL. */
 int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                     int64_t first, int64_t last, double *step_seconds);
+/* Of the runs to come: seed and step of the masks, hyper-parameters (CNNRT_HYPER of them, NULL: all
+ * zero). A training model's weights are its state, which its runs change. */
+int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper);
 int cnnrt_threads(const CnnrtContext *c);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { ALIGN = 64, MAX_THREADS = 1024, FLOATS_PER_LINE = ALIGN / (int)sizeof(float) };
@@ -263,6 +264,19 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
     c->last = last;
     c->seconds = step_seconds;
     cnnrt_pool_run(c->pool, run_thread, c);
+    atomic_flag_clear(&c->busy);
+    return CNNRT_OK;
+}
+
+int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper)
+{
+    if (c == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    if (atomic_flag_test_and_set(&c->busy))
+        return CNNRT_BUSY;
+    c->run = (CnnrtRun){.seed = seed, .step = step};
+    if (hyper != NULL)
+        memcpy(c->run.hyper, hyper, sizeof c->run.hyper);
     atomic_flag_clear(&c->busy);
     return CNNRT_OK;
 }

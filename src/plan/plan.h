@@ -5,6 +5,7 @@
 #include "family/family.h"
 #include "analysis/param_source.h"
 #include "transform/fuse.h"
+#include "transform/grad.h"
 
 /* The order of CNNRT_NONE ... CNNRT_SCRATCH in cnnrt.h. */
 typedef enum Space {
@@ -61,6 +62,25 @@ typedef struct PackJob {
     int64_t offset, floats;
 } PackJob;
 
+/* A parameter, or a running statistic, of a training step. */
+typedef struct PlanParam {
+    NodeId node; /* of the training graph */
+    int which;   /* of params_of(node) */
+    const char *name;
+    int64_t offset, floats; /* in the state; floats: trained values, without padding */
+    bool trained, decayed;  /* statistics are not trained, norms and biases not decayed */
+} PlanParam;
+
+/* The state of a training step: one block of floats that the runtime passes where an inference
+ * model has its weights. Every parameter starts on a line, zeros behind it. In this order:
+ * parameters that are decayed, [0, decayed); others, [decayed, trained); running statistics,
+ * [trained, kept); what the optimizer keeps; gradients, as far from `grad` as their parameters from
+ * 0; vectors and packed weights, made anew in every step. */
+typedef struct PlanState {
+    VEC(PlanParam) params;
+    int64_t decayed, trained, kept, grad;
+} PlanState;
+
 typedef struct Plan {
     Arena *arena;
     const Analysis *an;
@@ -74,10 +94,18 @@ typedef struct Plan {
     int64_t weight_floats;
     int64_t scratch_floats; /* per thread */
     int64_t live_peak;      /* floats: largest live set, the bound arena_floats is held against */
+    /* Training: weight_floats is the size of the state, and packs is empty. Steps before `forward`
+     * pack the parameters, those from `backward` on are the backward pass. */
+    const TrainGraph *train;
+    PlanState state;
+    uint32_t forward, backward;
 } Plan;
 
 /* NULL on success or a message (limits). */
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
+/* The same for a training graph: an is grad_analysis's, and the outputs are heads and losses. */
+const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                                const Target *t, const TrainGraph *train);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the

@@ -183,7 +183,8 @@ int64_t family_weight_floats(const Kernel *k, const Target *t)
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(oc, taps), mul(family_ic_blocks(k, t), family_ic_lanes(k, t)));
-    case FAM_DEPTHWISE: return mul(oc, taps);
+    case FAM_DEPTHWISE:
+    case FAM_DEPTHWISE_DX: return mul(oc, taps);
     case FAM_DENSE: return mul(oc, map_floats(k->in, t->vl));
     default: return 0;
     }
@@ -204,7 +205,7 @@ int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t
                             int64_t x)
 {
     int64_t vl = t->vl, block = o / vl, lane = o % vl;
-    if (k->family == FAM_DEPTHWISE)
+    if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return ((block * k->kh + y) * k->kw + x) * vl + lane;
     if (k->family == FAM_DENSE) {
         int64_t plane = k->in.h * k->in.w, at = y * k->in.w + x;

@@ -11,6 +11,9 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_LRN] = cpu_lrn,     [FAM_COPY] = cpu_copy,
     [FAM_CONVT] = cpu_convt,
     /* training */
+    [FAM_CONV_DW] = cpu_conv_dw,
+    [FAM_DEPTHWISE_DW] = cpu_depthwise_dw,
+    [FAM_DEPTHWISE_DX] = cpu_depthwise_dx,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

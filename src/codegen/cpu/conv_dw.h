@@ -22,10 +22,10 @@ typedef struct ConvDw {
 /* A unit at work. */
 typedef struct DwUnit {
     int ocv;
-    LLVMValueRef out_block;            /* first block of dy */
-    LLVMValueRef first_block, blocks;  /* of x */
-    LLVMValueRef row;                  /* first window row */
-    LLVMValueRef x, dy;                /* their first blocks */
+    LLVMValueRef out_block;           /* first block of dy */
+    LLVMValueRef first_block, blocks; /* of x */
+    LLVMValueRef row;                 /* first window row */
+    LLVMValueRef x, dy;               /* their first blocks */
 } DwUnit;
 
 /* The unit's sums, [vector][x channel][window row][window column][lane], to the output. */

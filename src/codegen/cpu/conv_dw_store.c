@@ -3,7 +3,8 @@
 
 enum { LANES_MAX = 16 };
 
-/* What one vector of output channels gets of the unit's sums: `count` runs of `length` sums each. */
+/* What one vector of output channels gets of the unit's sums: `count` runs of `length` sums each.
+ */
 typedef struct Piece {
     LLVMValueRef from, to; /* first sum; where that of lane 0 goes */
     LLVMValueRef count, length;
@@ -80,8 +81,8 @@ static Piece piece_of(const ConvDw *c, const DwUnit *u, LLVMValueRef chan, LLVMV
     LLVMValueRef n = emit_imax(e, emit_sub(e, hi, lo), emit_int(e, 0));
     Piece p = {.count = n, .length = emit_int(e, c->taps), .row = c->per_in * window};
     p.from = emit_at(e, sums, emit_mul(e, emit_sub(e, lo, start), c->taps * c->vl));
-    LLVMValueRef at = emit_add(e, emit_mul(e, chan, p.row),
-                               emit_mul(e, emit_sub(e, lo, group), window));
+    LLVMValueRef at =
+        emit_add(e, emit_mul(e, chan, p.row), emit_mul(e, emit_sub(e, lo, group), window));
     p.to = emit_at(e, c->kn->out, emit_add(e, at, emit_mul(e, u->row, c->k->kw)));
     p.from_step = c->taps * c->vl;
     p.to_step = window;

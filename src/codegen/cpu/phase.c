@@ -18,8 +18,7 @@ static bool is_edge(const Kernel *k, int64_t phase, int64_t j, int64_t width)
 {
     int64_t shift;
     for (int64_t kw = 0; kw < k->kw; kw++)
-        if (phase_tap(k, phase, kw, &shift) &&
-            (j + shift < 0 || j + width - 1 + shift >= k->in.w))
+        if (phase_tap(k, phase, kw, &shift) && (j + shift < 0 || j + width - 1 + shift >= k->in.w))
             return true;
     return false;
 }

@@ -1,5 +1,5 @@
-/* Sums over the positions of dy and over images, as the gradients of weights take them: a tap of the
- * window meets every position of dy with one position of x. */
+/* Sums over the positions of dy and over images, as the gradients of weights take them: a tap of
+ * the window meets every position of dy with one position of x. */
 #ifndef CNNC_SWEEP_H
 #define CNNC_SWEEP_H
 #include "codegen/cpu/kern.h"

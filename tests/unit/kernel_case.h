@@ -61,7 +61,7 @@ static inline int64_t case_weight_count(const Kernel *k)
 {
     if (k->family == FAM_DENSE)
         return k->out.c * k->in.c * k->in.h * k->in.w;
-    if (k->family == FAM_DEPTHWISE)
+    if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return k->out.c * k->kh * k->kw;
     if (k->family == FAM_CONV || k->family == FAM_CONVT)
         return k->out.c * (k->in.c / k->groups) * k->kh * k->kw;
@@ -71,7 +71,8 @@ static inline int64_t case_weight_count(const Kernel *k)
 static inline void pack_one_output(const Case *c, int64_t o)
 {
     const Kernel *k = c->k;
-    bool dense = k->family == FAM_DENSE, one = k->family == FAM_DEPTHWISE;
+    bool dense = k->family == FAM_DENSE;
+    bool one = k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX;
     int64_t per_in = dense ? k->in.c : one ? 1 : k->in.c / k->groups;
     int64_t h = dense ? k->in.h : k->kh, w = dense ? k->in.w : k->kw;
     int64_t first = dense || one ? 0 : o / (k->out.c / k->groups) * per_in;

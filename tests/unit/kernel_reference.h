@@ -60,6 +60,22 @@ static inline double ref_depthwise(const Kernel *k, const Operands *o, int64_t c
     return sum;
 }
 
+/* Of the input of a depthwise convolution from dy, the input here. */
+static inline double ref_depthwise_dx(const Kernel *k, const Operands *o, int64_t c, int64_t y,
+                                      int64_t x)
+{
+    double sum = 0;
+    for (int64_t oy = 0; oy < k->in.h; oy++)
+        for (int64_t ox = 0; ox < k->in.w; ox++) {
+            int64_t ky = y + k->pt - oy * k->sh, kx = x + k->pl - ox * k->sw;
+            if (ky >= 0 && kx >= 0 && ky % k->dh == 0 && kx % k->dw == 0 && ky / k->dh < k->kh &&
+                kx / k->dw < k->kw)
+                sum += o->weights[(c * k->kh + ky / k->dh) * k->kw + kx / k->dw] *
+                       map_at(k, o, c, oy, ox);
+        }
+    return sum;
+}
+
 static inline double ref_dense(const Kernel *k, const Operands *o, int64_t c)
 {
     int64_t n = k->in.c * k->in.h * k->in.w;
@@ -171,6 +187,7 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
     case FAM_CONV: v = ref_conv(k, o, c, y, x); break;
     case FAM_CONVT: v = ref_convt(k, o, c, y, x); break;
     case FAM_DEPTHWISE: v = ref_depthwise(k, o, c, y, x); break;
+    case FAM_DEPTHWISE_DX: v = ref_depthwise_dx(k, o, c, y, x); break;
     case FAM_DENSE: v = ref_dense(k, o, c); break;
     case FAM_POOL: v = ref_pool(k, o, c, y, x); break;
     case FAM_GAP: v = ref_mean(k, o, c, 0, k->in.h, 0, k->in.w); break;

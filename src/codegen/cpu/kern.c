@@ -17,6 +17,9 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_CONVT] = cpu_convt,
     /* training */
     [FAM_PACK] = cpu_pack,
+    [FAM_CONV_DW] = cpu_conv_dw,
+    [FAM_DEPTHWISE_DW] = cpu_depthwise_dw,
+    [FAM_DEPTHWISE_DX] = cpu_depthwise_dx,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

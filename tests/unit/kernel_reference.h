@@ -179,7 +179,7 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
     case FAM_SOFTMAX: v = ref_softmax(k, o, c, y, x); break;
     case FAM_LRN: v = ref_lrn(k, o, c, y, x); break;
     case FAM_COPY: v = ref_copy(k, o, c, y, x); break;
-    case FAM_COUNT: break;
+    default: break;
     }
     if (!k->root.v)
         return v;

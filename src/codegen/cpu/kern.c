@@ -4,13 +4,25 @@
 typedef bool FamilyEmitter(Kern *kn);
 
 static FamilyEmitter *const emitters[FAM_COUNT] = {
-    [FAM_CONV] = cpu_conv,   [FAM_DEPTHWISE] = cpu_depthwise,
-    [FAM_DENSE] = cpu_dense, [FAM_POOL] = cpu_pool,
-    [FAM_GAP] = cpu_gap,     [FAM_ELEM] = cpu_elem,
-    [FAM_LN] = cpu_ln,       [FAM_SOFTMAX] = cpu_softmax,
-    [FAM_LRN] = cpu_lrn,     [FAM_COPY] = cpu_copy,
+    [FAM_CONV] = cpu_conv,
+    [FAM_DEPTHWISE] = cpu_depthwise,
+    [FAM_DENSE] = cpu_dense,
+    [FAM_POOL] = cpu_pool,
+    [FAM_GAP] = cpu_gap,
+    [FAM_ELEM] = cpu_elem,
+    [FAM_LN] = cpu_ln,
+    [FAM_SOFTMAX] = cpu_softmax,
+    [FAM_LRN] = cpu_lrn,
+    [FAM_COPY] = cpu_copy,
     [FAM_CONVT] = cpu_convt,
     /* training */
+    [FAM_POOL_DX] = cpu_pool_dx,
+    [FAM_LN_DX] = cpu_ln_dx,
+    [FAM_LN_DW] = cpu_ln_dw,
+    [FAM_LRN_DX] = cpu_lrn_dx,
+    [FAM_SOFTMAX_DX] = cpu_softmax_dx,
+    [FAM_LOSS] = cpu_loss,
+    [FAM_LOSS_DX] = cpu_loss_dx,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

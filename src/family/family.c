@@ -135,6 +135,10 @@ void family_winograd_filter(const double g[9], double u[36])
 bool family_in_place(const Kernel *k)
 {
     return k->tile.kc == 0 && (k->family < FAM_PACK || k->family == FAM_DEPTHWISE_DX);
+    /* Those of training that write before all of their operands are read. */
+    bool apart = k->family == FAM_POOL_DX || k->family == FAM_LN_DW || k->family == FAM_LOSS ||
+                 k->family == FAM_LOSS_DX;
+    return k->tile.kc == 0 && !apart;
 }
 
 int64_t family_units(const Kernel *k, const Target *t)
@@ -156,7 +160,8 @@ int64_t family_units(const Kernel *k, const Target *t)
     case FAM_COPY:
         if (k->copy == COPY_CHANNELS)
             return ceil_div(k->count_c, t->vl);
-        if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR)
+        if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR ||
+            k->copy == COPY_NEAREST_DX || k->copy == COPY_BILINEAR_DX)
             return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
         return map_blocks(k->out, t->vl);
     default: return family_train_units(k, t);

@@ -23,7 +23,8 @@ static const TrainGroup *group_of(Family f)
     case FAM_LRN_DX:
     case FAM_SOFTMAX_DX:
     case FAM_LOSS:
-    case FAM_LOSS_DX: return &map;
+    case FAM_LOSS_DX:
+    case FAM_COPY: return &map;
     case FAM_MASK:
     case FAM_SUMS:
     case FAM_FINISH:

@@ -20,6 +20,13 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_CONV_DW] = cpu_conv_dw,
     [FAM_DEPTHWISE_DW] = cpu_depthwise_dw,
     [FAM_DEPTHWISE_DX] = cpu_depthwise_dx,
+    [FAM_POOL_DX] = cpu_pool_dx,
+    [FAM_LN_DX] = cpu_ln_dx,
+    [FAM_LN_DW] = cpu_ln_dw,
+    [FAM_LRN_DX] = cpu_lrn_dx,
+    [FAM_SOFTMAX_DX] = cpu_softmax_dx,
+    [FAM_LOSS] = cpu_loss,
+    [FAM_LOSS_DX] = cpu_loss_dx,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

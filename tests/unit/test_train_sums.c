@@ -478,6 +478,79 @@ static void test_update(void **state)
     on_every_target(updates, expect_update);
 }
 
+static void flat_sums(Rig *rig)
+{
+    static const int64_t n[] = {1, 3, 16, 47, 4096, 4097, 20011, 140003};
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
+        Kernel k = kernel(rig, FAM_FLAT_SUMS, run_map(n[i]), run_map(1));
+        root(&k, square(rig, expr_arg(&rig->s.pool, 0)), 0);
+        suite_add(&rig->s, k);
+        ExprId map = extra(rig, &k, KARG_MAP, 0), s = extra(rig, &k, KARG_SCALAR, 0);
+        ExprId h = extra(rig, &k, KARG_HYPER, 7); /* with these, lanes past the end are not zero */
+        root(&k, binary(rig, EX_ADD, square(rig, binary(rig, EX_SUB, map, s)), h), 0);
+        root(&k, binary(rig, EX_DIV, h, binary(rig, EX_ADD, square(rig, map), square(rig, h))), 0);
+        suite_add(&rig->s, k);
+    }
+}
+
+static void test_flat_sums(void **state)
+{
+    (void)state;
+    on_every_target(flat_sums, expect_flat_sums);
+}
+
+/* A ratio of norms, and a limit to a norm that is kept where it was. */
+static void flat_finishes(Rig *rig)
+{
+    for (int slices = 1; slices < 400; slices = slices * 4 + 1)
+        for (int terms = 2; terms <= KERNEL_MAX_ROOTS; terms += 4) {
+            Kernel k = kernel(rig, FAM_FLAT_FINISH, run_map(slices * terms), run_map(2));
+            k.slices = slices;
+            ExprId a = square(rig, expr_arg(&rig->s.pool, 0));
+            ExprId b = square(rig, extra(rig, &k, KARG_TERM, terms - 1));
+            ExprId s = extra(rig, &k, KARG_SCALAR, 0), h = extra(rig, &k, KARG_HYPER, 1);
+            ExprId norm = expr_unary(&rig->s.pool, EX_SQRT, b);
+            root(&k, expr_select_gt0(&rig->s.pool, norm, binary(rig, EX_DIV, a, norm), h),
+                 KERNEL_ARG_OUT);
+            root(&k, binary(rig, EX_MIN, s, norm), KERNEL_ARG_OUT);
+            root(&k, binary(rig, EX_ADD, s, h), KERNEL_ARG_EXTRA + 1);
+            suite_add(&rig->s, k);
+        }
+}
+
+static void test_flat_finish(void **state)
+{
+    (void)state;
+    on_every_target(flat_finishes, expect_flat_finish);
+}
+
+static void masks(Rig *rig)
+{
+    static const int64_t shape[][3] = {{16, 4, 4}, {5, 7, 3}, {33, 1, 1}, {3, 40, 1}, {20, 13, 11}};
+    static const double p[] = {0.2, 0, 0.5, 0.999, 1, 0.1, 1e-9};
+    int vl = rig->s.plan.target.vl;
+    for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+        for (size_t j = 0; j < sizeof p / sizeof *p; j++) {
+            MapDesc m = blocked(shape[i][0], shape[i][1], shape[i][2]);
+            Kernel k = kernel(rig, FAM_MASK, m, m);
+            k.in_step = map_floats(m, vl) + 16;
+            k.out_step = map_floats(m, vl) + 32 * (int64_t)(i % 2);
+            k.p = p[j];
+            k.mask_key = i == 0 ? INT64_C(0x7FFFFFFF12345678) : (int64_t)(i * j);
+            suite_add(&rig->s, k);
+            k.per_image = true;
+            k.in = k.out = blocked(m.c, 1, 1);
+            k.out_step = map_floats(k.out, vl) + 16 * (int64_t)(i % 2);
+            suite_add(&rig->s, k);
+        }
+}
+
+static void test_masks(void **state)
+{
+    (void)state;
+    on_every_target(masks, expect_mask);
+}
+
 /* Parts of a run are worth a thread's while, and there are many of a long one. */
 static void test_units(void **state)
 {
@@ -489,6 +562,9 @@ static void test_units(void **state)
         int64_t units = family_units(&k, &t);
         assert_true(units == 1 || n / units >= 4096);
         assert_true(units >= 100 || n < 1000000);
+        Kernel sum = {.family = FAM_FLAT_SUMS, .in = k.in};
+        units = family_units(&sum, &t);
+        assert_true(units == (n > 64 * 4096 ? 64 : (n + 4095) / 4096));
     }
 }
 
@@ -532,15 +608,57 @@ static void test_refused(void **state)
     k = kernel(&rig, FAM_SUMS, blocked(5, 2, 2), run_map(1));
     root(&k, (ExprId){0}, 0);
     refused(&rig, k, "in one slice or more");
+    k = kernel(&rig, FAM_FLAT_FINISH, run_map(7), run_map(1));
+    k.slices = 2;
+    root(&k, (ExprId){0}, 0);
+    refused(&rig, k, "not the sums of parts");
+    refused(&rig, kernel(&rig, FAM_FLAT_SUMS, run_map(7), run_map(1)), "nothing is to be summed");
+    k = kernel(&rig, FAM_MASK, blocked(5, 2, 2), blocked(5, 2, 2));
+    k.p = NAN;
+    refused(&rig, k, "between 0 and 1");
+    k.per_image = true;
+    refused(&rig, k, "gates of 1 x 1");
     rig_close(&rig);
+}
+
+/* All of it becomes code for 64-bit Arm, too: what this machine cannot run it can still compile. */
+static void test_neon_compiles(void **state)
+{
+    (void)state;
+    static Fill *const fill[] = {sums, finishes, updates, flat_sums, flat_finishes, masks};
+    static Rig rig;
+    Target t = {.triple = "aarch64-unknown-linux-gnu",
+                .cpu = "generic",
+                .vl = 4,
+                .regs = 32,
+                .l1 = 64 << 10,
+                .l2 = 512 << 10};
+    char err[1024] = "";
+    EmitResult r;
+    EmitOptions o = {.prefix = "rig", .net_name = "rig", .max_batch = 1, .jobs = 2};
+    if (setjmp(rig.s.oom.env))
+        fail_msg("out of memory");
+    suite_open(&rig.s, &t);
+    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
+        fill[i](&rig);
+    if (!api->emit(&rig.s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
+        fail_msg("%s", err);
+    for (int i = 0; i < r.count; i++) {
+        assert_true(r.pieces[i].len > 20);
+        assert_int_equal((unsigned char)r.pieces[i].data[18], 183); /* EM_AARCH64 */
+    }
+    api->emit_free(&r);
+    suite_close(&rig.s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums),    cmocka_unit_test(test_long_sums),
-        cmocka_unit_test(test_finish),  cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_update),  cmocka_unit_test(test_units),
+        cmocka_unit_test(test_sums),      cmocka_unit_test(test_long_sums),
+        cmocka_unit_test(test_finish),    cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_update),    cmocka_unit_test(test_units),
+        cmocka_unit_test(test_flat_sums), cmocka_unit_test(test_flat_finish),
+        cmocka_unit_test(test_masks),     cmocka_unit_test(test_neon_compiles),
         cmocka_unit_test(test_refused),
     };
     api = suite_api();

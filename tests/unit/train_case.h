@@ -128,7 +128,8 @@ static inline void train_open(TrainCase *c, Side side)
     const Kernel *k = c->k;
     int64_t in = k->family == FAM_SUMS || (k->family == FAM_MASK && !k->per_image)
                      ? images_floats(c, k->in_step, map_floats(k->in, c->t->vl))
-                     : k->in.c;
+                 : k->per_image ? 0
+                                : k->in.c;
     operand_open(&c->op[KERNEL_ARG_OUT], out_floats(c), "out", -0.75f, side);
     operand_open(&c->op[KERNEL_ARG_IN], in, "in", -0.75f, side);
     for (int i = 0; i < k->extra_count; i++) {

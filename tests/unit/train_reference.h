@@ -132,4 +132,73 @@ static inline void expect_update(TrainCase *c)
         }
     }
 }
+
+static inline void expect_flat_sums(TrainCase *c)
+{
+    const Kernel *k = c->k;
+    int64_t vl = c->t->vl, units = family_units(k, c->t), all = padded(k->in.c, (int)vl) / vl;
+    double args[1 + KERNEL_MAX_EXTRA];
+    for (int64_t u = 0; u < units; u++) {
+        double sum[KERNEL_MAX_ROOTS] = {0}, size[KERNEL_MAX_ROOTS] = {0};
+        int64_t hi = (u + 1) * all / units * vl;
+        for (int64_t at = u * all / units * vl; at < hi && at < k->in.c; at++) {
+            run_args(c, at, args);
+            for (int r = 0; r < k->root_count; r++) {
+                double v = expr_eval(k->pool_expr, k->root_of[r], args);
+                sum[r] += v;
+                size[r] += fabs(v);
+            }
+        }
+        for (int r = 0; r < k->root_count; r++)
+            expect_at(c, KERNEL_ARG_OUT, u * k->root_count + r, sum[r], 1e-9 + 6e-7 * size[r]);
+    }
+}
+
+static inline void expect_flat_finish(TrainCase *c)
+{
+    const Kernel *k = c->k;
+    double args[1 + KERNEL_MAX_EXTRA], sum[KERNEL_MAX_ROOTS] = {0};
+    int64_t terms = k->in.c / k->slices;
+    for (int64_t i = 0; i < k->in.c; i++)
+        sum[i % terms] += value_at(c, KERNEL_ARG_IN, i);
+    fixed_args(c, args);
+    args[0] = sum[0];
+    for (int i = 0; i < k->extra_count; i++)
+        if (k->extra[i] == KARG_TERM)
+            args[i + 1] = sum[k->hyper[i]];
+    for (int r = 0; r < k->root_count; r++) {
+        double want = expr_eval(k->pool_expr, k->root_of[r], args);
+        expect_at(c, k->root_to[r], k->root_to[r] == KERNEL_ARG_OUT ? r : 0, want,
+                  1e-6 * (0.1 + fabs(want)));
+    }
+}
+
+static inline float kept(float x, double p, uint64_t key, uint64_t at)
+{
+    return rng_uniform(key, at) >= (float)p ? x / (1.0f - (float)p) : 0;
+}
+
+/* docs/random.md, in the arithmetic of the kernels: the same bits are due. */
+static inline void expect_mask(TrainCase *c)
+{
+    const Kernel *k = c->k;
+    int64_t plane = k->out.h * k->out.w;
+    uint64_t key = rng_mix(rng_mix(c->run.seed, (uint64_t)k->mask_key), c->run.step);
+    for (int64_t n = 0; n < c->run.batch; n++) {
+        uint64_t image = rng_mix(key, (uint64_t)n);
+        for (int64_t ch = 0; ch < padded(k->out.c, c->t->vl); ch++)
+            for (int64_t p = 0; p < plane; p++) {
+                int64_t place = place_of(k->out, c->t->vl, ch, p), at = n * k->out_step + place;
+                if (k->per_image)
+                    expect_at(c, KERNEL_ARG_OUT, at, kept(1, k->p, image, 0), 1);
+                else if (ch >= k->out.c)
+                    expect_at(c, KERNEL_ARG_OUT, at, 0, INFINITY);
+                else
+                    expect_at(c, KERNEL_ARG_OUT, at,
+                              kept((float)value_at(c, KERNEL_ARG_IN, n * k->in_step + place), k->p,
+                                   image, (uint64_t)(ch * plane + p)),
+                              1);
+            }
+    }
+}
 #endif

@@ -18,7 +18,10 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     /* training */
     [FAM_SUMS] = cpu_sums,
     [FAM_FINISH] = cpu_finish,
+    [FAM_FLAT_SUMS] = cpu_flat_sums,
+    [FAM_FLAT_FINISH] = cpu_flat_finish,
     [FAM_UPDATE] = cpu_update,
+    [FAM_MASK] = cpu_mask,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

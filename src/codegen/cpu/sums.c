@@ -89,24 +89,6 @@ bool cpu_sums(Kern *kn)
     return true;
 }
 
-/* Which of the `terms` sums the roots name, as a set of bits; 0 with a message when they name one
- * that does not exist. */
-static unsigned terms_used(Kern *kn, int64_t terms)
-{
-    unsigned set = kn->uses[0] ? 1 : 0;
-    for (int i = 0; i < kn->k->extra_count; i++) {
-        int term = kn->k->hyper[i];
-        if (!kn->uses[i + 1] || kn->k->extra[i] != KARG_TERM)
-            continue;
-        if (term < 0 || term >= terms) {
-            emit_fail(kn->e, "a kernel's expression names a sum it does not have");
-            return 0;
-        }
-        set |= 1u << term;
-    }
-    return set;
-}
-
 /* The terms in use of the vector of channels at float `chan`, over all slices in their order. */
 static void term_sums(Kern *kn, int64_t terms, unsigned set, LLVMValueRef chan,
                       LLVMValueRef total[SUM_VALUES])
@@ -125,13 +107,13 @@ static void term_sums(Kern *kn, int64_t terms, unsigned set, LLVMValueRef chan,
 }
 
 /* The results of a channel block of which `lanes` channels exist. */
-static void finish_block(Kern *kn, int64_t terms, LLVMValueRef block, int lanes,
+static void finish_block(Kern *kn, int64_t terms, unsigned set, LLVMValueRef block, int lanes,
                          LLVMValueRef args[EXPR_MAX_ARGS])
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
     LLVMValueRef total[SUM_VALUES], value[KERNEL_MAX_ROOTS], chan = emit_mul(e, block, e->vl);
-    term_sums(kn, terms, terms_used(kn, terms), chan, total);
+    term_sums(kn, terms, set, chan, total);
     block_args(kn, block, k->dy, args);
     args[0] = total_value(e, total, 0);
     for (int i = 0; i < k->extra_count; i++)
@@ -157,18 +139,19 @@ bool cpu_finish(Kern *kn)
     int64_t terms = k->slices > 0 ? k->in.c / (k->slices * floats) : 0;
     int part = (int)(k->out.c % e->vl);
     LLVMValueRef args[EXPR_MAX_ARGS] = {0}, whole = emit_int(e, all - (part > 0));
+    unsigned set;
     Loop l;
     if (terms < 1 || terms > KERNEL_MAX_ROOTS || k->slices * terms * floats != k->in.c)
         return emit_fail(e, "these are not the sums of slices");
-    if (!terms_used(kn, terms) && e->err[0])
+    if (!sum_terms_used(kn, terms, &set))
         return false;
     kern_fixed_args(kn, e->vec, args);
     loop_begin(e, &l, kn->begin, emit_imin(e, kn->end, whole), 1, false, 0, NULL);
-    finish_block(kn, terms, l.iv, e->vl, args);
+    finish_block(kn, terms, set, l.iv, e->vl, args);
     loop_end(e, &l, NULL);
     if (part) {
         loop_begin(e, &l, emit_imax(e, kn->begin, whole), kn->end, 1, false, 0, NULL);
-        finish_block(kn, terms, whole, part, args);
+        finish_block(kn, terms, set, whole, part, args);
         loop_end(e, &l, NULL);
     }
     return true;

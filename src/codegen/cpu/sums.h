@@ -24,4 +24,7 @@ void sum_vector(Kern *kn, const SumRange *s, LLVMValueRef at, int lanes,
 /* Adds the roots over vectors [v0, v1) of the range to the totals, one of each root. */
 void sum_vectors(Kern *kn, const SumRange *s, LLVMValueRef v0, LLVMValueRef v1,
                  LLVMValueRef total[SUM_VALUES]);
+/* FINISH, FLAT_FINISH: the set of bits of the sums, `terms` of them, that the roots name. False
+ * with a message when they name one that does not exist. */
+bool sum_terms_used(Kern *kn, int64_t terms, unsigned *set);
 #endif

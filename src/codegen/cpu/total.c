@@ -93,3 +93,17 @@ void sum_vectors(Kern *kn, const SumRange *s, LLVMValueRef v0, LLVMValueRef v1,
     add_run(kn, s, l.iv, emit_imin(e, emit_add(e, l.iv, emit_int(e, run)), v1), total);
     loop_end(e, &l, total);
 }
+
+bool sum_terms_used(Kern *kn, int64_t terms, unsigned *set)
+{
+    *set = kn->uses[0] ? 1 : 0;
+    for (int i = 0; i < kn->k->extra_count; i++) {
+        int term = kn->k->hyper[i];
+        if (!kn->uses[i + 1] || kn->k->extra[i] != KARG_TERM)
+            continue;
+        if (term < 0 || term >= terms)
+            return emit_fail(kn->e, "a kernel's expression names a sum it does not have");
+        *set |= 1u << term;
+    }
+    return true;
+}

@@ -135,10 +135,6 @@ void family_winograd_filter(const double g[9], double u[36])
 bool family_in_place(const Kernel *k)
 {
     return k->tile.kc == 0 && (k->family < FAM_PACK || k->family == FAM_DEPTHWISE_DX);
-    /* Those of training that write before all of their operands are read. */
-    bool apart = k->family == FAM_POOL_DX || k->family == FAM_LN_DW || k->family == FAM_LOSS ||
-                 k->family == FAM_LOSS_DX;
-    return k->tile.kc == 0 && !apart;
 }
 
 int64_t family_units(const Kernel *k, const Target *t)

@@ -21,7 +21,6 @@ int64_t train_dw_tiles(const Kernel *k, const Target *t);
 int64_t train_dw_window_rows(const Kernel *k);
 /* The forward convolution with the channel tiles of k. */
 Kernel train_dw_forward(const Kernel *k);
-/* POOL_DX, LN_DX, LN_DW, LRN_DX, SOFTMAX_DX, LOSS, LOSS_DX: train_map.c */
 /* POOL_DX, LN_DX, LN_DW, LRN_DX, SOFTMAX_DX, LOSS, LOSS_DX, and the scratch of COPY: train_map.c */
 enum { TRAIN_LN_ROW = 256 }; /* LN_DW: positions summed before they are added to the total */
 int64_t train_map_units(const Kernel *k, const Target *t);

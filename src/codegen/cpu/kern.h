@@ -13,6 +13,9 @@ typedef struct Kern {
     LLVMValueRef begin, end; /* units */
     LLVMValueRef run;        /* the CnnrtRun */
     ExprCode code;           /* of k->root */
+    /* Kernels of several results: the code of each root, and what any of them uses. */
+    ExprCode root[KERNEL_MAX_ROOTS];
+    bool uses[EXPR_MAX_ARGS];
 } Kern;
 
 /* Adds the function `name` for k to the module. False with e->err set when the description cannot
@@ -46,6 +49,15 @@ void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi);
 /* Of the run: the batch, an i64; hyper[k], a float. */
 LLVMValueRef kern_batch(Kern *kn);
 LLVMValueRef kern_hyper(Kern *kn, int k);
+
+/* Kernels of several results: the arguments of the roots that are one value for the whole kernel
+ * (KARG_SCALAR, KARG_HYPER, KARG_COUNT), of the type; the other arguments are left as they are. */
+void kern_fixed_args(Kern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS]);
+/* All roots of args: every value is computed before any can be stored. */
+void kern_roots(Kern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
+                LLVMValueRef value[KERNEL_MAX_ROOTS]);
+/* Base pointer of the operand that root r is stored to; NULL (with a message) when it has none. */
+LLVMValueRef kern_root_target(Kern *kn, int r);
 
 /* One per family. */
 bool cpu_conv(Kern *kn);

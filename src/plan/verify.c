@@ -66,7 +66,7 @@ static const char *check_train_operand(const Check *c, const PlanOperand *o, boo
     if (o->space == SPACE_NONE)
         return NULL;
     if (o->space == SPACE_WEIGHTS)
-        return o->offset >= 0 && o->offset % PLAN_LINE == 0 && need <= c->p->weight_floats &&
+        return o->offset >= 0 && need <= c->p->weight_floats &&
                        o->offset <= c->p->weight_floats - need
                    ? NULL
                    : "lies outside of the state";

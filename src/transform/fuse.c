@@ -228,7 +228,10 @@ static void start_merge(Fuser *s, NodeId n)
 
 static void start_elem(Fuser *s, NodeId n)
 {
-    FuseGroup g = new_group(s, NODE_NONE, n, input_of(s, n, 0));
+    NodeId in = input_of(s, n, 0);
+    FuseGroup g = new_group(s, NODE_NONE, n, s->virtual[in.v] ? fuse_leader(s, in) : in);
+    if (s->virtual[in.v])
+        g.root = fuse_value(s, &g, in);
     if (!absorb(s, &g, n))
         return; /* not reached: a fresh group has room for any one operator */
     extend(s, &g);

@@ -524,10 +524,18 @@ static void test_flat_finish(void **state)
     on_every_target(flat_finishes, expect_flat_finish);
 }
 
+/* A value's own draw as p: it is just kept. */
+static double draw_of(int64_t mask_key)
+{
+    CnnrtRun run = run_of(1);
+    uint64_t key = rng_mix(rng_mix(run.seed, (uint64_t)mask_key), run.step);
+    return (double)rng_uniform(rng_mix(key, 0), 0);
+}
+
 static void masks(Rig *rig)
 {
     static const int64_t shape[][3] = {{16, 4, 4}, {5, 7, 3}, {33, 1, 1}, {3, 40, 1}, {20, 13, 11}};
-    static const double p[] = {0.2, 0, 0.5, 0.999, 1, 0.1, 1e-9};
+    static const double p[] = {0.2, 0, 0.5, 0.999, 1, 0.1, 1e-9, -1};
     int vl = rig->s.plan.target.vl;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (size_t j = 0; j < sizeof p / sizeof *p; j++) {
@@ -535,8 +543,8 @@ static void masks(Rig *rig)
             Kernel k = kernel(rig, FAM_MASK, m, m);
             k.in_step = map_floats(m, vl) + 16;
             k.out_step = map_floats(m, vl) + 32 * (int64_t)(i % 2);
-            k.p = p[j];
             k.mask_key = i == 0 ? INT64_C(0x7FFFFFFF12345678) : (int64_t)(i * j);
+            k.p = p[j] < 0 ? draw_of(k.mask_key) : p[j];
             suite_add(&rig->s, k);
             k.per_image = true;
             k.in = k.out = blocked(m.c, 1, 1);

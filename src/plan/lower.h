@@ -54,8 +54,11 @@ PlanOperand plan_operand(const Planner *s, Value v);
 void plan_place_weights(Planner *s, Draft *d, uint32_t kernel);
 void plan_place_state(Planner *s, Draft *d);
 /* Training: the layout of the state before lowering, the order of the steps after it; train.c */
-void plan_open_training(Planner *s, const TrainGraph *train);
-void plan_close_training(Planner *s);
+void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim);
+void plan_close_training(Planner *s, const OptimSpec *optim);
+/* The optimizer's part of the state, and its steps; NULL: none. optim.c */
+void plan_optimizer_state(Planner *s, const OptimSpec *optim);
+void plan_optimizer(Planner *s, const OptimSpec *optim);
 /* The gate of a mask over whole images; train.c */
 PlanOperand plan_mask_gate(Planner *s, NodeId mask);
 void plan_copy_layout(Planner *s, NodeId n, Value from, Value to);

@@ -363,14 +363,14 @@ const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, c
 }
 
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
-                                const Target *t, const TrainGraph *train)
+                                const Target *t, const TrainGraph *train, const OptimSpec *optim)
 {
     Planner s;
     planner_open(&s, p, a, an, f, t);
-    plan_open_training(&s, train);
+    plan_open_training(&s, train, optim);
     if (s.failed == NULL)
         lower_all(&s);
     if (s.failed == NULL)
-        plan_close_training(&s);
+        plan_close_training(&s, optim);
     return planner_close(&s);
 }

@@ -6,6 +6,7 @@
 #include "analysis/param_source.h"
 #include "transform/fuse.h"
 #include "transform/grad.h"
+#include "transform/optim.h"
 
 /* The order of CNNRT_NONE ... CNNRT_SCRATCH in cnnrt.h. */
 typedef enum Space {
@@ -79,6 +80,12 @@ typedef struct PlanParam {
 typedef struct PlanState {
     VEC(PlanParam) params;
     int64_t decayed, trained, kept, grad;
+    /* What the optimizer keeps: slots as large as all trained parameters, filled with slot_start at
+     * first; the running mean of all parameters and statistics, -1 when there is none. A checkpoint
+     * holds [0, saved). */
+    int slots;
+    int64_t slot[2], average, saved;
+    double slot_start[2];
 } PlanState;
 
 typedef struct Plan {
@@ -95,17 +102,19 @@ typedef struct Plan {
     int64_t scratch_floats; /* per thread */
     int64_t live_peak;      /* floats: largest live set, the bound arena_floats is held against */
     /* Training: weight_floats is the size of the state, and packs is empty. Steps before `forward`
-     * pack the parameters, those from `backward` on are the backward pass. */
+     * pack the parameters, those from `backward` on are the backward pass, those from `update` on
+     * the optimizer's. */
     const TrainGraph *train;
     PlanState state;
-    uint32_t forward, backward;
+    uint32_t forward, backward, update;
 } Plan;
 
 /* NULL on success or a message (limits). */
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
-/* The same for a training graph: an is grad_analysis's, and the outputs are heads and losses. */
+/* The same for a training graph: an is grad_analysis's, and the outputs are heads and losses. The
+ * optimizer has been checked; NULL: gradients are computed and nothing is updated. */
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
-                                const Target *t, const TrainGraph *train);
+                                const Target *t, const TrainGraph *train, const OptimSpec *optim);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the

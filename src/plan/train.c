@@ -127,7 +127,7 @@ static void find_gradients(Planner *s)
         s->train->bn_of[t->stats.at[i].var.v] = t->stats.at[i].bn;
 }
 
-void plan_open_training(Planner *s, const TrainGraph *train)
+void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim)
 {
     Plan *p = s->p;
     uint32_t n = s->g->nodes.len;
@@ -148,15 +148,17 @@ void plan_open_training(Planner *s, const TrainGraph *train)
     p->state.trained = p->weight_floats;
     add_part(s, PART_STATISTIC);
     p->state.kept = p->weight_floats;
+    plan_optimizer_state(s, optim);
     p->state.grad = plan_state_add(s, p->state.trained);
     find_gradients(s);
     for (uint32_t v = 0; v < n; v++)
         t->norm[v] = t->back[v] = -1;
 }
 
-void plan_close_training(Planner *s)
+void plan_close_training(Planner *s, const OptimSpec *optim)
 {
     Plan *p = s->p;
+    plan_optimizer(s, optim);
     uint32_t packs = s->train->packs.len, steps = p->steps.len;
     for (uint32_t i = 0; i < steps; i++)
         vec_push(p->arena, &s->train->packs, p->steps.at[i]);
@@ -165,6 +167,7 @@ void plan_close_training(Planner *s)
         vec_push(p->arena, &p->steps, s->train->packs.at[i]);
     p->forward = packs;
     p->backward += packs;
+    p->update += packs;
 }
 
 /* The step that brings the weights of d, which is complete, into the order of its kernel. */

@@ -25,7 +25,7 @@ static void compile(Compiled *c, Built *b, const Target *t, const char *what)
     fuse_run(&c->fusion, &arena, &c->an);
     const char *bad = fuse_verify(&c->fusion);
     if (bad == NULL)
-        bad = plan_build_training(&c->plan, &arena, &c->an, &c->fusion, t, &b->t);
+        bad = plan_build_training(&c->plan, &arena, &c->an, &c->fusion, t, &b->t, NULL);
     if (bad == NULL)
         bad = plan_verify(&c->plan);
     if (bad != NULL)

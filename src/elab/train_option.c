@@ -228,7 +228,7 @@ static const char *set_term(TrainSpec *s, const char *name, const OptionTarget *
     uint32_t at = find_term(s, call);
     int row = train_row(call), n = section_arg_count(row);
     double zero;
-    AugmentSpec a;
+    AugmentSpec a = {0};
     if (read_number(text, SV_REAL, &zero) && zero == 0) {
         remove_term(s, call);
         return NULL;
@@ -274,7 +274,7 @@ static bool rand_part(AugmentSpec *a, char *part)
 
 static const char *set_policy(TrainSpec *s, const char *name, const char *text)
 {
-    AugmentSpec a;
+    AugmentSpec a = {0};
     char copy[64], *rest = NULL;
     const char *policy = section_word("policy", 0);
     for (int i = 0; policy != NULL && strcmp(policy, text) != 0; i++)

@@ -30,6 +30,8 @@ def commands():
     for net in ("resnet18", "mobilenet_v3_small", "nasnet_mobile"):
         yield ["check", net]
         yield ["summary", net, "--format=json"]
+    for form in ("table", "json"):
+        yield ["summary", "convnext_tiny", "--train", "--set=lr=0.1", "--format=" + form]
     graph = SRC / "tests" / "pass" / "branches.graph"
     yield ["print-graph", "efficientnet_b0"]
     yield ["nets", "--match=squeezenet*"]

@@ -546,14 +546,14 @@ static void test_another_network(void **state)
     assert_string_equal(
         report, "  tensor                                    here                in the file\n"
                 "  'conv.weight'                             3x2                 2x3\n"
-                "  'conv.\xc3\xa9\"\\?'                                1                   scalar\n"
+                "  'conv.\xc3\xa9\"\\?'                               1                   scalar\n"
                 "  'head.weight'                             1x2x3x4             none\n"
                 "  'optimizer.momentum.conv.weight'          none                2x3\n");
     free(report);
     for (int i = 0; i < 64; i++)
         assert_true(v[i] == 7);
     CnntrainTensor many[60];
-    char name[60][8];
+    char name[60][16];
     for (int i = 0; i < 60; i++) {
         snprintf(name[i], sizeof name[i], "w%d", i);
         many[i] = (CnntrainTensor){name[i], 0, {0}, v};
@@ -584,7 +584,7 @@ static void test_fit(void **state)
         "  tensor                                    here                in the file\n"
         "  'none'                                    2                   4x0x2\n"
         "  'head.bias'                               2                   none\n"
-        "  'conv.\xc3\xa9\"\\?'                                none                scalar\n");
+        "  'conv.\xc3\xa9\"\\?'                               none                scalar\n");
     free(report);
     cnntrain_checkpoint_close(c);
     /* any safetensors file: without checksums, in other types */

@@ -104,7 +104,7 @@ static int64_t step_of(const char *line, int file)
         const char *at = strstr(line, "\"step\":");
         return at != NULL ? strtoll(at + 7, NULL, 10) : -1;
     }
-    for (int f = 0; f < CNNTRAIN_STEP && line != NULL; f++) {
+    for (int f = 0; f < CNNTRAIN_LOG_STEP && line != NULL; f++) {
         line = strchr(line, ',');
         line += line != NULL;
     }
@@ -172,13 +172,20 @@ static bool open_file(CnntrainLog *log, int file, int64_t first_step,
     return true;
 }
 
-/* All or nothing. */
-static bool append(const CnntrainLog *log, int file, const char *line, size_t n,
+/* Takes back what stands behind `end`. */
+static void cut_back(const CnntrainLog *log, int file, off_t end)
+{
+    if (end >= 0)
+        (void)!ftruncate(log->fd[file], end);
+}
+
+/* All or nothing; *end is where the file ended before. */
+static bool append(const CnntrainLog *log, int file, const char *line, size_t n, off_t *end,
                    char message[CNNTRAIN_MESSAGE])
 {
     ssize_t put;
     int fd = log->fd[file];
-    off_t end = lseek(fd, 0, SEEK_END);
+    *end = lseek(fd, 0, SEEK_END);
     do
         put = write(fd, line, n);
     while (put < 0 && errno == EINTR);
@@ -187,14 +194,15 @@ static bool append(const CnntrainLog *log, int file, const char *line, size_t n,
     if (put >= 0)
         errno = ENOSPC; /* the only reason for a part of a line */
     fail(message, log->path[file], NULL);
-    if (put > 0 && end >= 0)
-        (void)!ftruncate(fd, end);
+    if (put > 0)
+        cut_back(log, file, *end);
     return false;
 }
 
 CnntrainLog *cnntrain_log_open(const char *name, int64_t first_step, char message[CNNTRAIN_MESSAGE])
 {
     char header[LINE];
+    off_t end;
     CnntrainLog *log = calloc(1, sizeof *log);
     bool good = log != NULL;
     for (int i = 0; good && i < FILES; i++)
@@ -212,7 +220,7 @@ CnntrainLog *cnntrain_log_open(const char *name, int64_t first_step, char messag
     for (int i = 0; good && i < FILES; i++)
         good = open_file(log, i, first_step, message);
     if (good && lseek(log->fd[CSV], 0, SEEK_END) == 0)
-        good = append(log, CSV, header, format_header(header), message);
+        good = append(log, CSV, header, format_header(header), &end, message);
     if (good)
         return log;
     cnntrain_log_close(log);
@@ -222,10 +230,16 @@ CnntrainLog *cnntrain_log_open(const char *name, int64_t first_step, char messag
 bool cnntrain_log_write(CnntrainLog *log, const CnntrainRecord *r, char message[CNNTRAIN_MESSAGE])
 {
     char line[LINE];
-    bool good = true;
-    for (int i = 0; i < FILES; i++)
-        good = append(log, i, line, format_line(line, i, r), message) && good;
-    return good;
+    off_t end[FILES];
+    for (int i = 0; i < FILES; i++) {
+        if (append(log, i, line, format_line(line, i, r), &end[i], message))
+            continue;
+        /* both have it or none */
+        while (i-- > 0)
+            cut_back(log, i, end[i]);
+        return false;
+    }
+    return true;
 }
 
 void cnntrain_log_close(CnntrainLog *log)

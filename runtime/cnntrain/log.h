@@ -5,7 +5,7 @@
 #include "cnntrain/common.h"
 
 typedef enum CnntrainField {
-#define FIELD(ID, NAME, KIND) CNNTRAIN_##ID,
+#define FIELD(ID, NAME, KIND) CNNTRAIN_LOG_##ID,
 #include "cnntrain/log.def"
     CNNTRAIN_FIELDS
 } CnntrainField;
@@ -30,8 +30,8 @@ typedef struct CnntrainLog CnntrainLog;
  * has other columns. */
 CnntrainLog *cnntrain_log_open(const char *name, int64_t first_step,
                                char message[CNNTRAIN_MESSAGE]);
-/* Appends a record. false with a message when the disk is full: no part of the line stays, and
- * later records may be tried. */
+/* Appends a record. false with a message when the disk is full: neither file has a part of it then,
+ * and later records may be tried. */
 bool cnntrain_log_write(CnntrainLog *log, const CnntrainRecord *r, char message[CNNTRAIN_MESSAGE]);
 /* NULL is allowed. */
 void cnntrain_log_close(CnntrainLog *log);

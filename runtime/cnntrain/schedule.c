@@ -30,8 +30,8 @@ const char *cnntrain_schedule_formula(CnntrainScheduleKind kind)
 /* NaN fails every one of these comparisons. */
 const char *cnntrain_schedule_check(const CnntrainSchedule *s)
 {
-    bool decays = s->kind == CNNTRAIN_STEP || s->kind == CNNTRAIN_EXPONENTIAL;
-    bool ends = s->kind == CNNTRAIN_COSINE || s->kind == CNNTRAIN_LINEAR;
+    bool decays = s->kind == CNNTRAIN_LR_STEP || s->kind == CNNTRAIN_LR_EXPONENTIAL;
+    bool ends = s->kind == CNNTRAIN_LR_COSINE || s->kind == CNNTRAIN_LR_LINEAR;
     if ((int)s->kind < 0 || s->kind >= CNNTRAIN_SCHEDULES)
         return "there is no such schedule";
     if (!(s->lr >= 0) || isinf(s->lr))
@@ -60,12 +60,12 @@ double cnntrain_schedule_lr(const CnntrainSchedule *s, double t)
         total -= s->warmup;
     }
     switch (s->kind) {
-    case CNNTRAIN_STEP: return s->lr * pow(s->gamma, floor(t / every));
-    case CNNTRAIN_EXPONENTIAL: return s->lr * pow(s->gamma, t / every);
-    case CNNTRAIN_COSINE:
+    case CNNTRAIN_LR_STEP: return s->lr * pow(s->gamma, floor(t / every));
+    case CNNTRAIN_LR_EXPONENTIAL: return s->lr * pow(s->gamma, t / every);
+    case CNNTRAIN_LR_COSINE:
         return t < total ? s->end + 0.5 * (s->lr - s->end) * (1 + cos(pi * t / total)) : s->end;
-    case CNNTRAIN_LINEAR: return t < total ? s->lr + (s->end - s->lr) * t / total : s->end;
-    case CNNTRAIN_CONSTANT:
+    case CNNTRAIN_LR_LINEAR: return t < total ? s->lr + (s->end - s->lr) * t / total : s->end;
+    case CNNTRAIN_LR_CONSTANT:
     case CNNTRAIN_SCHEDULES: break;
     }
     return s->lr;

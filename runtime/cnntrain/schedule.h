@@ -6,7 +6,7 @@
 #include "cnntrain/common.h"
 
 typedef enum CnntrainScheduleKind {
-#define SCHEDULE(ID, NAME, FORMULA) CNNTRAIN_##ID,
+#define SCHEDULE(ID, NAME, FORMULA) CNNTRAIN_LR_##ID,
 #include "cnntrain/schedule.def"
     CNNTRAIN_SCHEDULES
 } CnntrainScheduleKind;

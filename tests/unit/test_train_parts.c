@@ -496,7 +496,7 @@ static void test_meter_terminal(void **state)
                                       "                    ");
     cnntrain_meter_clear(&m);
     cnntrain_meter_clear(&m);
-    assert_string_equal(sent(screen), "\r                      \r");
+    assert_string_equal(sent(screen), "\r                     \r");
     close(tty);
     close(screen);
 }

@@ -21,6 +21,7 @@
 #include "cnntrain/log.h"
 #include "cnntrain/metrics.h"
 #include "cnntrain/progress.h"
+#include "cnntrain/report.h"
 #include "cnntrain/schedule.h"
 #include "support/rng.h"
 
@@ -578,6 +579,151 @@ static void test_metrics_agree(void **state)
     cnntrain_metrics_free(&m);
 }
 
+static CnntrainRecord validated(double epoch, double loss, double top1)
+{
+    CnntrainRecord r = {0};
+    cnntrain_record_set(&r, CNNTRAIN_LOG_EPOCH, epoch);
+    cnntrain_record_set(&r, CNNTRAIN_LOG_VAL_LOSS, loss);
+    if (top1 >= 0)
+        cnntrain_record_set(&r, CNNTRAIN_LOG_VAL_TOP1, top1);
+    return r;
+}
+
+static void test_best(void **state)
+{
+    (void)state;
+    const CnntrainRecord all[] = {record(1), validated(1, 2, 0.5), validated(2, 1, 0.7),
+                                  validated(3, 0.9, 0.7), validated(4, (double)NAN, -1)};
+    const CnntrainRecord losses[] = {validated(1, (double)NAN, -1), validated(2, 3, -1),
+                                     validated(3, 2, -1), validated(4, 2, -1)};
+    assert_int_equal(cnntrain_report_best(all, 5), 2); /* the first of equals */
+    assert_int_equal(cnntrain_report_best(losses, 4), 2);
+    assert_int_equal(cnntrain_report_best(losses, 1), -1);
+    assert_int_equal(cnntrain_report_best(NULL, 0), -1);
+}
+
+/* Every tag is closed in its turn, and what stands in attributes is no "nan" or "inf". */
+static void well_formed(const char *html)
+{
+    char stack[16][16];
+    int depth = 0;
+    assert_non_null(html);
+    for (const char *s = strchr(html, '<'); s != NULL; s = strchr(s + 1, '<')) {
+        const char *end = strchr(s, '>');
+        char tag[16] = "";
+        assert_non_null(end);
+        assert_non_null(sscanf(s + 1, "%15[a-z0-9/]", tag) == 1 || s[1] == '!' ? tag : NULL);
+        if (s[1] == '!' || end[-1] == '/' || strcmp(tag, "meta") == 0)
+            ;
+        else if (tag[0] == '/')
+            assert_string_equal(depth > 0 ? stack[--depth] : "", tag + 1);
+        else
+            strcpy(stack[depth++], tag);
+        assert_true(depth < 16);
+        for (const char *p = s; p < end; p++)
+            if (strncmp(p, "nan", 3) == 0 || (strncmp(p, "inf", 3) == 0 && p[-1] != '"'))
+                fail_msg("%.*s", (int)(end - s), s);
+    }
+    assert_int_equal(depth, 0);
+}
+
+static char *page(const CnntrainRecord *records, size_t count)
+{
+    static const CnntrainPair settings[] = {{"optimizer", "sgd(lr=0.1)"}, {"<b>", "\"&'\x01"}};
+    const CnntrainReport r = {.title = "a<script>&\"b",
+                              .facts = "x > y",
+                              .settings = settings,
+                              .setting_count = 2,
+                              .records = records,
+                              .count = count};
+    char *html = cnntrain_report_html(&r);
+    well_formed(html);
+    assert_null(strstr(html, "<script"));
+    assert_null(strstr(html, "http:"));
+    assert_non_null(strstr(html, "<title>a&lt;script&gt;&amp;&quot;b</title>"));
+    assert_non_null(strstr(html, "<tr><th>&lt;b&gt;</th><td>&quot;&amp;&#39; </td></tr>"));
+    assert_non_null(strstr(html, "prefers-color-scheme:dark"));
+    return html;
+}
+
+static size_t times(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *s = strstr(text, part); s != NULL; s = strstr(s + 1, part))
+        n++;
+    return n;
+}
+
+static void test_report(void **state)
+{
+    (void)state;
+    CnntrainRecord r[21] = {{0}};
+    for (int i = 0; i < 21; i++) {
+        r[i] = validated(i, 2.0 - i / 16.0, i < 13 ? i / 20.0 : 0.6 - i / 200.0);
+        cnntrain_record_set(&r[i], CNNTRAIN_LOG_LOSS, i == 5 ? (double)NAN : 2.5 - i / 10.0);
+        cnntrain_record_set(&r[i], CNNTRAIN_LOG_LR, 0.1);
+    }
+    char *html = page(r, 21), *again = page(r, 21);
+    assert_string_equal(html, again);
+    free(again);
+    assert_int_equal(times(html, "<svg "), 3);
+    assert_int_equal(times(html, "class=\"mark\""), 2);
+    assert_int_equal(times(html, "class=\"ring\""), 2);
+    assert_non_null(strstr(html, "best: epoch 12, top-1 60.00 %"));
+    assert_non_null(strstr(html, "<tr class=\"best\"><td class=\"n\">12</td>"));
+    assert_non_null(strstr(html, "The loss of 1 record was no finite number."));
+    /* 20 of the training losses, around a gap; places of the first and the last: 0 to 20 epochs
+     * over 58 to 772, and 0.5 to 2.5 over 248 to 52 from 0 */
+    const char *d = strstr(html, "<path class=\"c c0\" d=\"M58.0 52.0L");
+    assert_non_null(d);
+    char curve[1024] = "";
+    assert_int_equal(sscanf(d, "%1023[^/]", curve), 1);
+    assert_int_equal(times(curve, "L") + times(curve, "M"), 20);
+    assert_int_equal(times(curve, "M"), 2);
+    assert_non_null(strstr(curve, "L772.0 208.8\""));
+    free(html);
+}
+
+static void test_report_extremes(void **state)
+{
+    (void)state;
+    enum { N = 5000 };
+    static CnntrainRecord r[N];
+    static const double odd[] = {NAN, INFINITY, 1e308, -1e308, 1e-320, 0, -3, 1e9, 1e-9, 0.5};
+    free(page(NULL, 0));
+    for (size_t round = 0; round < 60; round++) {
+        size_t n = round < 40 ? round % 5 : N;
+        for (size_t i = 0; i < n; i++) {
+            r[i] = (CnntrainRecord){0};
+            for (CnntrainField f = 0; f < CNNTRAIN_FIELDS; f++) {
+                uint64_t bits = rng_mix(round, i * CNNTRAIN_FIELDS + f);
+                double v = odd[bits % (round % 2 ? 10 : 3)];
+                if (round % 3 == 0)
+                    v = (double)(bits % 1000);
+                if (bits >> 32 & 7 && (f != CNNTRAIN_LOG_EPOCH || round % 4))
+                    cnntrain_record_set(&r[i], f, v);
+            }
+            if (n == N)
+                cnntrain_record_set(&r[i], CNNTRAIN_LOG_EPOCH, (double)i / 100);
+        }
+        free(page(r, n));
+    }
+}
+
+static void test_report_file(void **state)
+{
+    (void)state;
+    const CnntrainRecord r = validated(1, 2, 0.5);
+    const CnntrainReport report = {.title = "t", .records = &r, .count = 1};
+    assert_true(cnntrain_report_write(csv, &report, message));
+    char *html = cnntrain_report_html(&report);
+    assert_string_equal(slurp(csv, NULL), html);
+    free(html);
+    assert_false(cnntrain_report_write("/nonexistent/x", &report, message));
+    assert_non_null(strstr(message, strerror(ENOENT)));
+    assert_false(cnntrain_report_write(dir, &report, message));
+}
+
 int main(void)
 {
 #define T(NAME) cmocka_unit_test_setup_teardown(NAME, setup, teardown)
@@ -598,6 +744,10 @@ int main(void)
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_metrics_agree),
+        cmocka_unit_test(test_best),
+        cmocka_unit_test(test_report),
+        cmocka_unit_test(test_report_extremes),
+        T(test_report_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ PARALLEL := $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(JOBS))
 LLVM     := $(firstword $(shell command -v llvm-config-19 2>/dev/null) \
               $(shell command -v llvm-config 2>/dev/null))
 WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Werror
-BASE     := -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
+BASE     := -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
             $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 COMPILE  = $(CC) $(BASE) $(WARN) $(CFLAGS)
 LDSAN    := $(if $(SAN),-fsanitize=$(SAN))
@@ -30,12 +30,14 @@ CODEGEN  := $(wildcard src/codegen/*.c src/codegen/*/*.c)
 SHARED   := $(filter-out src/support/diag% src/support/explain.c,\
               $(wildcard src/support/*.c src/expr/*.c src/family/*.c src/ops/*.c))
 RUNTIME  := $(wildcard runtime/cnnrt/*.c)
+TRAIN    := $(wildcard runtime/cnntrain/*.c)
 GENERATED := cnn_lex cnn_parse stdlib_data explain_data
 
 front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
 driver_o  := $(DRIVER:%.c=$(OBJ)/%.o)
 codegen_o := $(CODEGEN:%.c=$(OBJ)/hidden/%.o) $(SHARED:%.c=$(OBJ)/hidden/%.o)
 runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
+train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
@@ -43,7 +45,7 @@ LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a ## build the compiler and its runtime
+all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a ## build the compiler and its runtime
 
 deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
@@ -92,6 +94,11 @@ $(LIB)/libcnnrt.a: $(runtime_o)
 	@rm -f $@
 	ar rcsD $@ $^
 
+$(LIB)/libcnntrain.a: $(train_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
 # The one object that links LLVM; everything but its entry is hidden.
 $(LIB)/libcnnc_codegen.so: $(codegen_o)
 	@mkdir -p $(@D)
@@ -131,9 +138,9 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 	@mkdir -p $(@D)
 	sh tests/tools/embed.sh pages $(PAGES) > $@
 
-$(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+$(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnnrt.a -lcmocka $(LIBS)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a -lcmocka $(LIBS)
 
 bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
@@ -212,4 +219,4 @@ clean: ## remove the build folder
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(UNIT:=.d)
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(UNIT:=.d)

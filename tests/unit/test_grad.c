@@ -2,7 +2,7 @@
  * attributes and over small nets of the shapes that architectures are made of. */
 #include "graph_build.h"
 #include "ref/ref.h"
-#include "support/rng.h"
+#include "rng.h"
 #include "transform/grad.h"
 #include <math.h>
 #include <stdio.h>

@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include "import/npy.h"
 #include "import/weights.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

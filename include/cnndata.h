@@ -1,8 +1,8 @@
 /* cnndata: data sets, decoding, augmentation and the loader that feed training. Needs libjpeg,
  * libpng, zlib, libarchive, libm and pthreads besides libcnndata.a.
  *
- * Functions that can fail return a CnndataStatus and write a message that names the file and what to
- * do about it into the caller's buffer (always terminated; CNNDATA_ERROR_MAX is long enough). */
+ * Functions that can fail return a CnndataStatus and write a message that names the file and what
+ * to do about it into the caller's buffer (always terminated; CNNDATA_ERROR_MAX is long enough). */
 #ifndef CNNDATA_H
 #define CNNDATA_H
 #include <stddef.h>
@@ -23,9 +23,9 @@ typedef enum CnndataStatus {
     CNNDATA_END = 6      /* the epoch has no more batches: not an error */
 } CnndataStatus;
 
-/* 8-bit pixels, [h][w][c], rows top down; c is 3 (RGB) or 1. Zero it before the first use; functions
- * that fill one make `pixels` (malloc'ed, `capacity` bytes) larger where that is needed, so that one
- * image can be used again and again. */
+/* 8-bit pixels, [h][w][c], rows top down; c is 3 (RGB) or 1. Zero it before the first use;
+ * functions that fill one make `pixels` (malloc'ed, `capacity` bytes) larger where that is needed,
+ * so that one image can be used again and again. */
 typedef struct CnndataImage {
     uint8_t *pixels;
     size_t capacity;
@@ -101,8 +101,8 @@ int32_t cnndata_policy_find(const char *name);
 
 typedef struct CnndataLoader CnndataLoader;
 
-/* Zero what is not wanted. Arrays and the set are the caller's: ops are copied, the set must outlive
- * the loader. */
+/* Zero what is not wanted. Arrays and the set are the caller's: ops are copied, the set must
+ * outlive the loader. */
 typedef struct CnndataLoaderConfig {
     const CnndataSet *set;
     /* CNNDATA_TRAIN: the ops; CNNDATA_VAL: shorter side resized to `resize`, centre crop `crop` (0
@@ -152,8 +152,8 @@ int64_t cnndata_loader_batches(const CnndataLoader *l);
  * follows depends on the settings, the seed, epoch and batch number alone: not on the number of
  * workers, nor on whether the epoch was begun at 0. A run begins with epoch 0 by itself. */
 int cnndata_loader_start_epoch(CnndataLoader *l, int64_t epoch, int64_t first_batch);
-/* The next batch; CNNDATA_END after the last one, until another epoch is begun. A sample that cannot
- * be read ends the run (the same status again and again) unless skip_damaged. */
+/* The next batch; CNNDATA_END after the last one, until another epoch is begun. A sample that
+ * cannot be read ends the run (the same status again and again) unless skip_damaged. */
 int cnndata_loader_next(CnndataLoader *l, CnndataBatch *out);
 /* The message of the last failure of start_epoch or next; "" before. */
 const char *cnndata_loader_error(const CnndataLoader *l);

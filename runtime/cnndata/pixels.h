@@ -25,15 +25,15 @@ typedef struct CnndataScratch {
 void *cnndata_scratch(CnndataScratch *s, size_t bytes);
 void cnndata_scratch_free(CnndataScratch *s);
 
-/* Sets the size of an image, of pixels that are then undefined; false when out of memory or h * w * c
- * is too large to be one. */
+/* Sets the size of an image, of pixels that are then undefined; false when out of memory or h * w *
+ * c is too large to be one. */
 bool cnndata_image_reserve(CnndataImage *im, int64_t h, int64_t w, int32_t c);
 
 enum { CNNDATA_PIXELS_MAX = 100 * 1000 * 1000, CNNDATA_SIDE_MAX = 100 * 1000 * 1000 };
 
 /* JPEG or PNG (by content, not by name) to RGB, EXIF orientation applied. Grey, palette, 16-bit and
- * CMYK are converted, alpha is dropped; over 100 megapixels, damaged or truncated is refused. out is
- * to be freed even on failure. */
+ * CMYK are converted, alpha is dropped; over 100 megapixels, damaged or truncated is refused. out
+ * is to be freed even on failure. */
 int cnndata_decode(CnndataImage *out, const unsigned char *bytes, size_t len, CnndataError e);
 
 /* Grey as ITU-R 601 in 16 bits, what Pillow's convert("L") gives, in place; and 1 channel to 3. */
@@ -59,8 +59,8 @@ typedef struct CnndataResizer {
 void cnndata_resizer_free(CnndataResizer *r);
 
 /* Antialiased bilinear resize; out takes ww * wh * c bytes. Bit for bit what Pillow's
- * resize(BILINEAR) gives. The window must lie inside; false when out of memory or the target is over
- * CNNDATA_SIDE_MAX a side. */
+ * resize(BILINEAR) gives. The window must lie inside; false when out of memory or the target is
+ * over CNNDATA_SIDE_MAX a side. */
 bool cnndata_resize(const CnndataPixels *in, CnndataWindow to, uint8_t *out, CnndataResizer *r);
 
 typedef struct CnndataPrep {

@@ -77,7 +77,7 @@ static bool run(PngJob *j)
     png_set_read_fn(j->png, j, on_read);
     png_read_info(j->png, j->info);
     if (!cnndata_decode_start(j->d, png_get_image_width(j->png, j->info),
-                      png_get_image_height(j->png, j->info)))
+                              png_get_image_height(j->png, j->info)))
         return false;
     convert(j);
     if (png_get_rowbytes(j->png, j->info) != (size_t)im->w * 3)

@@ -71,7 +71,7 @@ void cnndata_solarize_add(CnndataImage *im, int add);
  */
 bool cnndata_affine(CnndataImage *im, CnndataImage *other, const double m[6],
                     const uint8_t fill[4]);
-/* Counter-clockwise, as Pillow's rotate. */
+/* Counter-clockwise, as Pillow's rotate; over -360 and below 360 degrees. */
 bool cnndata_rotate(CnndataImage *im, CnndataImage *other, double degrees, const uint8_t fill[4]);
 void cnndata_hflip(CnndataImage *im);
 /* A part of h x w at (y, x), which may lie outside: black there. The images change places. */

@@ -56,7 +56,8 @@ static double digits15(double v)
 
 bool cnndata_rotate(CnndataImage *im, CnndataImage *other, double degrees, const uint8_t fill[4])
 {
-    const double turn = -degrees * (3.14159265358979323846 / 180.0);
+    const double whole = degrees < 0 ? degrees + 360.0 : degrees; /* as Pillow, to the last bit */
+    const double turn = -(whole * (3.14159265358979323846 / 180.0));
     const double c = digits15(cos(turn)), s = digits15(sin(turn));
     const double cx = (double)im->w / 2.0, cy = (double)im->h / 2.0;
     const double m[6] = {c, s, c * -cx + s * -cy + cx, -s, c, -s * -cx + c * -cy + cy};

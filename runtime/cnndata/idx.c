@@ -161,12 +161,17 @@ static int find_files(Idx *x, const char *path, CnndataSplit split, CnndataError
                                 path, stem, x->images_path == NULL ? "images-idx3" : "labels-idx1");
         return CNNDATA_OK;
     }
+    if (!cnndata_is_file(path))
+        return cnndata_fail(e, CNNDATA_NO_FILE,
+                            "%s: no such file or folder; give the folder with the four IDX files, "
+                            "or one file of pictures",
+                            path);
     x->images_path = strdup(path);
     x->labels_path = labels_of(path);
     if (x->labels_path == NULL)
         return cnndata_fail(e, CNNDATA_BAD_ARGUMENT,
-                            "%s: neither a folder nor named ...images-idx3-ubyte, which tells the "
-                            "file of the labels (...labels-idx1-ubyte)",
+                            "%s: not named ...images-idx3-ubyte, which tells the file of the "
+                            "labels (...labels-idx1-ubyte)",
                             path);
     return x->images_path == NULL ? cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path)
                                   : CNNDATA_OK;

@@ -14,6 +14,9 @@
 
 enum { ALIGN = 64, WORKERS_MAX = 1024, PREFETCH_USUAL = 4, PREFETCH_MAX = 4096, CHUNK_MAX = 32 };
 
+/* Of one buffer: no machine has more, and asking for it would look like damage. */
+static const size_t BYTES_MAX = (size_t)1 << 40;
+
 /* One batch of the ring. */
 typedef struct Slot {
     float *images, *targets;
@@ -191,7 +194,7 @@ static int start_workers(CnndataLoader *l, CnndataError e)
 static void *aligned(size_t count, size_t size)
 {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX - ALIGN)
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > BYTES_MAX)
         return NULL;
     return aligned_alloc(ALIGN, (bytes + ALIGN) / ALIGN * ALIGN);
 }
@@ -287,9 +290,10 @@ int cnndata_loader_create(CnndataLoader **out, const CnndataLoaderConfig *config
     const CnndataError e = {error, error_len};
     if (error_len > 0)
         error[0] = '\0';
+    if (out != NULL)
+        *out = NULL;
     if (out == NULL || config == NULL)
         return cnndata_fail(e, CNNDATA_BAD_ARGUMENT, "the loader has no settings");
-    *out = NULL;
     int status = check(config, e);
     if (status != CNNDATA_OK)
         return status;

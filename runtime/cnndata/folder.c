@@ -170,9 +170,9 @@ static int folder_open(CnndataSet *set, const char *path, CnndataSplit split, Cn
     if (x == NULL)
         return cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path);
     int status = find_roots(x, path, split, &classes, e);
-    if (status == CNNDATA_OK)
+    if (status == CNNDATA_OK && classes != NULL)
         status = list(classes, true, &all, e);
-    if (status == CNNDATA_OK)
+    if (status == CNNDATA_OK && x->root != NULL)
         status = list(x->root, true, &here, e);
     if (status == CNNDATA_OK)
         status = add_classes(set, &all, &here, e);

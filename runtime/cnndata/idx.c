@@ -222,7 +222,8 @@ static int idx_open(CnndataSet *set, const char *path, CnndataSplit split, Cnnda
     set->classes = CLASSES_AT_LEAST;
     count_classes(set, &x->labels);
     status = other_classes(set, path, split, e);
-    if (status == CNNDATA_OK && set->classes == 10 && strcasestr(x->images_path, "fashion") &&
+    const bool of_fashion = x->images_path != NULL && strcasestr(x->images_path, "fashion") != NULL;
+    if (status == CNNDATA_OK && set->classes == 10 && of_fashion &&
         !cnndata_name_classes(set, fashion, 10))
         status = cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path);
     return status;

@@ -73,13 +73,15 @@ sed -n '/OPF_INTERNAL/d; s/^OP([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' src/ops/ops.
 done
 
 # Exported symbols of the runtime share a name space with its users' programs.
-if [ -f "$BUILD/lib/libcnnrt.a" ]; then
-    nm -g --defined-only "$BUILD/lib/libcnnrt.a" 2>/dev/null |
-        awk 'NF == 3 && $3 !~ /^cnnrt_/ && $3 != "main" {
-            print "libcnnrt.a exports " $3 " without the prefix cnnrt_" }' >>"$found"
-else
-    echo "lint: nothing is built, exported names not checked"
-fi
+for lib in cnnrt cnndata; do
+    if [ -f "$BUILD/lib/lib$lib.a" ]; then
+        nm -g --defined-only "$BUILD/lib/lib$lib.a" 2>/dev/null |
+            awk -v lib=$lib 'NF == 3 && index($3, lib "_") != 1 && $3 != "main" {
+                print "lib" lib ".a exports " $3 " without the prefix " lib "_" }' >>"$found"
+    else
+        echo "lint: lib$lib.a is not built, its exported names not checked"
+    fi
+done
 
 if [ -x "$BUILD/bin/cnnc" ]; then
     "$BUILD/bin/cnnc" fmt --check stdlib/*.cnn examples/*/*.cnn 2>&1 | sed 's/$/: not as cnnc fmt has it (make format)/' >>"$found"

@@ -73,7 +73,7 @@ sed -n '/OPF_INTERNAL/d; s/^OP([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' src/ops/ops.
 done
 
 # Exported symbols of the runtime share a name space with its users' programs.
-for name in cnnrt cnntrain; do
+for name in cnnrt cnntrain cnndata; do
     if [ -f "$BUILD/lib/lib$name.a" ]; then
         nm -g --defined-only "$BUILD/lib/lib$name.a" 2>/dev/null | awk -v name="$name" '
             NF == 3 && index($3, name "_") != 1 && $3 != "main" {

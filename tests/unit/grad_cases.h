@@ -4,7 +4,7 @@
 #define CNNC_TEST_GRAD_CASES_H
 #include "graph_build.h"
 #include "ref/ref.h"
-#include "support/rng.h"
+#include "rng.h"
 #include "transform/grad.h"
 #include <math.h>
 #include <stdio.h>

@@ -17,7 +17,7 @@
 #include <json.h>
 #include "import/npy.h"
 #include "import/weights.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

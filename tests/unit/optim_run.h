@@ -2,7 +2,7 @@
 #ifndef CNNC_TEST_OPTIM_RUN_H
 #define CNNC_TEST_OPTIM_RUN_H
 #include "cnnrt.h"
-#include "support/rng.h"
+#include "rng.h"
 #include "transform/optim.h"
 #include <math.h>
 

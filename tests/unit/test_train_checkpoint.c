@@ -22,7 +22,7 @@
 #include "cnnrt.h"
 #include "cnnrt/hash.h"
 #include "cnntrain/checkpoint.h"
-#include "support/rng.h"
+#include "rng.h"
 
 /* The library's calls come here: a disk that fails, and a process that is killed at its n-th call.
  */

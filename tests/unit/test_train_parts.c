@@ -23,7 +23,7 @@
 #include "cnntrain/progress.h"
 #include "cnntrain/report.h"
 #include "cnntrain/schedule.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static char dir[32], name[64], jsonl[80], csv[80], message[CNNTRAIN_MESSAGE];
 

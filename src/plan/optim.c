@@ -28,7 +28,7 @@ static PlanOperand place_of(const Update *u, OptimArg a)
     const PlanState *p = &u->s->p->state;
     switch (a.what) {
     case OPTIM_PARAM: return plan_state_at(u->at);
-    case OPTIM_GRAD: return plan_state_at(p->grad + u->at);
+    case OPTIM_GRAD: return plan_state_at((p->sum >= 0 ? p->sum : p->grad) + u->at);
     case OPTIM_SLOT: return plan_state_at(p->slot[a.index] + u->at);
     case OPTIM_MEAN: return plan_state_at(p->average + u->at);
     case OPTIM_CLIP: return plan_state_at(u->clip);
@@ -167,7 +167,7 @@ void plan_optimizer_state(Planner *s, const OptimSpec *spec)
 {
     PlanState *p = &s->p->state;
     OptimProgram o;
-    p->average = -1;
+    p->average = p->sum = -1;
     if (spec != NULL) {
         optim_build(spec, true, &s->train->exprs, &o);
         p->slots = o.slots;
@@ -181,6 +181,23 @@ void plan_optimizer_state(Planner *s, const OptimSpec *spec)
     p->saved = s->p->weight_floats;
 }
 
+/* sum = sum * keep + gradient */
+static void add_up(Update *u)
+{
+    PlanState *p = &u->s->p->state;
+    ExprPool *e = &u->s->train->exprs;
+    Draft d = {.node = u->node, .k = {.family = FAM_UPDATE, .gate_arg = -1, .whole = true}};
+    p->sum = plan_state_add(u->s, p->trained);
+    d.k.pool_expr = e;
+    d.k.in = d.k.out = (MapDesc){LAYOUT_PLANAR, p->trained, 1, 1};
+    d.args[KERNEL_ARG_IN] = d.args[KERNEL_ARG_OUT] = plan_state_at(p->sum);
+    plan_extra(&d, KARG_MAP, plan_state_at(p->grad), 0, 0);
+    plan_extra(&d, KARG_HYPER, (PlanOperand){0}, 0, PLAN_KEEP);
+    ExprId kept = expr_binary(e, EX_MUL, expr_arg(e, 0), expr_arg(e, 2));
+    root(&d, expr_binary(e, EX_ADD, kept, expr_arg(e, 1)), KERNEL_ARG_IN);
+    plan_finish_step(u->s, &d);
+}
+
 void plan_optimizer(Planner *s, const OptimSpec *spec)
 {
     PlanState *p = &s->p->state;
@@ -192,6 +209,9 @@ void plan_optimizer(Planner *s, const OptimSpec *spec)
     optim_build(spec, true, exprs, &decays);
     optim_build(spec, false, exprs, &spares);
     Update u = {.s = s, .o = &decays, .node = p->params.at[0].node};
+    if (spec->accumulate > 1)
+        add_up(&u);
+    s->p->update = s->p->steps.len;
     clip(&u);
     u.trust = plan_state_add(s, 1);
     update_range(&u, 0, p->decayed);

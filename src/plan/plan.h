@@ -77,9 +77,13 @@ typedef struct PlanParam {
  * parameters that are decayed, [0, decayed); others, [decayed, trained); running statistics,
  * [trained, kept); what the optimizer keeps; gradients, as far from `grad` as their parameters from
  * 0; vectors and packed weights, made anew in every step. */
+enum { PLAN_KEEP = OPTIM_HYPERS };
 typedef struct PlanState {
     VEC(PlanParam) params;
     int64_t decayed, trained, kept, grad;
+    /* With several batches to an update: where their gradients are added up, -1 otherwise. The
+     * hyper-parameter PLAN_KEEP is 0 for the first of them and 1 for the others. */
+    int64_t sum;
     /* What the optimizer keeps: slots as large as all trained parameters, filled with slot_start at
      * first; the running mean of all parameters and statistics, -1 when there is none. A checkpoint
      * holds [0, saved). */

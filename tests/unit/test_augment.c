@@ -589,8 +589,8 @@ static void test_names(void **state)
 {
     (void)state;
     static const char *const said[] = {
-#define CALL(KIND, NAME, DOC) #KIND, NAME,
-#define ARG(NAME, TYPE, REQUIRED) "-", NAME,
+#define CALL(KIND, ID, NAME, DOC) #KIND, NAME,
+#define ARG(KIND, NAME, TYPE, DEFAULT, RANGE) "-", #NAME,
 #include "sema/section.def"
         NULL, NULL};
     const CnndataOpInfo *op = NULL;

@@ -293,13 +293,8 @@ static void build_clip(const OptimSpec *s, ExprPool *p, OptimProgram *out)
     Pass clip = pass(p, &out->clip, OPTIM_FINISH, OPTIM_SUM);
     ExprId scale = hyper(&clip, OPTIM_SCALE), most = real(&clip, s->max_norm);
     ExprId all = mul(&clip, root_of(&clip, arg(&clip, OPTIM_SUM, 0)), scale);
-    ExprId over = sub(&clip, all, most);
     ExprId by = s->kind == OPTIM_LAMB ? all : add(&clip, all, real(&clip, 1e-6));
-    ExprId factor = quotient(&clip, most, by), one = real(&clip, 1);
-    if (s->kind == OPTIM_LAMB)
-        factor = expr_select_gt0(p, over, factor, one);
-    else
-        factor = expr_binary(p, EX_MIN, factor, one);
+    ExprId factor = expr_binary(p, EX_MIN, quotient(&clip, most, by), real(&clip, 1));
     result(&clip, mul(&clip, factor, scale), OPTIM_CLIP, 0);
     out->has_clip = true;
 }

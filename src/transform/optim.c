@@ -111,7 +111,7 @@ static void result(Pass *b, ExprId root, OptimOperand to, int index)
 
 static ExprId hyper(Pass *b, OptimHyper h)
 {
-    return arg(b, OPTIM_HYPER_SLOT, h);
+    return arg(b, OPTIM_HYPER_SLOT, (int)h);
 }
 
 static ExprId real(Pass *b, double v)

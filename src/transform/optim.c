@@ -67,10 +67,10 @@ const char *optim_check(const OptimSpec *s)
 void optim_hypers(const OptimSpec *s, double lr, int64_t step, float *out)
 {
     double t = (double)step + 1;
-    bool moments = has(s, " beta1 ");
+    bool corrected = has(s, " beta1 ");
     out[OPTIM_LR] = (float)lr;
-    out[OPTIM_BIAS1] = moments ? (float)(1 / (1 - pow(s->beta1, t))) : 1;
-    out[OPTIM_BIAS2] = moments ? (float)(1 / sqrt(1 - pow(s->beta2, t))) : 1;
+    out[OPTIM_BIAS1] = corrected ? (float)(1 / (1 - pow(s->beta1, t))) : 1;
+    out[OPTIM_BIAS2] = corrected ? (float)(1 / sqrt(1 - pow(s->beta2, t))) : 1;
     out[OPTIM_SCALE] = (float)(1.0 / (s->accumulate > 1 ? s->accumulate : 1));
     out[OPTIM_AVERAGE] = (float)(1 - s->average);
 }

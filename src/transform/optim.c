@@ -67,10 +67,10 @@ const char *optim_check(const OptimSpec *s)
 void optim_hypers(const OptimSpec *s, double lr, int64_t step, float *out)
 {
     double t = (double)step + 1;
-    bool moments = has(s, " beta1 ");
+    bool corrected = has(s, " beta1 ");
     out[OPTIM_LR] = (float)lr;
-    out[OPTIM_BIAS1] = moments ? (float)(1 / (1 - pow(s->beta1, t))) : 1;
-    out[OPTIM_BIAS2] = moments ? (float)(1 / sqrt(1 - pow(s->beta2, t))) : 1;
+    out[OPTIM_BIAS1] = corrected ? (float)(1 / (1 - pow(s->beta1, t))) : 1;
+    out[OPTIM_BIAS2] = corrected ? (float)(1 / sqrt(1 - pow(s->beta2, t))) : 1;
     out[OPTIM_SCALE] = (float)(1.0 / (s->accumulate > 1 ? s->accumulate : 1));
     out[OPTIM_AVERAGE] = (float)(1 - s->average);
 }
@@ -111,7 +111,7 @@ static void result(Pass *b, ExprId root, OptimOperand to, int index)
 
 static ExprId hyper(Pass *b, OptimHyper h)
 {
-    return arg(b, OPTIM_HYPER_SLOT, h);
+    return arg(b, OPTIM_HYPER_SLOT, (int)h);
 }
 
 static ExprId real(Pass *b, double v)
@@ -293,13 +293,8 @@ static void build_clip(const OptimSpec *s, ExprPool *p, OptimProgram *out)
     Pass clip = pass(p, &out->clip, OPTIM_FINISH, OPTIM_SUM);
     ExprId scale = hyper(&clip, OPTIM_SCALE), most = real(&clip, s->max_norm);
     ExprId all = mul(&clip, root_of(&clip, arg(&clip, OPTIM_SUM, 0)), scale);
-    ExprId over = sub(&clip, all, most);
     ExprId by = s->kind == OPTIM_LAMB ? all : add(&clip, all, real(&clip, 1e-6));
-    ExprId factor = quotient(&clip, most, by), one = real(&clip, 1);
-    if (s->kind == OPTIM_LAMB)
-        factor = expr_select_gt0(p, over, factor, one);
-    else
-        factor = expr_binary(p, EX_MIN, factor, one);
+    ExprId factor = expr_binary(p, EX_MIN, quotient(&clip, most, by), real(&clip, 1));
     result(&clip, mul(&clip, factor, scale), OPTIM_CLIP, 0);
     out->has_clip = true;
 }

@@ -6,7 +6,9 @@
 #include "transform/optim.h"
 #include <math.h>
 
-enum { OPTIM_MOST = 4 /* values of a parameter */ };
+#ifndef OPTIM_MOST
+#define OPTIM_MOST 4 /* values of a parameter */
+#endif
 
 /* One parameter and all that belongs to it. */
 typedef struct OptimParam {

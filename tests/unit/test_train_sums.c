@@ -6,75 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "train_bn.h"
 #include "train_reference.h"
 
-static const CodegenApi *api;
-
-/* Kernels of one target, and the batches they are tried with. */
-typedef struct Rig {
-    Suite s;
-    Loaded *code;
-    const CnnrtModel *model;
-} Rig;
 typedef void Fill(Rig *rig);
 
-static const char *const cpus[] = {"native", "x86-64-v4", "x86-64-v3", "x86-64-v2"};
-enum { CPUS = sizeof cpus / sizeof *cpus };
-
-/* False where this machine does not run code for cpu i. */
-static bool rig_open(Rig *rig, int i)
-{
-    Target t;
-    char err[1024] = "";
-    if (i > 0 && !suite_runs_here(cpus[i]))
-        return false;
-    assert_non_null(api);
-    assert_true(api->target(cpus[i], &t, err, sizeof err));
-    suite_open(&rig->s, &t);
-    return true;
-}
-
-static void rig_load(Rig *rig)
-{
-    char err[4096] = "";
-    EmitOptions o = {.prefix = "rig", .net_name = "rig", .max_batch = 1, .jobs = 2};
-    const void *model = NULL;
-    rig->code = api->load(&rig->s.plan, &o, &model, err, sizeof err);
-    if (!rig->code)
-        fail_msg("%s: %s", rig->s.plan.target.cpu, err);
-    rig->model = model;
-}
-
-static void rig_close(Rig *rig)
-{
-    if (rig->code)
-        api->unload(rig->code);
-    rig->code = NULL;
-    suite_close(&rig->s);
-}
-
-static CnnrtRun run_of(int64_t batch)
-{
-    CnnrtRun run = {.batch = batch, .seed = 0x9E3779B97F4A7C15u, .step = 3};
-    for (int i = 0; i < CNNRT_HYPER; i++)
-        run.hyper[i] = 0.125f * (float)(i + 1) + 0.01f;
-    return run;
-}
-
-typedef void Body(Rig *rig, const char *cpu);
-
-static void on_target(int i, Body *body)
-{
-    static Rig rig;
-    if (setjmp(rig.s.oom.env))
-        fail_msg("out of memory");
-    if (!rig_open(&rig, i))
-        return;
-    body(&rig, cpus[i]);
-    rig_close(&rig);
-}
-
-/* Loads what fill adds for each target and tries every kernel with several batches. */
 static Fill *fill_with;
 static Expect *expected;
 static int failures;
@@ -98,6 +34,7 @@ static void try_kernels(Rig *rig, const char *cpu)
         }
 }
 
+/* Loads what fill adds for each target and tries every kernel with several batches. */
 static void on_every_target(Fill *fill, Expect *expect)
 {
     fill_with = fill;
@@ -106,64 +43,6 @@ static void on_every_target(Fill *fill, Expect *expect)
     for (int i = 0; i < CPUS; i++)
         on_target(i, try_kernels);
     assert_int_equal(failures, 0);
-}
-
-static MapDesc blocked(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
-}
-
-static MapDesc run_map(int64_t n)
-{
-    return (MapDesc){LAYOUT_PLANAR, n, 1, 1};
-}
-
-static Kernel kernel(Rig *rig, Family f, MapDesc in, MapDesc out)
-{
-    return (Kernel){.family = f,
-                    .in = in,
-                    .out = out,
-                    .groups = 1,
-                    .gate_arg = -1,
-                    .whole = true,
-                    .pool_expr = &rig->s.pool};
-}
-
-/* Adds an extra operand; its argument. */
-static ExprId extra(Rig *rig, Kernel *k, ArgKind kind, int hyper)
-{
-    k->extra[k->extra_count] = kind;
-    k->hyper[k->extra_count] = hyper;
-    return expr_arg(&rig->s.pool, (uint32_t)++k->extra_count);
-}
-
-static void root(Kernel *k, ExprId e, int to)
-{
-    k->root_of[k->root_count] = e;
-    k->root_to[k->root_count++] = to;
-}
-
-static ExprId binary(Rig *rig, ExprOp op, ExprId a, ExprId b)
-{
-    return expr_binary(&rig->s.pool, op, a, b);
-}
-
-static ExprId square(Rig *rig, ExprId a)
-{
-    return binary(rig, EX_MUL, a, a);
-}
-
-static ExprId real(Rig *rig, double v)
-{
-    return expr_const(&rig->s.pool, v);
-}
-
-/* x - pivot and its square: what mean and variance are made of. */
-static void statistics_roots(Rig *rig, Kernel *k)
-{
-    ExprId d = binary(rig, EX_SUB, expr_arg(&rig->s.pool, 0), extra(rig, k, KARG_PIVOT, 0));
-    root(k, d, 0);
-    root(k, square(rig, d), 0);
 }
 
 /* dy (in) and dy * (x - mean). */
@@ -246,74 +125,6 @@ static void test_long_sums(void **state)
     (void)state;
     for (int i = 0; i < CPUS; i++)
         on_target(i, long_sum);
-}
-
-/* Statistics of a batch normalisation: mean, variance, scale, shift, running mean and variance.
- * Operands: 0 pivot, 1 weight, 2 bias, 3 running mean, 4 running variance, 5 and 6 results. */
-static Kernel batch_statistics(Rig *rig, MapDesc map, int slices, Layout layout)
-{
-    int vl = rig->s.plan.target.vl;
-    MapDesc out = {layout, map.c, 1, 1};
-    Kernel k = kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
-    k.slices = slices;
-    k.positions = map.h * map.w;
-    k.dy = map;
-    ExprId pivot = extra(rig, &k, KARG_PIVOT, 0), w = extra(rig, &k, KARG_CHANNEL, 0);
-    ExprId b = extra(rig, &k, KARG_CHANNEL, 0), run_mean = extra(rig, &k, KARG_CHANNEL, 0);
-    ExprId run_var = extra(rig, &k, KARG_CHANNEL, 0);
-    int first = KERNEL_ARG_EXTRA + k.extra_count;
-    extra(rig, &k, KARG_RESULT, 0);
-    extra(rig, &k, KARG_RESULT, 0);
-    extra(rig, &k, KARG_RESULT, 0);
-    ExprId n = extra(rig, &k, KARG_COUNT, 0), m = extra(rig, &k, KARG_HYPER, 2);
-    ExprId squares = extra(rig, &k, KARG_TERM, 1), one = real(rig, 1);
-    ExprId d = binary(rig, EX_DIV, expr_arg(&rig->s.pool, 0), n);
-    ExprId mean = binary(rig, EX_ADD, pivot, d);
-    ExprId var = binary(rig, EX_SUB, binary(rig, EX_DIV, squares, n), square(rig, d));
-    var = binary(rig, EX_MAX, var, real(rig, 0));
-    ExprId root_var = expr_unary(&rig->s.pool, EX_SQRT, binary(rig, EX_ADD, var, real(rig, 1e-5)));
-    ExprId scale = binary(rig, EX_DIV, w, root_var), keep = binary(rig, EX_SUB, one, m);
-    ExprId less = binary(rig, EX_MAX, binary(rig, EX_SUB, n, one), one);
-    ExprId unbiased = binary(rig, EX_MUL, var, binary(rig, EX_DIV, n, less));
-    root(&k, mean, KERNEL_ARG_OUT);
-    root(&k, var, first);
-    root(&k, scale, first + 1);
-    root(&k, binary(rig, EX_SUB, b, binary(rig, EX_MUL, mean, scale)), first + 2);
-    root(&k, binary(rig, EX_ADD, binary(rig, EX_MUL, keep, run_mean), binary(rig, EX_MUL, m, mean)),
-         KERNEL_ARG_EXTRA + 3);
-    root(&k,
-         binary(rig, EX_ADD, binary(rig, EX_MUL, keep, run_var), binary(rig, EX_MUL, m, unbiased)),
-         KERNEL_ARG_EXTRA + 4);
-    return k;
-}
-
-/* Gradients of a batch normalisation: db, dw, and A, B, C of dx = A dy + B x + C (Ioffe & Szegedy
- * 2015). Operands: 0 weight, 1 mean, 2 variance, 3 to 6 results. */
-static Kernel batch_gradients(Rig *rig, MapDesc map, int slices, Layout layout)
-{
-    int vl = rig->s.plan.target.vl;
-    MapDesc out = {layout, map.c, 1, 1};
-    Kernel k = kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
-    k.slices = slices;
-    k.positions = map.h * map.w;
-    ExprId w = extra(rig, &k, KARG_CHANNEL, 0), mean = extra(rig, &k, KARG_CHANNEL, 0);
-    ExprId var = extra(rig, &k, KARG_CHANNEL, 0);
-    for (int i = 0; i < 4; i++)
-        extra(rig, &k, KARG_RESULT, 0);
-    ExprId n = extra(rig, &k, KARG_COUNT, 0), dot = extra(rig, &k, KARG_TERM, 1);
-    ExprId db = expr_arg(&rig->s.pool, 0);
-    ExprId inv = expr_unary(&rig->s.pool, EX_SQRT, binary(rig, EX_ADD, var, real(rig, 1e-5)));
-    inv = binary(rig, EX_DIV, real(rig, 1), inv);
-    ExprId a = binary(rig, EX_MUL, w, inv), dw = binary(rig, EX_MUL, dot, inv);
-    ExprId slope = binary(rig, EX_DIV, binary(rig, EX_MUL, a, binary(rig, EX_MUL, dw, inv)), n);
-    ExprId c = binary(rig, EX_SUB, binary(rig, EX_MUL, slope, mean),
-                      binary(rig, EX_DIV, binary(rig, EX_MUL, a, db), n));
-    root(&k, db, KERNEL_ARG_OUT);
-    root(&k, dw, KERNEL_ARG_EXTRA + 3);
-    root(&k, a, KERNEL_ARG_EXTRA + 4);
-    root(&k, expr_unary(&rig->s.pool, EX_NEG, slope), KERNEL_ARG_EXTRA + 5);
-    root(&k, c, KERNEL_ARG_EXTRA + 6);
-    return k;
 }
 
 static void finishes(Rig *rig)

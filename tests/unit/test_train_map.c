@@ -421,7 +421,8 @@ static void check_small_loss(Suite *s, CnnrtKernel code, uint32_t i)
         code(args, 0, 1);
         double others = k->in.c > 1 ? (double)(k->in.c - 1) : 1;
         double want = log1p(others * exp(-(double)lead));
-        if (fabs(out - want) <= 1e-6 * want)
+        double allowed = k->in.c > 1 ? 3e-6 : 1e-6; /* equal terms round the same way */
+        if (fabs(out - want) <= allowed * want)
             continue;
         fprintf(stderr, "# %s: %s: %.9g, not %.9g\n", s->plan.target.cpu, s->plan.kernels.at[i].key,
                 out, want);

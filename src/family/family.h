@@ -152,6 +152,7 @@ enum {
  *   LN SOFTMAX LRN   unit = row block (flat: rb positions)
  *   GAP, COPY_LAYOUT COPY_SPACE_TO_DEPTH COPY_SHUFFLE   unit = channel block of the output
  *   COPY_CHANNELS    unit = vl consecutive channels of the range
+ *   Training: see the files that train.h names
  * Row blocks are [r * rb, min((r + 1) * rb, family_rows)). */
 int64_t family_rows(const Kernel *k);       /* output rows; flat: output positions h * w */
 int64_t family_row_blocks(const Kernel *k); /* ceil(family_rows / rb) */

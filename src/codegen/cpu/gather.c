@@ -58,7 +58,7 @@ static bool fill_weights(Table *t, const Kernel *k, bool vertical, GatherAxisRea
     if (t->most > GATHER_ENTRIES / t->n)
         return false;
     t->weights = equal ? t->outputs : t->n * t->most;
-    if (t->weights < 0 || t->weights > GATHER_ENTRIES)
+    if (t->weights < 1 || t->weights > GATHER_ENTRIES)
         return false;
     t->weight = calloc((size_t)t->weights, sizeof *t->weight);
     if (t->weight == NULL)
@@ -176,7 +176,7 @@ bool gather_emit(Kern *kn, GatherAxisReads *reads)
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
-    Axis axes[2];
+    Axis axes[2] = {0};
     if (k->in.layout != LAYOUT_BLOCKED || k->out.layout != LAYOUT_BLOCKED)
         return emit_fail(e, "gradients of means and of upsampling work on blocked maps");
     if (!axis_open(kn, true, reads, &axes[0]) || !axis_open(kn, false, reads, &axes[1]))

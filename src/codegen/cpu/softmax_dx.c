@@ -19,7 +19,7 @@ static void add_block(SoftDx *m, LLVMValueRef block, int lanes, LLVMValueRef *su
     LLVMValueRef at = place(m, block);
     LLVMValueRef dy = emit_load(e, e->vec, emit_at(e, m->kn->in, at));
     LLVMValueRef y = emit_load(e, e->vec, emit_at(e, m->kn->extra[0], at));
-    *sum = emit_fma(e, emit_keep(e, dy, lanes, 0), emit_keep(e, y, lanes, 0), *sum);
+    *sum = emit_fma(e, dy, emit_keep(e, y, lanes, 0), *sum);
 }
 
 static void store_block(SoftDx *m, LLVMValueRef block, int lanes, LLVMValueRef dot)

@@ -52,8 +52,10 @@ static void pixels(void *ctx, LLVMValueRef x, LLVMValueRef dy, int count, uint64
     const Step *s = ctx;
     Emit *e = s->c->e;
     for (int p = 0; p < count; p++) {
-        LLVMValueRef at = emit_at_const(e, p ? emit_launder(e, x) : x, p * s->c->s.x_col);
-        one_pixel(s, at, emit_at_const(e, dy, p * s->c->s.dy_col), mask, acc);
+        /* opaque, or the loads of all pixels are gathered at the first */
+        LLVMValueRef x_at = emit_at_const(e, p ? emit_launder(e, x) : x, p * s->c->s.x_col);
+        LLVMValueRef dy_at = emit_at_const(e, p ? emit_launder(e, dy) : dy, p * s->c->s.dy_col);
+        one_pixel(s, x_at, dy_at, mask, acc);
     }
 }
 

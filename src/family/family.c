@@ -345,6 +345,8 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
                k->tile.prefetch ? " pf" : "");
     if (k->tile.winograd > 0)
         buf_printf(out, " winograd=%d", k->tile.winograd);
+    if (k->tile.dw_rows > 0)
+        buf_printf(out, " dw=%dx%d", k->tile.dw_tiles, k->tile.dw_rows);
     if (k->has_bias)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)

@@ -78,6 +78,8 @@ typedef struct Tile {
     bool prefetch;
     int winograd; /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3), all of them with
                      split_oc; 0 = direct */
+    int dw_tiles; /* CONV_DW: channel tiles of dy in a unit (kc: blocks of x) */
+    int dw_rows;  /* CONV_DW, DEPTHWISE_DW: window rows in a unit */
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */

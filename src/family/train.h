@@ -10,15 +10,16 @@ void train_conv_tile(Kernel *k, const Target *t);
 /* The maps of CONV_DW and DEPTHWISE_DW as rows to walk: a pointwise window may see several rows as
  * one. */
 void train_conv_rows(const Kernel *k, MapDesc *x, MapDesc *dy);
-/* Columns of the window per register tile, at most; they are cut in groups of nearly equal width. */
+/* Columns of the window per register tile, at most; they are cut in groups of nearly equal width.
+ */
 int train_conv_taps(const Kernel *k, const Target *t);
-/* CONV_DW. Channels of a block of x; blocks that one channel tile of dy meets (all, but for groups),
- * and those of a unit: a unit is [channel tile of dy][run of blocks of x], without split_oc one
- * window row of it: [window row]. DEPTHWISE_DW: a unit is [channel block], or [window row] of it. */
+/* CONV_DW: channels of a block of x; blocks of x that a channel tile of dy meets (all, but for
+ * groups); channel tiles of dy. A unit is number (i * runs + j) * parts + p: channel tiles from
+ * i * dw_tiles on, their blocks of x from j * kc on, window rows from p * dw_rows on. DEPTHWISE_DW:
+ * number block * parts + p. */
 int64_t train_dw_lanes(const Kernel *k, const Target *t);
 int64_t train_dw_blocks(const Kernel *k, const Target *t);
 int64_t train_dw_tiles(const Kernel *k, const Target *t);
-int64_t train_dw_window_rows(const Kernel *k);
 /* The forward convolution with the channel tiles of k. */
 Kernel train_dw_forward(const Kernel *k);
 /* POOL_DX, LN_DX, LN_DW, LRN_DX, SOFTMAX_DX, LOSS, LOSS_DX, and the scratch of COPY: train_map.c */

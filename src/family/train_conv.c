@@ -84,11 +84,6 @@ int64_t train_dw_tiles(const Kernel *k, const Target *t)
     return ceil_div(map_blocks(k->dy, t->vl), k->tile.ocv > 0 ? k->tile.ocv : 1);
 }
 
-int64_t train_dw_window_rows(const Kernel *k)
-{
-    return k->tile.split_oc ? k->kh : 1;
-}
-
 /* Registers for w vectors of dy, each against p values of x. */
 static bool fits(const Target *t, int64_t w, int64_t p)
 {
@@ -167,6 +162,51 @@ static int rows_at_once(const Kernel *k, const Target *t, int64_t dy_lanes, int6
     return (int)min64(even(dy.h, rows), INT32_MAX);
 }
 
+/* Window rows in a unit: as many as leave enough units. */
+static void choose_window_rows(Kernel *k, int64_t others)
+{
+    int64_t parts = min64(k->kh, ceil_div(UNITS_FEW, others));
+    k->tile.dw_rows = (int)ceil_div(k->kh, parts);
+}
+
+/* Floats read from beyond the first-level cache when a unit is `tiles` channel tiles by `run`
+ * blocks of x. */
+static double unit_traffic(const Kernel *k, const Target *t, int64_t tiles, int64_t run)
+{
+    double units = (double)ceil_div(train_dw_tiles(k, t), tiles) *
+                   (double)ceil_div(train_dw_blocks(k, t), run);
+    double dy = (double)(k->tile.ocv * t->vl) * (double)(k->dy.h * k->dy.w);
+    double x = (double)train_dw_lanes(k, t) * (double)(k->in.h * k->in.w);
+    return units * ((double)tiles * dy + (double)run * x);
+}
+
+/* Units as rectangles of output by input channels: the fewer times each operand is read the
+ * better, while the sums of a unit fit the second-level cache and there are units enough. */
+static void choose_units(Kernel *k, const Target *t)
+{
+    int64_t all_tiles = train_dw_tiles(k, t), all_blocks = train_dw_blocks(k, t);
+    int64_t window = ceil_div(k->kh, k->tile.dw_rows);
+    int64_t bytes = mul(mul(train_dw_lanes(k, t), mul(k->tile.dw_rows, k->kw)),
+                        (int64_t)k->tile.ocv * t->vl * 4);
+    int64_t pairs = max64(1, t->l2 / 4 / bytes);
+    int64_t most = mul(mul(all_tiles, all_blocks), window), wanted = min64(most, UNITS_WANTED);
+    double best = 0;
+    k->tile.dw_tiles = k->tile.kc = 1;
+    for (int64_t tiles = 1; tiles <= all_tiles && tiles <= pairs; tiles++) {
+        if (k->groups > 1 && tiles > 1) /* each tile has blocks of its own */
+            break;
+        for (int64_t run = 1; run <= all_blocks && run <= pairs / tiles; run++) {
+            int64_t units = ceil_div(all_tiles, tiles) * ceil_div(all_blocks, run) * window;
+            double cost = unit_traffic(k, t, tiles, run);
+            if (units < wanted || (best > 0 && cost >= best))
+                continue;
+            best = cost;
+            k->tile.dw_tiles = (int)tiles;
+            k->tile.kc = (int)run;
+        }
+    }
+}
+
 static void conv_dw_tile(Kernel *k, const Target *t)
 {
     int64_t blocks = map_blocks(k->dy, t->vl), whole = 60; /* no constraint: 1 to 6 divide it */
@@ -177,13 +217,8 @@ static void conv_dw_tile(Kernel *k, const Target *t)
     choose_registers(k, t, blocks, whole);
     bool planar = k->in.layout == LAYOUT_PLANAR;
     k->tile.rb = rows_at_once(k, t, (int64_t)k->tile.ocv * t->vl, planar ? k->tile.px : t->vl);
-    int64_t ic = train_dw_blocks(k, t), tiles = train_dw_tiles(k, t);
-    k->tile.split_oc = mul(ic, tiles) >= UNITS_FEW || k->kh == 1;
-    int64_t bytes = mul(mul(train_dw_lanes(k, t), mul(train_dw_window_rows(k), k->kw)),
-                        (int64_t)k->tile.ocv * t->vl * 4);
-    int64_t parts = ceil_div(UNITS_WANTED, mul(tiles, k->tile.split_oc ? 1 : k->kh));
-    int64_t run = min64(max64(1, t->l2 / 4 / bytes), max64(1, ic / parts));
-    k->tile.kc = (int)even(ic, run);
+    choose_window_rows(k, mul(train_dw_blocks(k, t), train_dw_tiles(k, t)));
+    choose_units(k, t);
 }
 
 static void depthwise_dw_tile(Kernel *k, const Target *t)
@@ -191,7 +226,7 @@ static void depthwise_dw_tile(Kernel *k, const Target *t)
     int64_t px = (t->regs - 1) / (k->kw + 1);
     k->tile.px = (int)max64(1, min64(px, 6));
     k->tile.rb = rows_at_once(k, t, t->vl, t->vl);
-    k->tile.split_oc = map_blocks(k->dy, t->vl) >= UNITS_FEW;
+    choose_window_rows(k, map_blocks(k->dy, t->vl));
 }
 
 static void depthwise_dx_tile(Kernel *k, const Target *t)
@@ -216,13 +251,13 @@ void train_conv_tile(Kernel *k, const Target *t)
 
 int64_t train_conv_units(const Kernel *k, const Target *t)
 {
-    int64_t rows = k->tile.split_oc ? 1 : max64(k->kh, 1);
     if (k->family == FAM_DEPTHWISE_DX)
         return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
+    int64_t parts = ceil_div(max64(k->kh, 1), max64(k->tile.dw_rows, 1));
     if (k->family == FAM_DEPTHWISE_DW)
-        return mul(map_blocks(k->dy, t->vl), rows);
-    int64_t parts = ceil_div(train_dw_blocks(k, t), max64(k->tile.kc, 1));
-    return mul(mul(train_dw_tiles(k, t), parts), rows);
+        return mul(map_blocks(k->dy, t->vl), parts);
+    int64_t runs = ceil_div(train_dw_blocks(k, t), max64(k->tile.kc, 1));
+    return mul(mul(ceil_div(train_dw_tiles(k, t), max64(k->tile.dw_tiles, 1)), runs), parts);
 }
 
 /* The sums of one unit: [vector of dy][x channel][window row][window column][lane]. */
@@ -230,9 +265,10 @@ int64_t train_conv_scratch(const Kernel *k, const Target *t)
 {
     if (k->family == FAM_DEPTHWISE_DX)
         return 0;
-    int64_t taps = mul(train_dw_window_rows(k), max64(k->kw, 1));
+    int64_t taps = mul(max64(k->tile.dw_rows, 1), max64(k->kw, 1));
     if (k->family == FAM_DEPTHWISE_DW)
         return mul(taps, t->vl);
     int64_t inputs = mul(max64(k->tile.kc, 1), train_dw_lanes(k, t));
-    return mul(mul(taps, inputs), (int64_t)k->tile.ocv * t->vl);
+    int64_t vectors = mul(max64(k->tile.dw_tiles, 1), k->tile.ocv);
+    return mul(mul(taps, inputs), mul(vectors, t->vl));
 }

@@ -65,13 +65,12 @@ static inline double ref_depthwise_dx(const Kernel *k, const Operands *o, int64_
                                       int64_t x)
 {
     double sum = 0;
-    for (int64_t oy = 0; oy < k->in.h; oy++)
-        for (int64_t ox = 0; ox < k->in.w; ox++) {
-            int64_t ky = y + k->pt - oy * k->sh, kx = x + k->pl - ox * k->sw;
-            if (ky >= 0 && kx >= 0 && ky % k->dh == 0 && kx % k->dw == 0 && ky / k->dh < k->kh &&
-                kx / k->dw < k->kw)
-                sum += o->weights[(c * k->kh + ky / k->dh) * k->kw + kx / k->dw] *
-                       map_at(k, o, c, oy, ox);
+    for (int64_t ky = 0; ky < k->kh; ky++)
+        for (int64_t kx = 0; kx < k->kw; kx++) {
+            int64_t oy = y + k->pt - ky * k->dh, ox = x + k->pl - kx * k->dw;
+            if (oy % k->sh == 0 && ox % k->sw == 0)
+                sum += o->weights[(c * k->kh + ky) * k->kw + kx] *
+                       map_at(k, o, c, oy / k->sh, ox / k->sw);
         }
     return sum;
 }

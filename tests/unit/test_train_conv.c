@@ -348,7 +348,8 @@ static void conv_tiles(Suite *s)
         k.tile.px = 1 << i / 2 % 2;
         k.tile.kc = 1 + i % 4;
         k.tile.rb = 1 + i % 5;
-        k.tile.split_oc = i % 3 != 0;
+        k.tile.dw_tiles = 1 + i / 3;
+        k.tile.dw_rows = k.kh > 1 ? 1 + i / 2 % 3 : 1;
         add_weights(s, k);
     }
 }

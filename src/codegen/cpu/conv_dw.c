@@ -52,23 +52,32 @@ static void pixels(void *ctx, LLVMValueRef x, LLVMValueRef dy, int count, uint64
     const Step *s = ctx;
     Emit *e = s->c->e;
     for (int p = 0; p < count; p++) {
-        LLVMValueRef at = emit_at_const(e, p ? emit_launder(e, x) : x, p * s->c->s.x_col);
-        one_pixel(s, at, emit_at_const(e, dy, p * s->c->s.dy_col), mask, acc);
+        /* opaque, or the loads of all pixels are gathered at the first */
+        LLVMValueRef x_at = emit_at_const(e, p ? emit_launder(e, x) : x, p * s->c->s.x_col);
+        LLVMValueRef dy_at = emit_at_const(e, p ? emit_launder(e, dy) : dy, p * s->c->s.dy_col);
+        one_pixel(s, x_at, dy_at, mask, acc);
     }
 }
 
+/* A channel tile of dy at work. */
+typedef struct DwTile {
+    const DwUnit *u;
+    int ocv;
+    LLVMValueRef dy, sums; /* its first vector's; sums: of the unit's first block of x */
+} DwTile;
+
 /* One group of window columns, and the px channels of x at x; `sums`: where theirs wait. */
-static void register_tile(const ConvDw *c, const DwUnit *u, const SweepPart *p,
+static void register_tile(const ConvDw *c, const DwTile *d, const SweepPart *p,
                           const SweepTaps *taps, int px, LLVMValueRef x, LLVMValueRef sums)
 {
     Emit *e = c->e;
-    Step s = {.c = c, .ocv = u->ocv, .px = px, .taps = taps->count};
+    Step s = {.c = c, .ocv = d->ocv, .px = px, .taps = taps->count};
     LLVMValueRef acc[LOOP_MAX_VALUES];
     int n = s.ocv * s.px * s.taps;
     for (int i = 0; i < n; i++)
         acc[i] = emit_real(e->vec, 0);
     int unroll = UNROLLED_FMAS / n < 1 ? 1 : UNROLLED_FMAS / n;
-    sweep_sum(&c->s, p, taps, x, u->dy, n, acc, unroll, pixels, &s);
+    sweep_sum(&c->s, p, taps, x, d->dy, n, acc, unroll, pixels, &s);
     for (int i = 0; i < n; i++) {
         int64_t tap = i / s.ocv / s.taps * c->taps + i / s.ocv % s.taps;
         LLVMValueRef at = emit_at_const(e, sums, i % s.ocv * c->plane + tap * c->vl);
@@ -77,7 +86,7 @@ static void register_tile(const ConvDw *c, const DwUnit *u, const SweepPart *p,
 }
 
 /* Channels [lo, hi) of a block of x, px at a time, over one window row. */
-static void channels(const ConvDw *c, const DwUnit *u, const SweepPart *p, LLVMValueRef y, int px,
+static void channels(const ConvDw *c, const DwTile *d, const SweepPart *p, LLVMValueRef y, int px,
                      LLVMValueRef lo, LLVMValueRef hi, LLVMValueRef x, LLVMValueRef sums)
 {
     Emit *e = c->e;
@@ -89,9 +98,35 @@ static void channels(const ConvDw *c, const DwUnit *u, const SweepPart *p, LLVMV
     SweepTaps taps = {.y = y};
     for (; taps.first < c->k->kw; taps.first += taps.count) {
         taps.count = sweep_tap_group(c->k->kw, most, taps.first);
-        register_tile(c, u, p, &taps, px, x_at, emit_at_const(e, to, taps.first * c->vl));
+        register_tile(c, d, p, &taps, px, x_at, emit_at_const(e, to, taps.first * c->vl));
     }
     loop_end(e, &l, NULL);
+}
+
+/* All of the unit's blocks of x, window rows and channels against one channel tile. Padding lanes
+ * of a blocked x are left out as far as whole register tiles allow; their sums are not stored. */
+static void channel_tile(const ConvDw *c, const DwTile *d, const SweepPart *p)
+{
+    Emit *e = c->e;
+    int px = c->k->tile.px;
+    Loop lb, ly;
+    loop_begin(e, &lb, emit_int(e, 0), d->u->blocks, 1, true, 0, NULL);
+    LLVMValueRef block = emit_add(e, d->u->block, lb.iv);
+    LLVMValueRef x = emit_at(e, c->kn->in, emit_mul(e, block, c->x_block));
+    LLVMValueRef sums = emit_at(e, d->sums, emit_mul(e, lb.iv, c->lanes * c->taps * c->vl));
+    LLVMValueRef n = emit_int(e, c->lanes), whole = n;
+    if (c->k->in.c % c->lanes) {
+        n = emit_imin(e, n, emit_sub(e, emit_int(e, c->k->in.c), emit_mul(e, block, c->lanes)));
+        whole = c->k->in.layout == LAYOUT_BLOCKED ? n : emit_mul(e, emit_div(e, n, px), px);
+    }
+    loop_begin(e, &ly, emit_int(e, 0), d->u->rows, 1, true, 0, NULL);
+    LLVMValueRef y = emit_add(e, d->u->row, ly.iv);
+    LLVMValueRef row = emit_at(e, sums, emit_mul(e, ly.iv, c->k->kw * c->vl));
+    channels(c, d, p, y, px, emit_int(e, 0), whole, x, row);
+    if (whole != n && px > 1)
+        channels(c, d, p, y, 1, whole, n, x, row);
+    loop_end(e, &ly, NULL);
+    loop_end(e, &lb, NULL);
 }
 
 typedef struct PartOf {
@@ -99,58 +134,66 @@ typedef struct PartOf {
     const DwUnit *u;
 } PartOf;
 
-/* All blocks of x, window rows and channels of the unit, over one part of the batch. Padding lanes
- * of a blocked x are left out as far as whole register tiles allow; their sums are not stored. */
-static void part(void *ctx, const SweepPart *p)
+static void some_tiles(const PartOf *of, int ocv, LLVMValueRef t0, LLVMValueRef t1,
+                       const SweepPart *p)
 {
-    const ConvDw *c = ((const PartOf *)ctx)->c;
-    const DwUnit *u = ((const PartOf *)ctx)->u;
+    const ConvDw *c = of->c;
     Emit *e = c->e;
-    int px = c->k->tile.px;
-    Loop lb, ly;
-    loop_begin(e, &lb, emit_int(e, 0), u->blocks, 1, true, 0, NULL);
-    LLVMValueRef x = emit_at(e, u->x, emit_mul(e, lb.iv, c->x_block));
-    LLVMValueRef sums = emit_at(e, c->kn->scratch, emit_mul(e, lb.iv, c->lanes * c->taps * c->vl));
-    LLVMValueRef n = emit_int(e, c->lanes), whole = n;
-    if (c->k->in.c % c->lanes) {
-        LLVMValueRef block = emit_add(e, u->first_block, lb.iv);
-        n = emit_imin(e, n, emit_sub(e, emit_int(e, c->k->in.c), emit_mul(e, block, c->lanes)));
-        whole = c->k->in.layout == LAYOUT_BLOCKED ? n : emit_mul(e, emit_div(e, n, px), px);
-    }
-    loop_count(e, &ly, c->rows);
-    LLVMValueRef y = emit_add(e, u->row, ly.iv);
-    LLVMValueRef row = emit_at(e, sums, emit_mul(e, ly.iv, c->k->kw * c->vl));
-    channels(c, u, p, y, px, emit_int(e, 0), whole, x, row);
-    if (whole != n && px > 1)
-        channels(c, u, p, y, 1, whole, n, x, row);
-    loop_end(e, &ly, NULL);
-    loop_end(e, &lb, NULL);
+    int64_t full = c->k->tile.ocv;
+    Loop l;
+    loop_begin(e, &l, t0, t1, 1, false, 0, NULL);
+    DwTile d = {.u = of->u, .ocv = ocv};
+    d.dy = emit_at(e, c->kn->extra[0], emit_mul(e, l.iv, full * c->dy_block));
+    LLVMValueRef nth = emit_sub(e, l.iv, of->u->tile);
+    d.sums = emit_at(e, c->kn->scratch, emit_mul(e, nth, full * c->plane));
+    channel_tile(c, &d, p);
+    loop_end(e, &l, NULL);
 }
 
-static void clear(const ConvDw *c, const DwUnit *u)
+static void part(void *ctx, const SweepPart *p)
+{
+    const PartOf *of = ctx;
+    const Kernel *k = of->c->k;
+    Emit *e = of->c->e;
+    int64_t vectors = map_blocks(k->dy, e->vl), narrow = vectors % k->tile.ocv;
+    LLVMValueRef whole = emit_int(e, vectors / k->tile.ocv);
+    some_tiles(of, k->tile.ocv, of->u->tile, emit_imin(e, of->u->tiles, whole), p);
+    if (narrow)
+        some_tiles(of, (int)narrow, emit_imax(e, of->u->tile, whole), of->u->tiles, p);
+}
+
+static void clear(const ConvDw *c)
 {
     Emit *e = c->e;
     Loop l;
-    loop_count(e, &l, u->ocv * c->plane / c->vl);
+    loop_count(e, &l, c->k->tile.dw_tiles * c->k->tile.ocv * c->plane / c->vl);
     emit_store(e, emit_real(e->vec, 0), emit_at(e, c->kn->scratch, emit_mul(e, l.iv, c->vl)));
     loop_end(e, &l, NULL);
 }
 
-static void unit(const ConvDw *c, int ocv, LLVMValueRef index)
+/* `first` of the n-th part of `all` things in parts of `size`, and how many there are in it. */
+static LLVMValueRef share(Emit *e, LLVMValueRef n, int64_t all, int64_t size, LLVMValueRef *count)
+{
+    LLVMValueRef first = emit_mul(e, n, size), left = emit_sub(e, emit_int(e, all), first);
+    *count = all % size ? emit_imin(e, emit_int(e, size), left) : emit_int(e, size);
+    return first;
+}
+
+static void unit(const ConvDw *c, LLVMValueRef index)
 {
     Emit *e = c->e;
-    int64_t window_rows = c->k->kh / c->rows;
-    DwUnit u = {.ocv = ocv, .row = emit_rem(e, index, window_rows)};
-    LLVMValueRef rest = emit_div(e, index, window_rows), tile = emit_div(e, rest, c->parts);
-    LLVMValueRef done = emit_mul(e, emit_rem(e, rest, c->parts), c->run);
-    u.blocks = emit_imin(e, emit_int(e, c->run), emit_sub(e, emit_int(e, c->blocks), done));
-    u.first_block = done;
+    const Tile *t = &c->k->tile;
+    int64_t parts = (c->k->kh + t->dw_rows - 1) / t->dw_rows;
+    int64_t runs = (c->blocks + t->kc - 1) / t->kc;
+    LLVMValueRef rest = emit_div(e, index, parts), count;
+    DwUnit u = {0};
+    u.row = share(e, emit_rem(e, index, parts), c->k->kh, t->dw_rows, &u.rows);
+    u.block = share(e, emit_rem(e, rest, runs), c->blocks, t->kc, &u.blocks);
+    u.tile = share(e, emit_div(e, rest, runs), train_dw_tiles(c->k, e->t), t->dw_tiles, &count);
+    u.tiles = emit_add(e, u.tile, count);
     if (c->first_blocks)
-        u.first_block = emit_add(e, done, conv_first_block(e, c->first_blocks, tile));
-    u.out_block = emit_mul(e, tile, c->k->tile.ocv);
-    u.x = emit_at(e, c->kn->in, emit_mul(e, u.first_block, c->x_block));
-    u.dy = emit_at(e, c->kn->extra[0], emit_mul(e, u.out_block, c->dy_block));
-    clear(c, &u);
+        u.block = emit_add(e, u.block, conv_first_block(e, c->first_blocks, u.tile));
+    clear(c);
     PartOf of = {c, &u};
     sweep_parts(&c->s, part, &of);
     conv_dw_store(c, &u);
@@ -168,11 +211,8 @@ static void set_geometry(ConvDw *c)
     c->x_block = pixels_in * c->lanes;
     c->dy_block = k->dy.h * k->dy.w * c->vl;
     c->blocks = train_dw_blocks(k, t);
-    c->run = k->tile.kc;
-    c->parts = (c->blocks + c->run - 1) / c->run;
-    c->rows = train_dw_window_rows(k);
-    c->taps = c->rows * k->kw;
-    c->plane = c->run * c->lanes * c->taps * c->vl;
+    c->taps = k->tile.dw_rows * k->kw;
+    c->plane = k->tile.kc * c->lanes * c->taps * c->vl;
     c->per_out = k->dy.c / k->groups;
     c->per_in = k->in.c / k->groups;
 }
@@ -184,27 +224,20 @@ bool cpu_conv_dw(Kern *kn)
     if (k->dy.layout != LAYOUT_BLOCKED || k->extra_count < 1 || k->root.v != 0)
         return emit_fail(e, "gradients of weights are made of a blocked dy, without an expression");
     ConvDw c = {.kn = kn, .e = e, .k = k, .vl = e->vl};
-    int acc = k->tile.ocv * k->tile.px * train_conv_taps(k, e->t);
-    if (k->tile.ocv < 1 || k->tile.px < 1 || k->tile.kc < 1 || acc + 2 > LOOP_MAX_VALUES ||
-        train_dw_lanes(k, e->t) % k->tile.px != 0)
-        return emit_fail(e, "tile of %d x %d, %d blocks", k->tile.ocv, k->tile.px, k->tile.kc);
+    const Tile *t = &k->tile;
+    if (t->ocv < 1 || t->px < 1 || t->kc < 1 || t->dw_tiles < 1 || t->dw_rows < 1 ||
+        t->ocv * t->px * train_conv_taps(k, e->t) + 2 > LOOP_MAX_VALUES ||
+        train_dw_lanes(k, e->t) % t->px != 0 || (k->groups > 1 && t->dw_tiles > 1))
+        return emit_fail(e, "tile of %d x %d, %d blocks", t->ocv, t->px, t->kc);
     set_geometry(&c);
     if (k->groups > 1 && k->in.layout == LAYOUT_BLOCKED) {
         Kernel forward = train_dw_forward(k);
         if (!(c.first_blocks = conv_first_blocks(e, &forward)))
             return false;
     }
-    int64_t tiles = train_dw_tiles(k, e->t), per_tile = family_units(k, e->t) / tiles;
-    int last = (int)(map_blocks(k->dy, e->vl) - (tiles - 1) * k->tile.ocv);
-    LLVMValueRef whole = emit_int(e, (tiles - (last < k->tile.ocv)) * per_tile);
     Loop l;
-    loop_begin(e, &l, kn->begin, emit_imin(e, kn->end, whole), 1, false, 0, NULL);
-    unit(&c, k->tile.ocv, l.iv);
-    loop_end(e, &l, NULL);
-    if (last == k->tile.ocv)
-        return true;
-    loop_begin(e, &l, emit_imax(e, kn->begin, whole), kn->end, 1, false, 0, NULL);
-    unit(&c, last, l.iv);
+    loop_begin(e, &l, kn->begin, kn->end, 1, false, 0, NULL);
+    unit(&c, l.iv);
     loop_end(e, &l, NULL);
     return true;
 }

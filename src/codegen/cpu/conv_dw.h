@@ -11,9 +11,8 @@ typedef struct ConvDw {
     Sweep s;
     int64_t vl, lanes, lane_step; /* channels of a block of x, and floats between them */
     int64_t x_block, dy_block;    /* floats from one block to the next */
-    int64_t blocks, run, parts;   /* of x: met by a tile, of a unit, units */
-    int64_t rows;                 /* window rows of a unit */
-    int64_t taps;                 /* of a unit, per channel of x */
+    int64_t blocks;               /* of x that a channel tile meets */
+    int64_t taps;                 /* of a unit, per channel of x, at most */
     int64_t plane;                /* floats of scratch per vector of dy */
     int64_t per_out, per_in;      /* channels of a group */
     LLVMValueRef first_blocks;    /* by channel tile; NULL: all tiles start at block 0 */
@@ -21,11 +20,9 @@ typedef struct ConvDw {
 
 /* A unit at work. */
 typedef struct DwUnit {
-    int ocv;
-    LLVMValueRef out_block;           /* first block of dy */
-    LLVMValueRef first_block, blocks; /* of x */
-    LLVMValueRef row;                 /* first window row */
-    LLVMValueRef x, dy;               /* their first blocks */
+    LLVMValueRef tile, tiles;   /* channel tiles: the first, and the end */
+    LLVMValueRef block, blocks; /* blocks of x: the first, and how many */
+    LLVMValueRef row, rows;     /* window rows: the first, and how many */
 } DwUnit;
 
 /* The unit's sums, [vector][x channel][window row][window column][lane], to the output. */

@@ -73,13 +73,13 @@ static Piece piece_of(const ConvDw *c, const DwUnit *u, LLVMValueRef chan, LLVMV
 {
     Emit *e = c->e;
     int64_t window = c->k->kh * c->k->kw;
-    LLVMValueRef start = emit_mul(e, u->first_block, c->lanes);
+    LLVMValueRef start = emit_mul(e, u->block, c->lanes);
     LLVMValueRef end = emit_add(e, start, emit_mul(e, u->blocks, c->lanes));
     LLVMValueRef group = emit_mul(e, emit_div(e, chan, c->per_out), c->per_in);
     LLVMValueRef lo = emit_imax(e, start, group);
     LLVMValueRef hi = emit_imin(e, end, emit_add(e, group, emit_int(e, c->per_in)));
     LLVMValueRef n = emit_imax(e, emit_sub(e, hi, lo), emit_int(e, 0));
-    Piece p = {.count = n, .length = emit_int(e, c->taps), .row = c->per_in * window};
+    Piece p = {.count = n, .length = emit_mul(e, u->rows, c->k->kw), .row = c->per_in * window};
     p.from = emit_at(e, sums, emit_mul(e, emit_sub(e, lo, start), c->taps * c->vl));
     LLVMValueRef at =
         emit_add(e, emit_mul(e, chan, p.row), emit_mul(e, emit_sub(e, lo, group), window));
@@ -114,10 +114,14 @@ void conv_dw_store(const ConvDw *c, const DwUnit *u)
     Emit *e = c->e;
     bool together = c->k->groups <= 1 || c->per_out % c->vl == 0;
     int64_t partial = c->k->dy.c % c->vl;
+    LLVMValueRef first = emit_mul(e, u->tile, c->k->tile.ocv);
+    LLVMValueRef end = emit_mul(e, u->tiles, c->k->tile.ocv);
     Loop l;
-    loop_count(e, &l, u->ocv);
-    LLVMValueRef chan = emit_mul(e, emit_add(e, u->out_block, l.iv), c->vl);
-    LLVMValueRef sums = emit_at(e, c->kn->scratch, emit_mul(e, l.iv, c->plane));
+    loop_begin(e, &l, first, emit_imin(e, end, emit_int(e, map_blocks(c->k->dy, e->vl))), 1, true,
+               0, NULL);
+    LLVMValueRef chan = emit_mul(e, l.iv, c->vl);
+    LLVMValueRef sums = emit_mul(e, emit_sub(e, l.iv, first), c->plane);
+    sums = emit_at(e, c->kn->scratch, sums);
     If f;
     if (together && partial) {
         LLVMValueRef last = emit_int(e, c->k->dy.c - partial);

@@ -38,8 +38,8 @@ static void pixels(void *ctx, LLVMValueRef x, LLVMValueRef dy, int count, uint64
 typedef struct Unit {
     Kern *kn;
     Sweep s;
-    LLVMValueRef x, dy, row; /* first window row */
-    int64_t rows;
+    LLVMValueRef x, dy;
+    LLVMValueRef row, rows; /* window rows: the first, and how many */
 } Unit;
 
 static void part(void *ctx, const SweepPart *p)
@@ -49,7 +49,7 @@ static void part(void *ctx, const SweepPart *p)
     Emit *e = u->kn->e;
     int most = train_conv_taps(k, e->t), px = k->tile.px;
     Loop l;
-    loop_count(e, &l, u->rows);
+    loop_begin(e, &l, emit_int(e, 0), u->rows, 1, true, 0, NULL);
     SweepTaps taps = {.y = emit_add(e, u->row, l.iv)};
     LLVMValueRef sums = emit_at(e, u->kn->scratch, emit_mul(e, l.iv, k->kw * e->vl));
     for (; taps.first < k->kw; taps.first += taps.count) {
@@ -74,7 +74,6 @@ static void store(const Unit *u, LLVMValueRef block)
 {
     Emit *e = u->kn->e;
     const Kernel *k = u->kn->k;
-    int64_t n = u->rows * k->kw;
     LLVMValueRef chan = emit_mul(e, block, e->vl);
     LLVMValueRef left = emit_sub(e, emit_int(e, k->dy.c), chan);
     Loop ll, lt;
@@ -82,7 +81,7 @@ static void store(const Unit *u, LLVMValueRef block)
     LLVMValueRef from = emit_at(e, u->kn->scratch, ll.iv);
     LLVMValueRef at = emit_mul(e, emit_add(e, chan, ll.iv), k->kh * k->kw);
     LLVMValueRef to = emit_at(e, u->kn->out, emit_add(e, at, emit_mul(e, u->row, k->kw)));
-    loop_count(e, &lt, n);
+    loop_begin(e, &lt, emit_int(e, 0), emit_mul(e, u->rows, k->kw), 1, true, 0, NULL);
     LLVMValueRef v = emit_load(e, e->f32, emit_at(e, from, emit_mul(e, lt.iv, e->vl)));
     emit_store(e, v, emit_at(e, to, lt.iv));
     loop_end(e, &lt, NULL);
@@ -97,19 +96,20 @@ bool cpu_depthwise_dw(Kern *kn)
                 k->in.c == k->dy.c && k->extra_count >= 1 && k->root.v == 0;
     if (!ours)
         return emit_fail(e, "gradients of depthwise weights are made of blocked maps");
-    if (k->tile.px < 1 || k->tile.px > 16 ||
+    if (k->tile.px < 1 || k->tile.px > 16 || k->tile.dw_rows < 1 ||
         k->tile.px * train_conv_taps(k, e->t) + 2 > LOOP_MAX_VALUES)
         return emit_fail(e, "depthwise tile of %d columns", k->tile.px);
-    Unit u = {.kn = kn, .rows = train_dw_window_rows(k)};
+    Unit u = {.kn = kn};
     sweep_init(&u.s, kn, e->vl, 1);
-    int64_t window_rows = k->kh / u.rows;
+    int64_t rows = k->tile.dw_rows, parts = (k->kh + rows - 1) / rows;
     Loop l, lz;
     loop_begin(e, &l, kn->begin, kn->end, 1, false, 0, NULL);
-    LLVMValueRef block = emit_div(e, l.iv, window_rows);
-    u.row = emit_rem(e, l.iv, window_rows);
+    LLVMValueRef block = emit_div(e, l.iv, parts);
+    u.row = emit_mul(e, emit_rem(e, l.iv, parts), rows);
+    u.rows = emit_imin(e, emit_int(e, rows), emit_sub(e, emit_int(e, k->kh), u.row));
     u.x = emit_at(e, kn->in, emit_mul(e, block, k->in.h * k->in.w * e->vl));
     u.dy = emit_at(e, kn->extra[0], emit_mul(e, block, k->dy.h * k->dy.w * e->vl));
-    loop_count(e, &lz, u.rows * k->kw);
+    loop_count(e, &lz, rows * k->kw);
     emit_store(e, emit_real(e->vec, 0), emit_at(e, kn->scratch, emit_mul(e, lz.iv, e->vl)));
     loop_end(e, &lz, NULL);
     sweep_parts(&u.s, part, &u);

@@ -140,12 +140,13 @@ static void draw_grid(Plot *p)
             snprintf(text, sizeof text, fabs(v) <= 4 ? "%.4g" : "%.0e", pow(10, v));
         else
             tick_text(text, v, a->step);
-        if (p->c->percent)
-            strcat(text, " %");
-        put_text(p, "ty", p->x - 7, y + 3.5, text);
+        cnntrain_text_printf(p->out, "<text class=\"ty\" x=\"%d\" y=\"%.1f\">%s%s</text>\n",
+                             p->x - 7, y + 3.5, text, p->c->percent ? " %" : "");
     }
     double step = round_step(p->ax.high, p->w / 50);
-    for (double v = 0; v <= p->ax.high * (1 + 1e-9); v += step) {
+    ticks = (int)(p->ax.high / step + 1e-6);
+    for (int i = 0; i <= ticks; i++) {
+        double v = i * step;
         cnntrain_text_printf(p->out, "<path class=\"base\" d=\"M%.1f %dv4\"/>", at_x(p, v),
                              p->y + p->h);
         tick_text(text, v, step);

@@ -544,6 +544,11 @@ static void test_metrics(void **state)
     assert_true(cnntrain_confusion(&m, 2, 0) == 1 && cnntrain_confusion(&m, 5, 5) == 1);
     cnntrain_metrics_free(&m);
     cnntrain_metrics_free(&other);
+    const float few[3] = {1, NAN, 2};
+    const int32_t zero = 0;
+    assert_true(cnntrain_metrics_init(&m, 3, false));
+    cnntrain_metrics_add(&m, few, &zero, 1);
+    assert_true(m.images == 1 && m.top1 == 0 && m.top5 == 0);
     assert_false(cnntrain_metrics_init(&m, 0, false));
     assert_false(cnntrain_metrics_init(&m, INT64_MAX, true));
 }

@@ -187,7 +187,7 @@ static int refuse(const Scan *s)
                   {"\x28\xb5\x2f", "unzstd"}};
     char head[4] = "";
     const char *why = archive_error_string(s->archive);
-    if (archive_errno(s->archive) == ENOMEM || why == NULL) /* it has no words for that */
+    if (archive_errno(s->archive) == ENOMEM)
         return no_memory(s);
     for (size_t i = 0; cnndata_read_at(s->fd, head, 3, 0) && i < sizeof packed / sizeof packed[0];
          i++)
@@ -197,7 +197,7 @@ static int refuse(const Scan *s)
                                 "it with %s",
                                 path_of(s), packed[i].by);
     return cnndata_fail(s->e, CNNDATA_DAMAGED, "%s: not a tar archive, or damaged: %s", path_of(s),
-                        why);
+                        why == NULL ? "it ends too early" : why);
 }
 
 static int scan_entries(Scan *s)

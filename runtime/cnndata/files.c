@@ -20,6 +20,14 @@ char *cnndata_text(const char *format, ...)
     return n < 0 ? NULL : text;
 }
 
+int cnndata_fail_errno(CnndataError e, const char *path)
+{
+    char why[128];
+    int code = errno;
+    return cnndata_fail(e, code == ENOMEM ? CNNDATA_NO_MEMORY : CNNDATA_NO_FILE, "%s: %s", path,
+                        strerror_r(code, why, sizeof why));
+}
+
 bool cnndata_is_folder(const char *path)
 {
     struct stat st;
@@ -38,9 +46,7 @@ int cnndata_open_file(const char *path, int64_t *size, int *status, CnndataError
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        char why[128];
-        *status =
-            cnndata_fail(e, CNNDATA_NO_FILE, "%s: %s", path, strerror_r(errno, why, sizeof why));
+        *status = cnndata_fail_errno(e, path);
         return -1;
     }
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {

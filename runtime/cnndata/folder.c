@@ -2,7 +2,6 @@
  * their names (bytes), as torchvision's ImageFolder has them. */
 #include "set.h"
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,10 +48,8 @@ static int list(const char *path, bool folders, Names *out, CnndataError e)
 {
     int status = CNNDATA_OK;
     DIR *dir = opendir(path);
-    if (dir == NULL) {
-        char why[128];
-        return cnndata_fail(e, CNNDATA_NO_FILE, "%s: %s", path, strerror_r(errno, why, sizeof why));
-    }
+    if (dir == NULL)
+        return cnndata_fail_errno(e, path);
     for (struct dirent *d; status == CNNDATA_OK && (d = readdir(dir)) != NULL;) {
         if (d->d_name[0] == '.' || (!folders && !is_picture(d->d_name)))
             continue;

@@ -54,14 +54,22 @@ static bool read_growing(gzFile f, int64_t want, uint8_t **out, bool *memory)
     return true;
 }
 
+static bool ran_out(gzFile f)
+{
+    int code = Z_OK;
+    gzerror(f, &code);
+    return code == Z_MEM_ERROR;
+}
+
 static int read_header(gzFile f, const char *path, int magic, IdxArray *a, int64_t *bytes,
                        CnndataError e)
 {
     const int ndim = magic & 0xff;
     unsigned char head[16];
     if (gzread(f, head, (unsigned)(4 + 4 * ndim)) != 4 + 4 * ndim)
-        return cnndata_fail(e, CNNDATA_DAMAGED, "%s: too short for an IDX file, or damaged gzip",
-                            path);
+        return ran_out(f) ? cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path)
+                          : cnndata_fail(e, CNNDATA_DAMAGED,
+                                         "%s: too short for an IDX file, or damaged gzip", path);
     if (big_endian(head) != magic)
         return cnndata_fail(
             e, CNNDATA_DAMAGED,
@@ -87,11 +95,12 @@ static int read_array(gzFile f, const char *path, int magic, IdxArray *a, Cnndat
     if (status != CNNDATA_OK)
         return status;
     if (!read_growing(f, bytes, &a->data, &memory))
-        return memory ? cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path)
-                      : cnndata_fail(e, CNNDATA_DAMAGED,
-                                     "%s: truncated or damaged: its header announces %" PRId64
-                                     " bytes; get the file again",
-                                     path, bytes);
+        return memory || ran_out(f)
+                   ? cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path)
+                   : cnndata_fail(e, CNNDATA_DAMAGED,
+                                  "%s: truncated or damaged: its header announces %" PRId64
+                                  " bytes; get the file again",
+                                  path, bytes);
     int more = gzread(f, &one, 1);
     if (more != 0)
         return cnndata_fail(e, CNNDATA_DAMAGED,
@@ -118,63 +127,81 @@ static int read_idx(const char *path, int magic, IdxArray *a, CnndataError e)
     return status;
 }
 
-/* The file of a folder under the names it is distributed with; NULL: none, or out of memory. */
-static char *find_in_folder(const char *folder, const char *stem, const char *what, int ndim)
+/* The file of a folder under the names it is distributed with; NULL with CNNDATA_NO_FILE, or when
+ * out of memory. */
+static char *find_in_folder(const char *folder, const char *stem, const char *what, int ndim,
+                            int *status)
 {
+    *status = CNNDATA_OK;
     for (int form = 0; form < 4; form++) {
         char *path = cnndata_text("%s/%s-%s%cidx%d-ubyte%s", folder, stem, what,
                                   form & 1 ? '.' : '-', ndim, form & 2 ? ".gz" : "");
+        if (path == NULL)
+            *status = CNNDATA_NO_MEMORY;
         if (path == NULL || cnndata_is_file(path))
             return path;
         free(path);
     }
+    *status = CNNDATA_NO_FILE;
     return NULL;
 }
 
-/* "x/emnist-train-images-idx3-ubyte.gz" to "x/emnist-train-labels-idx1-ubyte.gz". */
-static char *labels_of(const char *images)
+/* "x/emnist-train-images-idx3-ubyte.gz" to "x/emnist-train-labels-idx1-ubyte.gz", in place; false
+ * when it is not named so. */
+static bool labels_of(char *path)
 {
-    char *path = strdup(images), *name = path == NULL ? NULL : strrchr(path, '/');
-    if (path == NULL)
-        return NULL;
-    name = name == NULL ? path : name;
+    char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash;
     char *what = strstr(name, "images"), *dims = strstr(name, "idx3");
-    if (what == NULL || dims == NULL) {
-        free(path);
-        return NULL;
-    }
+    if (what == NULL || dims == NULL)
+        return false;
     memcpy(what, "labels", 6);
     dims[3] = '1';
-    return path;
+    return true;
+}
+
+static int no_memory(const char *path, CnndataError e)
+{
+    return cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path);
+}
+
+static int find_both(Idx *x, const char *folder, CnndataSplit split, CnndataError e)
+{
+    const char *stem = split == CNNDATA_TRAIN ? "train" : "t10k", *lacks = "images-idx3";
+    int status;
+    x->images_path = find_in_folder(folder, stem, "images", 3, &status);
+    if (x->images_path != NULL) {
+        lacks = "labels-idx1";
+        x->labels_path = find_in_folder(folder, stem, "labels", 1, &status);
+    }
+    if (status == CNNDATA_NO_MEMORY)
+        return no_memory(folder, e);
+    if (status == CNNDATA_NO_FILE)
+        cnndata_fail(e, status,
+                     "%s: no %s-%s-ubyte (or .gz) in this folder; give the folder with the four "
+                     "IDX files, or one file of pictures",
+                     folder, stem, lacks);
+    return status;
 }
 
 static int find_files(Idx *x, const char *path, CnndataSplit split, CnndataError e)
 {
-    const char *stem = split == CNNDATA_TRAIN ? "train" : "t10k";
-    if (cnndata_is_folder(path)) {
-        x->images_path = find_in_folder(path, stem, "images", 3);
-        x->labels_path = find_in_folder(path, stem, "labels", 1);
-        if (x->images_path == NULL || x->labels_path == NULL)
-            return cnndata_fail(e, CNNDATA_NO_FILE,
-                                "%s: no %s-%s-ubyte (or .gz) in this folder; give the folder with "
-                                "the four IDX files, or one file of pictures",
-                                path, stem, x->images_path == NULL ? "images-idx3" : "labels-idx1");
-        return CNNDATA_OK;
-    }
+    if (cnndata_is_folder(path))
+        return find_both(x, path, split, e);
     if (!cnndata_is_file(path))
         return cnndata_fail(e, CNNDATA_NO_FILE,
                             "%s: no such file or folder; give the folder with the four IDX files, "
                             "or one file of pictures",
                             path);
     x->images_path = strdup(path);
-    x->labels_path = labels_of(path);
-    if (x->labels_path == NULL)
+    x->labels_path = strdup(path);
+    if (x->images_path == NULL || x->labels_path == NULL)
+        return no_memory(path, e);
+    if (!labels_of(x->labels_path))
         return cnndata_fail(e, CNNDATA_BAD_ARGUMENT,
                             "%s: not named ...images-idx3-ubyte, which tells the file of the "
                             "labels (...labels-idx1-ubyte)",
                             path);
-    return x->images_path == NULL ? cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", path)
-                                  : CNNDATA_OK;
+    return CNNDATA_OK;
 }
 
 static void count_classes(CnndataSet *set, const IdxArray *labels)
@@ -191,7 +218,11 @@ static int other_classes(CnndataSet *set, const char *path, CnndataSplit split, 
     int status = CNNDATA_OK;
     if (!cnndata_is_folder(path))
         return status;
-    char *other = find_in_folder(path, split == CNNDATA_TRAIN ? "t10k" : "train", "labels", 1);
+    char *other =
+        find_in_folder(path, split == CNNDATA_TRAIN ? "t10k" : "train", "labels", 1, &status);
+    if (status == CNNDATA_NO_MEMORY)
+        return no_memory(path, e);
+    status = CNNDATA_OK;
     if (other != NULL)
         status = read_idx(other, MAGIC_LABELS, &labels, e);
     if (other != NULL && status == CNNDATA_OK)

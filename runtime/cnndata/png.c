@@ -23,6 +23,22 @@ static void on_error(png_structp png, png_const_charp text)
     png_longjmp(png, 1);
 }
 
+/* libpng says many things when memory runs out, and calls it damage. */
+static png_voidp on_malloc(png_structp png, png_alloc_size_t n)
+{
+    PngJob *j = png_get_mem_ptr(png);
+    void *p = malloc(n);
+    if (p == NULL)
+        j->d->status = CNNDATA_NO_MEMORY;
+    return p;
+}
+
+static void on_free(png_structp png, png_voidp p)
+{
+    (void)png;
+    free(p);
+}
+
 static void on_warning(png_structp png, png_const_charp text)
 {
     (void)png;
@@ -104,7 +120,8 @@ bool cnndata_decode_png(CnndataDecoded *d, const unsigned char *bytes, size_t le
     const int damaged = d->status;
     snprintf(d->message, sizeof d->message, "out of memory");
     d->status = CNNDATA_NO_MEMORY;
-    j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning);
+    j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, on_malloc,
+                                     on_free);
     if (j.png != NULL)
         j.info = png_create_info_struct(j.png);
     if (j.info != NULL) {

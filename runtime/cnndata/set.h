@@ -36,6 +36,8 @@ int cnndata_sample_into(const CnndataSet *set, int64_t i, CnndataScratch *bytes,
 
 /* A malloc'ed text; NULL when out of memory. */
 __attribute__((format(printf, 1, 2))) char *cnndata_text(const char *format, ...);
+/* What errno says of a file. */
+int cnndata_fail_errno(CnndataError e, const char *path);
 bool cnndata_is_folder(const char *path);
 bool cnndata_is_file(const char *path);
 /* Opens a regular file for reading and gives its size; -1 with the message (and *status). */

@@ -4,6 +4,7 @@
 #include "set.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -185,6 +186,9 @@ static int refuse(const Scan *s)
                    "unxz"},
                   {"\x28\xb5\x2f", "unzstd"}};
     char head[4] = "";
+    const char *why = archive_error_string(s->archive);
+    if (archive_errno(s->archive) == ENOMEM)
+        return no_memory(s);
     for (size_t i = 0; cnndata_read_at(s->fd, head, 3, 0) && i < sizeof packed / sizeof packed[0];
          i++)
         if (strncmp(head, packed[i].magic, strlen(packed[i].magic)) == 0)
@@ -192,16 +196,16 @@ static int refuse(const Scan *s)
                                 "%s: compressed, so that samples cannot be read at random; unpack "
                                 "it with %s",
                                 path_of(s), packed[i].by);
-    const char *why = archive_error_string(s->archive);
     return cnndata_fail(s->e, CNNDATA_DAMAGED, "%s: not a tar archive, or damaged: %s", path_of(s),
-                        why == NULL ? "unknown reason" : why);
+                        why == NULL ? "it ends too early" : why);
 }
 
 static int scan_entries(Scan *s)
 {
     struct archive_entry *entry;
     int status = CNNDATA_OK, r = ARCHIVE_OK;
-    archive_read_support_format_tar(s->archive);
+    if (archive_read_support_format_tar(s->archive) != ARCHIVE_OK)
+        return no_memory(s);
     if (archive_read_open_filename(s->archive, path_of(s), 1 << 16) != ARCHIVE_OK)
         return refuse(s);
     while (status == CNNDATA_OK &&
@@ -243,8 +247,9 @@ static int add_shard(Tar *x, const char *path, CnndataError e)
 static int add_matches(Tar *x, const char *pattern, CnndataError e)
 {
     glob_t found = {0};
+    errno = 0;
     int status = CNNDATA_OK, r = glob(pattern, GLOB_BRACE, NULL, &found);
-    if (r == GLOB_NOSPACE)
+    if (r == GLOB_NOSPACE || (r != 0 && errno == ENOMEM))
         status = cnndata_fail(e, CNNDATA_NO_MEMORY, "%s: out of memory", pattern);
     else if (r != 0 || found.gl_pathc == 0)
         status = CNNDATA_NO_FILE;

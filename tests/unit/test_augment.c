@@ -384,7 +384,7 @@ static void test_erase(void **state)
     const CnndataChain c = chain_of(&(CnndataOp){CNNDATA_ERASE, {0.3}}, 1, &p);
     CnndataWork w = {0};
     float out[3 * PLANE];
-    int erased = 0;
+    int erased = 0, tallest = 0, widest = 0;
     for (uint64_t key = 0; key < KEYS; key++) {
         data_picture(&w.image, SIDE, SIDE, 3, false);
         memset(w.image.pixels, 200, 3 * PLANE);
@@ -407,7 +407,11 @@ static void test_erase(void **state)
         erased++;
         assert_int_equal(zeros, (x1 - x0) * (y1 - y0)); /* a rectangle */
         assert_in_range(zeros, 2, PLANE / 3 + SIDE);
+        tallest = y1 - y0 > tallest ? y1 - y0 : tallest;
+        widest = x1 - x0 > widest ? x1 - x0 : widest;
     }
+    assert_int_equal(tallest, SIDE - 1);
+    assert_int_equal(widest, SIDE - 1);
     assert_in_range(erased, KEYS * 3 / 10 - 110, KEYS * 3 / 10 + 110);
     cnndata_work_free(&w);
 }

@@ -366,6 +366,9 @@ static void test_folder_refusals(void **state)
     CnndataSet *set = open_set(data_text("folder", "g"), CNNDATA_TRAIN);
     assert_int_equal(cnndata_sample(set, 0, &im, &label, error, sizeof error), CNNDATA_DAMAGED);
     assert_non_null(strstr(error, "g/train/a/x.png: neither a JPEG nor a PNG"));
+    assert_int_equal(truncate(data_path("g/train/a/x.png"), 300 * 1000 * 1000), 0);
+    assert_int_equal(cnndata_sample(set, 0, &im, &label, error, sizeof error), CNNDATA_DAMAGED);
+    assert_non_null(strstr(error, "g/train/a/x.png: larger than 256000000 bytes"));
     unlink(data_path("g/train/a/x.png"));
     assert_int_equal(cnndata_sample(set, 0, &im, &label, error, sizeof error), CNNDATA_NO_FILE);
     assert_non_null(strstr(error, "g/train/a/x.png"));
@@ -530,9 +533,7 @@ static void test_tar_damage(void **state)
     const size_t end = len - 1024; /* two blocks of zeros end it */
     for (size_t n = 0; n < end; n += 61) {
         data_write("d.tar", bytes, n);
-        if (survives(data_text("tar", "d.tar"), CNNDATA_TRAIN))
-            fail_msg("%zu of %zu bytes are taken for the whole", n, len);
-        assert_non_null(strstr(error, "d.tar"));
+        refused(data_text("tar", "d.tar"), CNNDATA_TRAIN, CNNDATA_DAMAGED, "d.tar");
     }
     for (uint64_t i = 0; i < 600; i++) { /* three bytes changed */
         unsigned char was[3];

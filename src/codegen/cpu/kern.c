@@ -4,11 +4,16 @@
 typedef bool FamilyEmitter(Kern *kn);
 
 static FamilyEmitter *const emitters[FAM_COUNT] = {
-    [FAM_CONV] = cpu_conv,   [FAM_DEPTHWISE] = cpu_depthwise,
-    [FAM_DENSE] = cpu_dense, [FAM_POOL] = cpu_pool,
-    [FAM_GAP] = cpu_gap,     [FAM_ELEM] = cpu_elem,
-    [FAM_LN] = cpu_ln,       [FAM_SOFTMAX] = cpu_softmax,
-    [FAM_LRN] = cpu_lrn,     [FAM_COPY] = cpu_copy,
+    [FAM_CONV] = cpu_conv,
+    [FAM_DEPTHWISE] = cpu_depthwise,
+    [FAM_DENSE] = cpu_dense,
+    [FAM_POOL] = cpu_pool,
+    [FAM_GAP] = cpu_gap,
+    [FAM_ELEM] = cpu_elem,
+    [FAM_LN] = cpu_ln,
+    [FAM_SOFTMAX] = cpu_softmax,
+    [FAM_LRN] = cpu_lrn,
+    [FAM_COPY] = cpu_copy,
     [FAM_CONVT] = cpu_convt,
     /* training */
     [FAM_CONV_DW] = cpu_conv_dw,

@@ -209,7 +209,7 @@ to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/
 install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
 	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e "s|@VERSION@|$$($(BUILD)/bin/cnnc --version | cut -d' ' -f2)|" \
 	    -e "s|@UP@|$$(realpath -m --relative-to="$(LIBDIR)/pkgconfig" "$(PREFIX)")|" runtime/cnnc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc"
@@ -221,7 +221,7 @@ install: all man ## into DESTDIR and PREFIX
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
 	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
-	    "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
+	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
 

@@ -7,11 +7,11 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 18 };
+enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 19 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
-    LLVMTypeRef operand, step, tensor, model;
+    LLVMTypeRef operand, step, tensor, parameter, optimizer, training, model;
 } Types;
 
 typedef struct Builder {
@@ -22,9 +22,18 @@ typedef struct Builder {
     Types t;
 } Builder;
 
+_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 192 &&
+                   sizeof(CnnrtParameter) == 72,
+               "the types below are those of cnnrt.h");
+
 static LLVMTypeRef structure(Emit *e, LLVMTypeRef *fields, unsigned n)
 {
     return LLVMStructTypeInContext(e->ctx, fields, n, 0);
+}
+
+static LLVMTypeRef real64(Emit *e)
+{
+    return LLVMDoubleTypeInContext(e->ctx);
 }
 
 static Types make_types(Emit *e)
@@ -36,9 +45,17 @@ static Types make_types(Emit *e)
     t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args, i64}, 6);
     t.tensor =
         structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
+    LLVMTypeRef two = LLVMArrayType2(i64, 2), dims = LLVMArrayType2(i64, 4), f64 = real64(e);
+    t.parameter = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i64, dims}, 6);
+    t.optimizer = structure(e, (LLVMTypeRef[]){f64, f64, f64, i64}, 4);
+    t.training = structure(e,
+                           (LLVMTypeRef[]){ptr, i64, i64, i64, i64, i64, i64, i64, i64, two,
+                                           LLVMArrayType2(f64, 2), i64, i64, i64, i64, i64,
+                                           t.optimizer, ptr, ptr},
+                           TRAINING_FIELDS);
     t.model = structure(e,
                         (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
-                                        ptr, ptr, i64, i64, ptr, ptr},
+                                        ptr, ptr, i64, i64, ptr, ptr, ptr},
                         MODEL_FIELDS);
     return t;
 }
@@ -214,6 +231,76 @@ static LLVMValueRef text_or_null(Emit *e, const char *s)
     return s ? text(e, s) : LLVMConstNull(e->ptr);
 }
 
+static LLVMValueRef number(Builder *b, double v)
+{
+    return LLVMConstReal(real64(b->e), v);
+}
+
+static LLVMValueRef parameter_at(Builder *b, uint32_t i)
+{
+    Emit *e = b->e;
+    const PlanParam *q = &b->p->state.params.at[i];
+    LLVMValueRef dims[4];
+    for (int k = 0; k < 4; k++)
+        dims[k] = emit_int(e, q->dims[k]);
+    int flags = (q->trained ? CNNRT_TRAINED : 0) | (q->decayed ? CNNRT_DECAYED : 0);
+    LLVMValueRef fields[6] = {text(e, q->name),       emit_int(e, q->offset),
+                              emit_int(e, q->floats), emit_int(e, flags),
+                              emit_int(e, q->ndim),   LLVMConstArray2(e->i64, dims, 4)};
+    return record(b, b->t.parameter, fields);
+}
+
+/* The function that gives the network for inference, of another plan's object. */
+static LLVMValueRef inference_model(Builder *b)
+{
+    Emit *e = b->e;
+    char name[300];
+    if (!b->o->inference)
+        return LLVMConstNull(e->ptr);
+    if ((size_t)snprintf(name, sizeof name, "%s_model", b->o->inference) >= sizeof name) {
+        emit_fail(e, "the prefix is too long");
+        return LLVMConstNull(e->ptr);
+    }
+    return LLVMAddFunction(e->mod, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
+}
+
+static LLVMValueRef training_constant(Builder *b)
+{
+    Emit *e = b->e;
+    const Plan *p = b->p;
+    const PlanState *s = &p->state;
+    if (!p->train)
+        return LLVMConstNull(e->ptr);
+    uint32_t losses = p->train->losses.len;
+    const CnnrtOptimizer *o = &s->optimizer;
+    LLVMValueRef slot[2] = {emit_int(e, s->slot[0]), emit_int(e, s->slot[1])};
+    LLVMValueRef start[2] = {number(b, s->slot_start[0]), number(b, s->slot_start[1])};
+    LLVMValueRef optimizer[4] = {number(b, o->beta1), number(b, o->beta2), number(b, o->average),
+                                 emit_int(e, o->accumulate)};
+    LLVMValueRef fields[TRAINING_FIELDS] = {
+        table(b, b->t.parameter, s->params.len, parameter_at, "parameters"),
+        emit_int(e, s->params.len),
+        emit_int(e, s->trained),
+        emit_int(e, s->kept),
+        emit_int(e, s->saved),
+        emit_int(e, s->grad),
+        emit_int(e, s->sum),
+        emit_int(e, s->average),
+        emit_int(e, s->slots),
+        LLVMConstArray2(e->i64, slot, 2),
+        LLVMConstArray2(real64(e), start, 2),
+        emit_int(e, p->forward),
+        emit_int(e, p->backward),
+        emit_int(e, p->update),
+        emit_int(e, p->an->g->outs.len - losses),
+        emit_int(e, p->an->g->ins.len - p->train->targets),
+        record(b, b->t.optimizer, optimizer),
+        embedded_weights(b),
+        inference_model(b),
+    };
+    return constant_global(e, record(b, b->t.training, fields), "training");
+}
+
 static LLVMValueRef model_constant(Builder *b)
 {
     Emit *e = b->e;
@@ -232,26 +319,27 @@ static LLVMValueRef model_constant(Builder *b)
         emit_int(e, p->arena_floats),
         emit_int(e, p->scratch_floats),
         emit_int(e, p->weight_floats),
-        embedded_weights(b),
+        p->train ? LLVMConstNull(e->ptr) : embedded_weights(b),
         text(e, p->target.cpu),
         emit_int(e, p->an->params),
         LLVMConstInt(e->i64, b->o->weights_hash, 0),
         text_or_null(e, b->o->weights_file),
         text_or_null(e, b->o->compiler),
+        training_constant(b),
     };
     return constant_global(e, record(b, b->t.model, fields), "model");
 }
 
-/* An exported function <prefix>_<suffix> that returns what cnnrt_<suffix> returns. Where `model` is
- * not NULL it is passed as argument number `at`, between those of the caller. */
-static void wrapper(Builder *b, const char *suffix, LLVMTypeRef result, LLVMTypeRef *params, int n,
-                    LLVMValueRef model, int at)
+/* An exported function <prefix>_<suffix> that returns what <library>_<suffix> returns. Where
+ * `model` is not NULL it is passed as argument number `at`, between those of the caller. */
+static void wrapper(Builder *b, const char *library, const char *suffix, LLVMTypeRef result,
+                    LLVMTypeRef *params, int n, LLVMValueRef model, int at)
 {
     Emit *e = b->e;
     char name[300], target[64];
     if (!symbol(b, name, sizeof name, suffix))
         return;
-    snprintf(target, sizeof target, "cnnrt_%s", suffix);
+    snprintf(target, sizeof target, "%s_%s", library, suffix);
     LLVMTypeRef types[8];
     LLVMValueRef args[8];
     LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(result, params, (unsigned)n, 0));
@@ -278,16 +366,38 @@ static void wrapper(Builder *b, const char *suffix, LLVMTypeRef result, LLVMType
 
 static void wrappers_of(Builder *b, LLVMValueRef model)
 {
+    static const char lib[] = "cnnrt";
     Emit *e = b->e;
     LLVMTypeRef i32 = e->i32, ptr = e->ptr;
-    wrapper(b, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, model, 0);
-    wrapper(b, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
-    wrapper(b, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
-    wrapper(b, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, model, 1);
-    wrapper(b, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, NULL, 0);
-    wrapper(b, "threads", i32, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
-    wrapper(b, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
-    wrapper(b, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
+    wrapper(b, lib, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, model, 0);
+    wrapper(b, lib, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
+    wrapper(b, lib, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
+    wrapper(b, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, model, 1);
+    wrapper(b, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, NULL, 0);
+    wrapper(b, lib, "threads", i32, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
+    wrapper(b, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
+    wrapper(b, lib, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
+}
+
+static void training_wrappers(Builder *b, LLVMValueRef model)
+{
+    static const char lib[] = "cnnrt_trainer", files[] = "cnntrain_trainer";
+    Emit *e = b->e;
+    LLVMTypeRef i32 = e->i32, ptr = e->ptr;
+    wrapper(b, "cnnrt", "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
+    wrapper(b, "cnnrt", "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
+    wrapper(b, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32}, 3, model, 1);
+    wrapper(b, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
+    wrapper(b, lib, "step", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, real64(e), ptr}, 6, NULL, 0);
+    wrapper(b, lib, "gradients", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, ptr}, 5, NULL, 0);
+    wrapper(b, lib, "output", ptr, (LLVMTypeRef[]){ptr, i32}, 2, NULL, 0);
+    wrapper(b, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, i32}, 5, NULL, 0);
+    wrapper(b, lib, "parameters", ptr, (LLVMTypeRef[]){ptr, i32}, 2, NULL, 0);
+    wrapper(b, lib, "find", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
+    wrapper(b, lib, "counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, NULL, 0);
+    wrapper(b, lib, "set_counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, NULL, 0);
+    wrapper(b, files, "save", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
+    wrapper(b, files, "load", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
 }
 
 bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole)
@@ -299,7 +409,9 @@ bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, boo
         return false;
     emit_function(e, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
     LLVMBuildRet(e->b, model);
-    if (wrappers)
+    if (wrappers && p->train)
+        training_wrappers(&b, model);
+    else if (wrappers)
         wrappers_of(&b, model);
     return !e->err[0];
 }

@@ -15,6 +15,8 @@
  *   int <prefix>_threads(const CnnrtContext *c)
  *   void <prefix>_destroy(CnnrtContext *c)
  *   const char *<prefix>_strerror(int status)
+ * and, of a training plan, in their place those of a trainer (cnnrt_trainer_..., and save and load
+ * of cnntrain), which calls <inference>_model for the network without training.
  * Kernels are declared as <prefix>_k<index> unless the module defines them already. Embedded
  * weights are the symbol <prefix>_weights of another object; `whole`: there is no other object. */
 bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole);

@@ -45,27 +45,37 @@ static void header_tensor(const Artifact *x, const char *kind, const char *name,
                        prefix, kind, index, c, in->mean[c], prefix, kind, index, c, in->std[c]);
 }
 
+size_t artifact_weight_bytes(const Artifact *x)
+{
+    int64_t floats =
+        x->step != NULL ? x->step->code.plan.state.kept : x->native->plan.weight_floats;
+    return (size_t)floats * sizeof(float);
+}
+
 static void header_shared(Buf *out)
 {
     buf_add(out, "\n/* The same in every model's header. */\n#ifndef CNNRT_SHARED\n"
                  "#define CNNRT_SHARED\ntypedef enum CnnrtStatus {\n");
 #define STATUS(ID, NUMBER, TEXT)                                                                   \
     buf_printf(out, "    CNNRT_%s = %d%s /* %s */\n", #ID, NUMBER,                                 \
-               NUMBER == CNNRT_WRONG_WEIGHTS ? "" : ",", TEXT);
+               NUMBER == CNNRT_BAD_COUNTERS ? "" : ",", TEXT);
     CNNRT_STATUSES(STATUS)
 #undef STATUS
     buf_add(out, "} CnnrtStatus;\ntypedef struct CnnrtModel CnnrtModel;\n"
-                 "typedef struct CnnrtContext CnnrtContext;\n#endif\n");
+                 "typedef struct CnnrtContext CnnrtContext;\n");
+    artifact_training_types(out);
+    buf_add(out, "#endif\n");
 }
 
 static void header_weights(const Artifact *x, Buf *out)
 {
     const char *p = x->emit->prefix;
-    size_t bytes = (size_t)x->native->plan.weight_floats * sizeof(float);
+    size_t bytes = artifact_weight_bytes(x);
     buf_printf(out, "#define %s_WEIGHTS_EMBEDDED %d\n#define %s_WEIGHTS_BYTES %zu\n", p,
                !x->external, p, bytes);
     if (x->external)
-        buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p, x->emit->weights_file);
+        buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p,
+                   artifact_file(x->paths[FORM_PACKED]));
 }
 
 static void header_functions(const Artifact *x, Buf *out)
@@ -75,7 +85,7 @@ static void header_functions(const Artifact *x, Buf *out)
                  " * Bytes a workspace needs for a batch and a number of threads (0 = as many as "
                  "create\n * would start); 0 = out of range. */\n");
     buf_printf(out, "size_t %s_workspace_size(int batch, int threads);\n\n", p);
-    if (x->external) {
+    if (x->external && x->step == NULL) {
         buf_printf(out,
                    "/* Maps %s_WEIGHTS_FILE, wherever it lies, and compares its checksum. One "
                    "mapping serves any\n * number of contexts; unmap it after the last. */\n",
@@ -83,9 +93,9 @@ static void header_functions(const Artifact *x, Buf *out)
         buf_printf(out, "int %s_weights_map(const char *path, const float **out);\n", p);
         buf_printf(out, "void %s_weights_unmap(const float *weights);\n\n", p);
     }
-    buf_add(out, x->external ? "/* weights: what weights_map gave."
-                             : "/* weights: NULL, they are "
-                               "embedded.");
+    buf_add(out, x->step != NULL ? "/* weights: what train_parameters gave."
+                 : x->external   ? "/* weights: what weights_map gave."
+                                 : "/* weights: NULL, they are embedded.");
     buf_add(out, " threads: 0 = CNNC_THREADS or the processors.\n * workspace: 64-byte aligned "
                  "and yours, or NULL to let the context allocate its own. */\n");
     buf_printf(out,
@@ -102,6 +112,8 @@ static void header_functions(const Artifact *x, Buf *out)
     buf_printf(out, "void %s_destroy(CnnrtContext *context);\n", p);
     buf_printf(out, "const char *%s_strerror(int status);\n", p);
     buf_printf(out, "const CnnrtModel *%s_model(void); /* for the functions of cnnrt.h */\n", p);
+    if (x->step != NULL)
+        artifact_training_functions(x, out);
 }
 
 void artifact_header(const Artifact *x, Buf *out)
@@ -110,7 +122,8 @@ void artifact_header(const Artifact *x, Buf *out)
     const char *prefix = x->emit->prefix;
     buf_printf(out,
                "/* %s, compiled by cnnc. Link with the object and libcnnrt, or with the shared "
-               "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n"
+               "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n#include "
+               "<stdint.h>\n"
                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
                g->name, prefix, prefix);
     buf_printf(out, "#define %s_MAX_BATCH %d\n#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n",
@@ -119,6 +132,8 @@ void artifact_header(const Artifact *x, Buf *out)
     buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n", prefix,
                x->native->plan.arena_floats);
     header_weights(x, out);
+    if (x->step != NULL)
+        artifact_training_sizes(x, out);
     buf_addc(out, '\n');
     for (uint32_t i = 0; i < g->ins.len; i++)
         header_tensor(x, "INPUT", g->ins.at[i].name, g->ins.at[i].node, i, &g->ins.at[i], out);

@@ -2,7 +2,7 @@
  * object, program. */
 #ifndef CNNC_ARTIFACT_H
 #define CNNC_ARTIFACT_H
-#include "driver/native.h"
+#include "driver/train_step.h"
 
 /* What can be written, in the order of --emit's documentation. */
 typedef enum EmitForm {
@@ -25,6 +25,7 @@ extern const FormInfo form_info[FORM_COUNT];
 typedef struct Artifact {
     const Net *net;
     const Native *native;
+    const TrainStep *step; /* NULL: no training */
     const EmitOptions *emit;
     bool external;                 /* weights are a file of their own */
     const char *paths[FORM_COUNT]; /* NULL when not written */
@@ -37,6 +38,13 @@ const char *artifact_file(const char *path);
 const char *artifact_identifier(Arena *a, const char *name);
 /* The header of a built model: sizes, names, normalisation constants and the entry points. */
 void artifact_header(const Artifact *x, Buf *out);
+/* The parts of both that tell of training; x->step is there. artifact_train.c */
+void artifact_training_types(Buf *out);
+void artifact_training_sizes(const Artifact *x, Buf *out);
+void artifact_training_functions(const Artifact *x, Buf *out);
+void artifact_training_manifest(const Artifact *x, Buf *out);
+/* Bytes of weights, or of the parameters that a training begins with. */
+size_t artifact_weight_bytes(const Artifact *x);
 /* What a deployment has to know, as JSON (docs/artefacts.md). */
 void artifact_manifest(const Artifact *x, Buf *out);
 /* A .pc file for the shared object, or else the object, beside it. */

@@ -13,12 +13,15 @@ typedef struct Build {
     Net net;
     Parameters params;
     Native native;
-    EmitOptions emit;
+    bool trains; /* --mode=train: native is inference on the state of `step` */
+    TrainSpec spec;
+    TrainStep step;
+    EmitOptions emit, step_emit;
     Artifact artifact;
     unsigned forms;
     FsMapOut packed; /* weights in place, in an object or in a file of their own */
     char *tmp;       /* NULL when there is none */
-    const char *objects[256];
+    const char *objects[512];
     int object_count;
 } Build;
 
@@ -83,10 +86,17 @@ static void choose_paths(Run *r, Build *b)
         b->emit.weights_file = artifact_file(b->artifact.paths[FORM_PACKED]);
 }
 
+/* What the packed file holds: weights, or the parameters that a training begins with. */
+static size_t packed_bytes(const Build *b)
+{
+    const Plan *p = b->trains ? &b->step.code.plan : &b->native.plan;
+    return (size_t)(b->trains ? p->state.kept : p->weight_floats) * sizeof(float);
+}
+
 static int choose_mode(Run *r, Build *b)
 {
     const char *mode = cli_get(r->cli, OPT_WEIGHTS_MODE);
-    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
+    size_t bytes = packed_bytes(b);
     if (mode == NULL || strcmp(mode, "auto") == 0)
         b->artifact.external = bytes > ARTIFACT_EMBED_LIMIT;
     else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
@@ -96,6 +106,45 @@ static int choose_mode(Run *r, Build *b)
         b->artifact.external = strcmp(mode, "external") == 0;
     b->emit.embed = !b->artifact.external;
     return EXIT_FINE;
+}
+
+static const EmitForm not_trained[] = {FORM_EXE, FORM_IR, FORM_ASM};
+
+static int parse_mode(Run *r, Build *b)
+{
+    const char *mode = cli_get(r->cli, OPT_MODE);
+    b->trains = mode != NULL && strcmp(mode, "train") == 0;
+    if (mode != NULL && !b->trains && strcmp(mode, "inference") != 0)
+        return front_fail(r, EXIT_USAGE, "--mode takes inference or train, not '%s'", mode);
+    if (!b->trains && cli_has(r->cli, OPT_SET))
+        return front_fail(r, EXIT_USAGE, "--set is for --mode=train");
+    for (size_t i = 0; i < sizeof not_trained / sizeof *not_trained && b->trains; i++)
+        if (b->forms & 1u << not_trained[i])
+            return front_fail(r, EXIT_USAGE,
+                              "--mode=train makes a library: --emit=so or obj, and not %s",
+                              form_info[not_trained[i]].name);
+    return EXIT_FINE;
+}
+
+static int plan_training(Run *r, Build *b)
+{
+    if (!cli_has(r->cli, OPT_MAX_BATCH))
+        b->emit.max_batch = (int)b->spec.batch;
+    int code = train_step_plan(&b->step, r, &b->net, &b->spec);
+    if (code == EXIT_FINE)
+        code = native_plan_evaluation(&b->native, r, &b->net, &b->step.code);
+    b->artifact.step = &b->step;
+    return code;
+}
+
+/* Options of the step's object: its names begin with PREFIX_train. */
+static void choose_step(Run *r, Build *b)
+{
+    b->step_emit = b->emit;
+    b->step_emit.prefix = arena_printf(&r->net_arena, "%s_train", b->emit.prefix);
+    b->step_emit.inference = b->emit.prefix;
+    b->emit.embed = false;
+    b->emit.weights_file = NULL;
 }
 
 static int write_buf(Run *r, Buf *text, const char *path)
@@ -160,7 +209,7 @@ static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
                      const EmitPiece *tail)
 {
     const char *why = NULL;
-    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
+    size_t bytes = packed_bytes(b);
     if (!fs_map_out(&b->packed, path, head->len + bytes + tail->len, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
     unsigned char *at = b->packed.data;
@@ -169,12 +218,14 @@ static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
     if (tail->len > 0)
         memcpy(at + head->len + bytes, tail->data, tail->len);
     int code = EXIT_FINE;
-    if (bytes > 0)
+    if (bytes > 0 && b->trains)
+        code = train_step_parameters(&b->step, r, &b->params, (float *)(void *)(at + head->len));
+    else if (bytes > 0)
         code = native_pack(&b->native, r, &b->net, &b->params, (float *)(void *)(at + head->len));
     if (code != EXIT_FINE)
         return code;
     double t = front_seconds();
-    b->emit.weights_hash = cnnrt_hash(at + head->len, bytes);
+    b->emit.weights_hash = b->step_emit.weights_hash = cnnrt_hash(at + head->len, bytes);
     stage_time(r, "checksum", t);
     if (!fs_map_commit(&b->packed, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
@@ -187,15 +238,16 @@ static int pack_weights(Run *r, Build *b)
     EmitPiece head = {0}, tail = {0};
     char err[512] = "";
     const char *external = b->artifact.paths[FORM_PACKED];
-    size_t bytes = (size_t)b->native.plan.weight_floats * sizeof(float);
+    const EmitOptions *o = b->trains ? &b->step_emit : &b->emit;
+    size_t bytes = packed_bytes(b);
     int code = EXIT_FINE;
     if (external != NULL)
         code = pack_into(r, b, external, &head, &tail);
-    bool object = (b->forms & linked) && b->emit.embed;
+    bool object = (b->forms & linked) && o->embed;
     if (code != EXIT_FINE || (external != NULL && !object))
         return code;
-    if (object && !b->native.api->weights(&b->native.plan.target, b->emit.prefix, bytes, &head,
-                                          &tail, err, sizeof err))
+    if (object && !b->native.api->weights(&b->native.plan.target, o->prefix, bytes, &head, &tail,
+                                          err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     code = pack_into(r, b, new_object(r, b), &head, &tail);
     free(head.data);
@@ -204,13 +256,13 @@ static int pack_weights(Run *r, Build *b)
 }
 
 /* Object pieces go to files in a private folder, for the linker to read. */
-static int make_objects(Run *r, Build *b)
+static int make_objects(Run *r, Build *b, const Plan *p, const EmitOptions *o)
 {
     const char *why = NULL;
     char err[512] = "";
     EmitResult out = {0};
     double t = front_seconds();
-    if (!b->native.api->emit(&b->native.plan, EMIT_OBJECT, &b->emit, &out, err, sizeof err))
+    if (!b->native.api->emit(p, EMIT_OBJECT, o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     stage_time(r, "generate code", t);
     int code = EXIT_FINE;
@@ -230,7 +282,9 @@ static int make_objects(Run *r, Build *b)
 static int link_all(Run *r, Build *b)
 {
     const char *const *paths = b->artifact.paths;
-    int code = make_objects(r, b);
+    int code = make_objects(r, b, &b->native.plan, &b->emit);
+    if (code == EXIT_FINE && b->trains)
+        code = make_objects(r, b, &b->step.code.plan, &b->step_emit);
     double t = front_seconds();
     if (code == EXIT_FINE && paths[FORM_SO] != NULL)
         code = artifact_link(r, LINK_SHARED, b->emit.prefix, b->objects, b->object_count,
@@ -282,7 +336,7 @@ static int emit_all(Run *r, Build *b)
     bool compile = (b->forms & ~FORM_BIT(WEIGHTS)) != 0;
     int code = EXIT_FINE;
     if (compile)
-        code = native_plan(&b->native, r, &b->net);
+        code = b->trains ? plan_training(r, b) : native_plan(&b->native, r, &b->net);
     if (code == EXIT_FINE && compile)
         code = choose_mode(r, b);
     if (code != EXIT_FINE)
@@ -293,6 +347,8 @@ static int emit_all(Run *r, Build *b)
                                         b->native.api->llvm_version);
         b->artifact.native = &b->native;
     }
+    if (b->trains)
+        choose_step(r, b);
     if (b->forms & FORM_BIT(WEIGHTS))
         code = write_weights(r, b);
     if (code == EXIT_FINE && (b->forms & weighted))
@@ -315,7 +371,11 @@ int command_build(Run *r)
         buf_free(&err);
     }
     if (code == EXIT_FINE)
+        code = parse_mode(r, &b);
+    if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &b.net);
+    if (code == EXIT_FINE && b.trains)
+        code = train_settings(r, &b.net, &b.spec);
     if (code != EXIT_FINE)
         return code;
     b.emit = native_emit_options(r, &b.net, (int)max_batch);
@@ -330,6 +390,8 @@ int command_build(Run *r)
         code = emit_all(r, &b);
     remove_temporaries(&b);
     native_close(&b.native);
+    if (b.trains)
+        train_step_close(&b.step);
     parameters_close(&b.params);
     return code;
 }

@@ -35,11 +35,11 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
                   const char *path)
 {
     enum { FIXED = 16 };
-    char *runtime = native_library("libcnnrt.a");
+    char *runtime = native_library("libcnnrt.a"), *training = native_library("libcnntrain.a");
     const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
     const char *cc = getenv("CC");
     int code, n = 0, out;
-    if (runtime == NULL || argv == NULL) {
+    if (runtime == NULL || training == NULL || argv == NULL) {
         code = front_fail(r, EXIT_LIMIT, "out of memory");
     } else {
         argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
@@ -53,11 +53,13 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
         out = n++;
         for (int i = 0; i < count; i++)
             argv[n++] = objects[i];
+        argv[n++] = training; /* nothing is taken of it where nothing trains */
         argv[n++] = runtime;
         argv[n++] = "-lm";
         argv[n++] = "-lpthread";
         code = run_linker(r, argv, out, true, objects[0], path);
     }
+    free(training);
     free(runtime);
     free(argv);
     return code;

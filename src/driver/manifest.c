@@ -52,13 +52,12 @@ static void manifest_target(const Artifact *x, Buf *out)
 
 static void manifest_weights(const Artifact *x, Buf *out)
 {
-    buf_printf(out,
-               "  \"weights\": {\"mode\": \"%s\", \"bytes\": %zu, \"xxh64\": \"%016" PRIx64 "\"",
-               x->external ? "external" : "embedded",
-               (size_t)x->native->plan.weight_floats * sizeof(float), x->emit->weights_hash);
+    buf_printf(
+        out, "  \"weights\": {\"mode\": \"%s\", \"bytes\": %zu, \"xxh64\": \"%016" PRIx64 "\"",
+        x->external ? "external" : "embedded", artifact_weight_bytes(x), x->emit->weights_hash);
     if (x->external) {
         buf_add(out, ", \"file\": ");
-        buf_json_string(out, x->emit->weights_file);
+        buf_json_string(out, artifact_file(x->paths[FORM_PACKED]));
     }
     buf_add(out, ", \"from\": ");
     buf_json_string(out, x->origin);
@@ -102,6 +101,8 @@ void artifact_manifest(const Artifact *x, Buf *out)
                "  ],\n  \"memory\": {\"bytes_per_image\": %" PRId64
                ", \"bytes_per_thread\": %" PRId64 "},\n  \"steps\": %u,\n  \"kernels\": %u,\n",
                p->arena_floats * 4, p->scratch_floats * 4, p->steps.len, p->kernels.len);
+    if (x->step != NULL)
+        artifact_training_manifest(x, out);
     manifest_weights(x, out);
     manifest_files(x, out);
     buf_add(out, "}\n");

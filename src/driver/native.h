@@ -21,6 +21,8 @@ typedef struct Native {
 int native_open(Native *x, Run *r, Target *target);
 /* Opens the code generator and plans the net for --target-cpu. Returns an exit code. */
 int native_plan(Native *x, Run *r, const Net *n);
+/* Plans the net for inference on the state of its training, which has been planned. */
+int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *training);
 /* Packs the weights into `to` (plan.weight_floats, 64-byte aligned), or, when that is NULL, into a
  * blob of x's own. */
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);

@@ -34,16 +34,22 @@ static void catch_interrupts(void)
     sigaction(SIGTERM, &a, NULL);
 }
 
-static int diverged(Training *t, int64_t n, const float *const *in)
+static int diverged(Training *t, const char *what, int64_t update, const char *where)
 {
-    const char *where = train_step_not_finite(&t->step, n, in);
     cnntrain_meter_clear(&t->meter);
     return front_fail(t->r, EXIT_REFUSED,
-                      "the loss is not a number at update %" PRId64
+                      "%s not a number at update %" PRId64
                       ", first in '%s': try a smaller learning rate, a warm-up, or --clip-grad%s%s",
-                      t->updates + 1, where != NULL ? where : "the loss",
-                      t->saved ? "; the checkpoint of before is in " : "",
+                      what, update, where, t->saved ? "; the checkpoint of before is in " : "",
                       t->saved ? t->folder : "");
+}
+
+/* Activations can hide what is no number (relu makes 0 of it): parameters are looked at, too,
+ * before they are saved. */
+static int check_parameters(Training *t)
+{
+    const char *bad = train_step_bad_parameter(&t->step);
+    return bad == NULL ? EXIT_FINE : diverged(t, "a parameter is", t->updates, bad);
 }
 
 /* One pass over a batch, and an update where one is due. */
@@ -57,7 +63,8 @@ static int pass(Training *t, const CnndataBatch *b)
     in[0] = b->images;
     for (uint32_t i = 1; i < inputs && i < INPUTS; i++)
         in[i] = b->targets;
-    optim_hypers(&t->step.optim, training_rate(t, b->number), t->updates, hyper);
+    /* as with a batch of all that the update sees */
+    optim_hypers(&t->step.optim, training_rate(t, b->number - part), t->updates, hyper);
     if (t->spec.ema > 0)
         hyper[OPTIM_AVERAGE] = (float)(1 - cnntrain_ema_decay(t->spec.ema, t->updates));
     hyper[PLAN_KEEP] = part > 0 ? 1 : 0;
@@ -67,13 +74,17 @@ static int pass(Training *t, const CnndataBatch *b)
                                 update, &loss);
     if (status != CNNRT_OK)
         return front_fail(t->r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
-    if (!isfinite(loss))
-        return diverged(t, b->n, in);
+    if (!isfinite(loss)) {
+        const char *where = train_step_not_finite(&t->step, b->n, in);
+        return diverged(t, "the loss is", t->updates + 1, where != NULL ? where : "the loss");
+    }
     const float *z = t->step.out[train_data_head(&t->net)];
     for (int64_t i = 0; i < b->n; i++)
         t->right += cnntrain_rank(z + i * t->data.classes, t->data.classes, b->labels[i]) == 0;
     t->loss += loss * (double)b->n;
     t->images += (double)b->n;
+    t->epoch_loss += loss * (double)b->n;
+    t->epoch_images += (double)b->n;
     t->passes++;
     t->updates += update;
     t->batch = b->number + 1;
@@ -102,7 +113,8 @@ static int run_epoch(Training *t)
         if (code != EXIT_FINE)
             break;
         training_show(t, &b);
-        if (t->updates > before && t->updates % LOG_EVERY == 0)
+        /* the end of an epoch has its own */
+        if (t->updates > before && t->updates % LOG_EVERY == 0 && t->batch < t->per_epoch)
             code = training_record(t, NULL);
     }
     if (data == CNNDATA_OK || code != EXIT_FINE)
@@ -135,16 +147,19 @@ static int validate(Training *t, Score *s, bool *better)
  * the validation; the epoch is then not counted, and resumed with its validation. */
 static int milestone(Training *t)
 {
-    Score score;
-    bool better;
+    Score score = {0};
+    bool better = false;
     cnntrain_meter_clear(&t->meter);
-    double loss = t->images > 0 ? t->loss / t->images : NAN;
-    int code = validate(t, &score, &better);
+    double loss = t->epoch_images > 0 ? t->epoch_loss / t->epoch_images : NAN;
+    int code = check_parameters(t);
+    if (code == EXIT_FINE)
+        code = validate(t, &score, &better);
     if (code != EXIT_FINE || score.cut)
         return code;
     bool whole = t->batch == t->per_epoch;
     t->epoch += whole;
     t->batch = whole ? 0 : t->batch;
+    t->epoch_loss = t->epoch_images = 0;
     code = training_record(t, t->data.val != NULL ? &score : NULL);
     /* the best first: if only that is written, it is the newest and resumed from */
     if (code == EXIT_FINE && better)
@@ -171,10 +186,10 @@ static int milestone(Training *t)
 /* A run that was interrupted, or had nothing to do. */
 static int save_rest(Training *t)
 {
-    int code = EXIT_FINE;
     if (!t->dirty && t->saved)
-        return code;
-    if (t->images > 0)
+        return EXIT_FINE;
+    int code = check_parameters(t);
+    if (code == EXIT_FINE && t->images > 0)
         code = training_record(t, NULL);
     if (code == EXIT_FINE)
         code = training_save(t, CNNTRAIN_LAST);
@@ -183,7 +198,7 @@ static int save_rest(Training *t)
 
 static int run(Training *t)
 {
-    int code = EXIT_FINE;
+    int code = check_parameters(t);
     t->meter = cnntrain_meter(STDERR_FILENO, cnntrain_progress_voice(STDERR_FILENO, t->r->quiet),
                               PLAIN_EVERY);
     t->started = t->since = front_seconds();

@@ -31,7 +31,8 @@ typedef struct Training {
     bool dirty;                    /* there were passes since */
     /* since the last record */
     double loss, right, images, since;
-    double waited; /* for data, of loader's seconds */
+    double waited;                   /* for data, of loader's seconds */
+    double epoch_loss, epoch_images; /* since the epoch began, or the process in its middle */
     /* of this process */
     CnntrainMeter meter;
     double started, validated; /* seconds: when, and how long validation took */

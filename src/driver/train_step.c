@@ -195,13 +195,28 @@ static bool all_finite(const float *v, int64_t n)
     return true;
 }
 
+static const char *bad_parameter(const TrainStep *t, bool statistics)
+{
+    const PlanState *s = &t->code.plan.state;
+    for (uint32_t i = 0; i < s->params.len; i++)
+        if ((s->params.at[i].trained || statistics) &&
+            !all_finite(t->state + s->params.at[i].offset, s->params.at[i].floats))
+            return s->params.at[i].name;
+    return NULL;
+}
+
+const char *train_step_bad_parameter(const TrainStep *t)
+{
+    return bad_parameter(t, true);
+}
+
 const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *in)
 {
     const Plan *p = &t->code.plan;
-    for (uint32_t i = 0; i < p->state.params.len; i++)
-        if (p->state.params.at[i].trained &&
-            !all_finite(t->state + p->state.params.at[i].offset, p->state.params.at[i].floats))
-            return p->state.params.at[i].name;
+    /* the pass has changed the statistics */
+    const char *bad = bad_parameter(t, false);
+    if (bad != NULL)
+        return bad;
     for (uint32_t i = 0; i < p->backward; i++) {
         const PlanStep *s = &p->steps.at[i];
         const PlanOperand *o = &s->args[KERNEL_ARG_OUT];

@@ -29,6 +29,8 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p);
  * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
                    const float *hyper, bool update, double *loss);
+/* The name of the first parameter or running statistic that is not finite; NULL when all are. */
+const char *train_step_bad_parameter(const TrainStep *t);
 /* The name of the first trained parameter that is not finite, or of the first layer whose values in
  * the pass over these inputs are not; NULL when all are. Forward only: the state's parameters do
  * not change. */

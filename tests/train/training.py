@@ -35,8 +35,8 @@ net small(width: int = 8, classes: int = 10, res: int = 12) {
 # Without batch norm, so that a batch is the sum of its pictures; without chance.
 PLAIN = """net plain(classes: int = 10) {
   input image[1, 12, 12](mean=[0.5], std=[0.25])
-  stage s1(stride=1) { conv(8, bias=true) -> relu }
-  stage s2(stride=2) { conv(16, stride=2, bias=true) -> relu }
+  stage s1(stride=1) { conv(8, k=3, bias=true) -> relu }
+  stage s2(stride=2) { conv(16, k=3, stride=2, bias=true) -> relu }
   head logits = gap -> flatten -> dense(classes)
   train { epochs = 2  batch = 16  loss = cross_entropy(logits)  optimizer = sgd(lr=0.05) }
 }

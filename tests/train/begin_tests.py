@@ -165,7 +165,7 @@ def test_a_loss_that_is_no_number():
 TWO = """net two(classes: int = 10) {
   input image[1, 12, 12]
   input other[1, 12, 12]
-  stage s1(stride=1) { out = add(image, other) -> conv(8, k=3, bias=true) }
+  stage s1(stride=1) { add(other) -> conv(8, k=3, bias=true) }
   head logits = gap -> flatten -> dense(classes)
 }
 """

@@ -1,6 +1,7 @@
 /* Running a model: the context walks the constant step table with a team of threads. */
 #define _GNU_SOURCE
 #include "cnnrt.h"
+#include "big.h"
 #include "pool.h"
 #include <limits.h>
 #include <stdatomic.h>
@@ -115,7 +116,7 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
         size_t len = cnnrt_workspace_size(m, m->max_batch, threads);
         c->workspace_len = len;
         c->own_workspace = true;
-        if (len == 0 || posix_memalign((void **)&c->workspace, ALIGN, len) != 0) {
+        if (len == 0 || cnnrt_big_alloc((void **)&c->workspace, len) != 0) {
             free(c);
             return CNNRT_NO_MEMORY;
         }

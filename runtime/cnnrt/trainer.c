@@ -1,5 +1,6 @@
 /* Training with a compiled step: the state of a training model and passes over batches. */
 #include "cnnrt.h"
+#include "big.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static float *aligned(int64_t floats)
 {
     void *p = NULL;
     if (floats < 0 || floats > INT64_MAX / 8 ||
-        posix_memalign(&p, ALIGN, ((size_t)floats + ALIGN) * sizeof(float)) != 0)
+        cnnrt_big_alloc(&p, ((size_t)floats + ALIGN) * sizeof(float)) != 0)
         return NULL;
     return p;
 }

@@ -1,4 +1,5 @@
 #include "driver/train_step.h"
+#include "big.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -75,7 +76,7 @@ static int plan(TrainStep *t, Run *r, const Net *n)
 
 static int aligned(Run *r, float **out, size_t bytes, const char *what)
 {
-    if (posix_memalign((void **)out, 64, bytes > 0 ? bytes : 64) == 0)
+    if (cnnrt_big_alloc((void **)out, bytes > 0 ? bytes : 64) == 0)
         return EXIT_FINE;
     *out = NULL;
     return front_fail(r, EXIT_LIMIT, "out of memory: %s take %.1f MB", what, (double)bytes / 1e6);

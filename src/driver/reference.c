@@ -219,7 +219,7 @@ static void examine_generator(Doctor *d)
     Native x = {0};
     Target t;
     char cpu[64];
-    if (native_open(&x, d->r, &t) != EXIT_FINE) {
+    if (native_open(&x, d->r, NULL, &t) != EXIT_FINE) {
         finding(d, ILL, "code generator", "cannot be opened: see the message");
         return;
     }

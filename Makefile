@@ -36,10 +36,14 @@ front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
 driver_o  := $(DRIVER:%.c=$(OBJ)/%.o)
 codegen_o := $(CODEGEN:%.c=$(OBJ)/hidden/%.o) $(SHARED:%.c=$(OBJ)/hidden/%.o)
 runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
+# the runtime for another machine: its compiler is a package of its own
+ARCH     ?= aarch64
+CROSS_CC ?= $(ARCH)-linux-gnu-gcc
+cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall cross
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -91,6 +95,19 @@ $(LIB)/libcnnrt.a: $(runtime_o)
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
+
+cross: ## the runtime for another machine, ARCH=aarch64: build links programs for it then
+	@command -v $(CROSS_CC) >/dev/null || { echo "make cross: no $(CROSS_CC) (Debian: gcc-$(ARCH)-linux-gnu)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory -s $(LIB)/$(ARCH)/libcnnrt.a
+
+$(LIB)/$(ARCH)/libcnnrt.a: $(cross_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(OBJ)/$(ARCH)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CROSS_CC) $(BASE) $(WARN) $(CFLAGS) -fvisibility=hidden -c -o $@ $<
 
 # The one object that links LLVM; everything but its entry is hidden.
 $(LIB)/libcnnc_codegen.so: $(codegen_o)
@@ -192,6 +209,8 @@ install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a "$(DESTDIR)$(LIBDIR)/"
+	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
+	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
 	install -m 644 include/cnnrt.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e "s|@VERSION@|$$($(BUILD)/bin/cnnc --version | cut -d' ' -f2)|" \
 	    -e "s|@UP@|$$(realpath -m --relative-to="$(LIBDIR)/pkgconfig" "$(PREFIX)")|" runtime/cnnc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc"
@@ -202,7 +221,7 @@ install: all man ## into DESTDIR and PREFIX
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
-	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
 	    "$(DESTDIR)$(PREFIX)/include/cnnrt.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
 
@@ -212,4 +231,4 @@ clean: ## remove the build folder
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(UNIT:=.d)
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(cross_o:.o=.d) $(UNIT:=.d)

@@ -1,4 +1,5 @@
 #include "driver/native.h"
+#include "driver/tuned.h"
 #include "support/temp.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -142,7 +143,9 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
     if (code != EXIT_FINE)
         return code;
     t = front_seconds();
-    bad = plan_build(&x->plan, &r->net_arena, &n->an, &x->fusion, &target);
+    Tuned tuned;
+    const PlanTiles *tiles = tuned_tiles(&tuned, r, x->api, n, &target);
+    bad = plan_build_tuned(&x->plan, &r->net_arena, &n->an, &x->fusion, &target, tiles);
     if (bad != NULL)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
     bad = plan_verify(&x->plan);
@@ -150,6 +153,7 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
         return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
                           bad);
     stage_time(r, "plan", t);
+    tuned_report(&tuned, r, &x->plan, label);
     text = (Buf){0};
     if (stage_wanted(r, STAGE_PLAN))
         plan_print(&x->plan, &text);

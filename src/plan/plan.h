@@ -47,6 +47,7 @@ typedef struct PlanKernel {
     Kernel k;
     const char *key;
     uint32_t uses;
+    bool tuned; /* its tile was found, not chosen by the rules */
 } PlanKernel;
 
 /* How one region of the weight blob is filled. */
@@ -78,6 +79,15 @@ typedef struct Plan {
 
 /* NULL on success or a message (limits). */
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
+/* Where tiles that were measured come from: whether there is one for k, which has the tile of the
+ * rules. One that does not fit the kernel is not used. */
+typedef struct PlanTiles {
+    bool (*find)(void *ctx, const Kernel *k, const Target *t, Tile *out);
+    void *ctx;
+} PlanTiles;
+/* The same; `tiles` may be NULL. */
+const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                             const Target *t, const PlanTiles *tiles);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the

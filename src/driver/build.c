@@ -199,7 +199,7 @@ static int new_object(Run *r, Build *b, const char **path)
 
 static int add_object(Run *r, Build *b, const EmitPiece *piece)
 {
-    const char *path, *why = NULL;
+    const char *path = NULL, *why = NULL;
     int code = new_object(r, b, &path);
     if (code == EXIT_FINE && !fs_write_all(path, piece->data, piece->len, false, &why))
         code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
@@ -237,7 +237,7 @@ static int pack_weights(Run *r, Build *b, Variant *v)
 {
     EmitPiece head = {0}, tail = {0};
     char err[512] = "";
-    const char *external = v->paths[FORM_PACKED], *path;
+    const char *external = v->paths[FORM_PACKED], *path = NULL;
     int code = EXIT_FINE;
     if (external != NULL)
         code = pack_into(r, b, v, external, &head, &tail);

@@ -43,12 +43,14 @@ static bool multiply(Bench *b, const CnnrtModel *m, int64_t weights, bool far)
     b->steps = calloc((size_t)(m->step_count * b->copies), sizeof *b->steps);
     if (b->steps == NULL)
         return false;
-    for (int64_t i = 0; i < m->step_count * b->copies; i++) {
-        int64_t copy = i % b->copies;
-        b->steps[i] = m->steps[i / b->copies];
-        if (copy > 0)
-            b->steps[i].args[KERNEL_ARG_W].offset = m->weight_floats + (copy - 1) * weights;
-    }
+    CnnrtStep *to = b->steps;
+    for (int64_t i = 0; i < m->step_count; i++)
+        for (int64_t copy = 0; copy < b->copies; copy++) {
+            *to = m->steps[i];
+            if (copy > 0)
+                to->args[KERNEL_ARG_W].offset = m->weight_floats + (copy - 1) * weights;
+            to++;
+        }
     b->model.steps = b->steps;
     b->model.step_count = m->step_count * b->copies;
     b->model.weight_floats = m->weight_floats + (b->copies - 1) * weights;
@@ -95,7 +97,7 @@ static double run(Bench *b, int tile, int64_t times)
     double start = front_seconds();
     for (int64_t i = 0; i < times; i++) {
         int64_t step = tile * b->copies + b->next;
-        b->next = (b->next + 1) % b->copies;
+        b->next = b->next + 1 < b->copies ? b->next + 1 : 0;
         (void)cnnrt_run_steps(b->ctx, 1, no_in, no_out, step, step + 1, NULL);
     }
     return front_seconds() - start;
@@ -111,10 +113,10 @@ static int by_value(const void *a, const void *b)
  * once. */
 static double median_us(Bench *b, int tile, double seconds)
 {
-    double sample[SAMPLES], spent = 0;
-    double one = run(b, tile, 1); /* warms the caches */
-    one = run(b, tile, 1);
-    int64_t times = one > 0 ? (int64_t)(seconds / SAMPLES / one) + 1 : 1000;
+    double sample[SAMPLES] = {0}, spent = 0, shortest = seconds / (double)SAMPLES;
+    (void)run(b, tile, 1); /* warms the caches */
+    double one = run(b, tile, 1);
+    int64_t times = one > 0 ? (int64_t)(shortest / one) + 1 : 1000;
     int n = 0;
     while (n < SAMPLES && (spent < seconds || n < LEAST_SAMPLES)) {
         double s = run(b, tile, times);

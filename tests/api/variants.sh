@@ -25,16 +25,16 @@ build embed again/em nehalem,x86-64-v3,znver4 >log 2>&1 && (for f in em*; do
 done) >>log 2>&1
 result variants_same_bytes_in_any_order "$?"
 
-cc -O1 -Wall -Wextra -Werror -I"$SRC/include" "$SRC/tests/api/variants.c" -ldl -lm -o test >log 2>&1
+cc -O1 -Wall -Wextra -Werror -I"$SRC/include" "$SRC/tests/api/variants.c" -ldl -lm -o check >log 2>&1
 # shellcheck disable=SC2086  # a list of processors
-./test ./em.so sq . $here >>log 2>&1
+./check ./em.so sq . $here >>log 2>&1
 result variants_agree_embedded "$?"
 # shellcheck disable=SC2086
-./test ./ex.so sq . $here >log 2>&1
+./check ./ex.so sq . $here >log 2>&1
 result variants_agree_external "$?"
 cc -shared em.o "$BUILD/lib/libcnnrt.a" -lm -lpthread -o from_object.so >log 2>&1
 # shellcheck disable=SC2086
-./test ./from_object.so sq . $here >>log 2>&1
+./check ./from_object.so sq . $here >>log 2>&1
 result variants_agree_object "$?"
 
 nm -D --defined-only em.so ex.so | awk 'NF == 3 {print $3}' | grep -E -v '^sq_[a-z]+(_[a-z]+)?$' >log

@@ -35,7 +35,7 @@ const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count)
         return NULL;
     for (int64_t i = 0; i < count; i++) {
         const char *cpu = variants[i]->cpu;
-        bool asked = forced == NULL || *forced == '\0' || strcmp(forced, cpu) == 0;
+        bool asked = forced == NULL || *forced == '\0' || (cpu != NULL && strcmp(forced, cpu) == 0);
         if (asked && cnnrt_cpu_suffices(cpu))
             return variants[i];
     }

@@ -48,27 +48,44 @@ static void print_row(const TuneRow *row, Buf *out)
     buf_free(&rest);
 }
 
+/* The number before the next blank, which is passed over; false when there is none. */
+static bool parse_number(const char **at, double *out)
+{
+    char *end;
+    *out = strtod(*at, &end);
+    if (end == *at || *end != ' ' || *out != *out || *out < -INT32_MAX || *out > INT32_MAX)
+        return false;
+    *at = end + 1;
+    return true;
+}
+
 /* A line without its end, which is NUL; false when it is damaged. */
 static bool parse_row(TuneCache *c, const char *line)
 {
-    TuneRow row = {0};
-    Tile *t = &row.tile;
-    int flat, split, ahead, at = 0;
+    enum { FIELDS = 11 };
+    double v[FIELDS];
     char sum[SUM_DIGITS + 1];
     if (strlen(line) <= SUM_DIGITS || line[SUM_DIGITS] != ' ')
         return false;
-    const char *rest = line + SUM_DIGITS + 1;
-    snprintf(sum, sizeof sum, "%016" PRIx64, rng_key(rest, 1));
+    const char *at = line + SUM_DIGITS + 1;
+    snprintf(sum, sizeof sum, "%016" PRIx64, rng_key(at, 1));
     if (memcmp(sum, line, SUM_DIGITS) != 0)
         return false;
-    if (sscanf(rest, "%d %d %d %d %d %d %d %d %lf %lf %d %n", &t->ocv, &t->px, &t->rb, &t->kc,
-               &flat, &split, &ahead, &t->winograd, &row.us, &row.rule_us, &row.tried, &at) != 11 ||
-        at == 0)
-        return false;
-    t->flat = flat != 0;
-    t->split_oc = split != 0;
-    t->prefetch = ahead != 0;
-    row.key = arena_strdup(c->arena, rest + at);
+    for (int i = 0; i < FIELDS; i++)
+        if (!parse_number(&at, &v[i]))
+            return false;
+    TuneRow row = {.key = arena_strdup(c->arena, at),
+                   .tile = {.ocv = (int)v[0],
+                            .px = (int)v[1],
+                            .rb = (int)v[2],
+                            .kc = (int)v[3],
+                            .flat = v[4] != 0,
+                            .split_oc = v[5] != 0,
+                            .prefetch = v[6] != 0,
+                            .winograd = (int)v[7]},
+                   .us = v[8],
+                   .rule_us = v[9],
+                   .tried = (int)v[10]};
     vec_push(c->arena, &c->all, row);
     return true;
 }

@@ -12,7 +12,7 @@ PARALLEL := $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(JOBS))
 LLVM     := $(firstword $(shell command -v llvm-config-19 2>/dev/null) \
               $(shell command -v llvm-config 2>/dev/null))
 WARN     := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes -Werror
-BASE     := -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen -fPIC -MMD -MP \
+BASE     := -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -I$(BUILD)/gen -fPIC -MMD -MP \
             $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 COMPILE  = $(CC) $(BASE) $(WARN) $(CFLAGS)
 LDSAN    := $(if $(SAN),-fsanitize=$(SAN))
@@ -30,6 +30,8 @@ CODEGEN  := $(wildcard src/codegen/*.c src/codegen/*/*.c)
 SHARED   := $(filter-out src/support/diag% src/support/explain.c,\
               $(wildcard src/support/*.c src/expr/*.c src/family/*.c src/ops/*.c))
 RUNTIME  := $(wildcard runtime/cnnrt/*.c)
+TRAIN    := $(wildcard runtime/cnntrain/*.c)
+DATA     := $(wildcard runtime/cnndata/*.c)
 GENERATED := cnn_lex cnn_parse stdlib_data explain_data
 
 front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
@@ -40,14 +42,17 @@ runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
 ARCH     ?= aarch64
 CROSS_CC ?= $(ARCH)-linux-gnu-gcc
 cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
+train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
+data_o    := $(DATA:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-LIBS      := -ljansson -lpng -ljpeg -lm -ldl -lpthread
+LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
+LIBS      := -ljansson -larchive -lpng -ljpeg -lz -lm -ldl -lpthread
 
 .PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall cross
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a ## build the compiler and its runtime
+all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a ## build the compiler and its runtime
 
 deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
@@ -82,9 +87,9 @@ unit-programs: $(UNIT)
 test-unit: all $(UNIT) ## unit tests alone
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh unit
 
-$(BUILD)/bin/cnnc: $(driver_o) $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+$(BUILD)/bin/cnnc: $(driver_o) $(LINKED)
 	@mkdir -p $(@D)
-	$(CC) $(LDSAN) -o $@ $(driver_o) $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+	$(CC) $(LDSAN) -o $@ $(driver_o) $(LINKED) $(LIBS)
 
 $(LIB)/libcnnc.a: $(front_o)
 	@mkdir -p $(@D)
@@ -105,9 +110,19 @@ $(LIB)/$(ARCH)/libcnnrt.a: $(cross_o)
 	@rm -f $@
 	ar rcsD $@ $^
 
+$(LIB)/libcnntrain.a: $(train_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
 $(OBJ)/$(ARCH)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CROSS_CC) $(BASE) $(WARN) $(CFLAGS) -fvisibility=hidden -c -o $@ $<
+
+$(LIB)/libcnndata.a: $(data_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
 
 # The one object that links LLVM; everything but its entry is hidden.
 $(LIB)/libcnnc_codegen.so: $(codegen_o)
@@ -148,9 +163,9 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 	@mkdir -p $(@D)
 	sh tests/tools/embed.sh pages $(PAGES) > $@
 
-$(BUILD)/tests/%: tests/unit/%.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+$(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnnrt.a -lcmocka $(LIBS)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
 
 bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
@@ -208,10 +223,10 @@ to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/
 install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
 	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
 	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
-	install -m 644 include/cnnrt.h "$(DESTDIR)$(PREFIX)/include/"
+	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e "s|@VERSION@|$$($(BUILD)/bin/cnnc --version | cut -d' ' -f2)|" \
 	    -e "s|@UP@|$$(realpath -m --relative-to="$(LIBDIR)/pkgconfig" "$(PREFIX)")|" runtime/cnnc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc"
 	install -D -m 644 $(BUILD)/man/cnnc.1 "$(DESTDIR)$(PREFIX)/share/man/man1/cnnc.1"
@@ -222,7 +237,8 @@ install: all man ## into DESTDIR and PREFIX
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
 	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
-	    "$(DESTDIR)$(PREFIX)/include/cnnrt.h"
+	    "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
+	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
 
 clean: ## remove the build folder
@@ -231,4 +247,5 @@ clean: ## remove the build folder
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(cross_o:.o=.d) $(UNIT:=.d)
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(UNIT:=.d)
+-include $(data_o:.o=.d) $(cross_o:.o=.d)

@@ -10,8 +10,9 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 3
-#define CNNRT_KERNEL_ARGS 13
+#define CNNRT_ABI_VERSION 4
+#define CNNRT_KERNEL_ARGS 16
+#define CNNRT_HYPER 16
 
 /* What can happen: STATUS(ID, number, text of cnnrt_strerror). Numbers are never reused. */
 #define CNNRT_STATUSES(STATUS)                                                                     \
@@ -45,6 +46,15 @@ typedef enum CnnrtStatus {
 typedef struct CnnrtModel CnnrtModel;
 typedef struct CnnrtContext CnnrtContext;
 #endif
+
+/* What every kernel may read of the run: args[CNNRT_KERNEL_ARGS] points to it. seed and step are
+ * those of the masks of a training step (docs/random.md); hyper is what a training model says it
+ * is. */
+typedef struct CnnrtRun {
+    int64_t batch;
+    uint64_t seed, step;
+    float hyper[CNNRT_HYPER];
+} CnnrtRun;
 
 /* Units [begin, end) of one image; of a whole step, of the batch: args then point at image 0. */
 typedef void (*CnnrtKernel)(float *const *args, int64_t begin, int64_t end);
@@ -127,6 +137,9 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
  * the same batch, and no run in between. step_seconds may be NULL. */
 int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                     int64_t first, int64_t last, double *step_seconds);
+/* Of the runs to come: seed and step of the masks, hyper-parameters (CNNRT_HYPER of them, NULL: all
+ * zero). A training model's weights are its state, which its runs change. */
+int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper);
 int cnnrt_threads(const CnnrtContext *c);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);

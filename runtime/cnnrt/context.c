@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { ALIGN = 64, MAX_THREADS = 1024, FLOATS_PER_LINE = ALIGN / (int)sizeof(float) };
@@ -20,7 +21,7 @@ struct CnnrtContext {
     Pool *pool;
     atomic_flag busy;
     /* the run in progress */
-    int batch;
+    CnnrtRun run;
     const float *const *in;
     float *const *out;
     int64_t first, last; /* steps */
@@ -126,10 +127,10 @@ static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t imag
     case CNNRT_INPUT: /* kernels only read their inputs */
         return (float *)(uintptr_t)(c->in[o->index] + image * o->stride + o->offset);
     case CNNRT_OUTPUT: return c->out[o->index] + image * o->stride + o->offset;
-    case CNNRT_ARENA: return c->workspace + o->offset * c->batch + image * o->stride + o->inner;
+    case CNNRT_ARENA: return c->workspace + o->offset * c->run.batch + image * o->stride + o->inner;
     case CNNRT_WEIGHTS: return (float *)(uintptr_t)(c->weights + o->offset);
     case CNNRT_SCRATCH:
-        return c->workspace + round_line(m->arena_floats) * c->batch +
+        return c->workspace + round_line(m->arena_floats) * c->run.batch +
                round_line(m->scratch_floats) * thread;
     default: return NULL;
     }
@@ -146,12 +147,13 @@ static double seconds_now(void)
  * images first and a single image by its units. A whole step is one image. */
 static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int threads)
 {
-    int64_t total = s->whole ? s->units : s->units * c->batch;
+    int64_t total = s->whole ? s->units : s->units * c->run.batch;
     int64_t at = total * thread / threads, end = total * (thread + 1) / threads;
     while (at < end) {
         int64_t image = at / s->units, first = at - image * s->units;
         int64_t last = end - image * s->units < s->units ? end - image * s->units : s->units;
-        float *args[CNNRT_KERNEL_ARGS];
+        float *args[CNNRT_KERNEL_ARGS + 1];
+        args[CNNRT_KERNEL_ARGS] = (float *)(uintptr_t)&c->run;
         for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
             args[i] = operand(c, &s->args[i], image, thread);
         s->kernel(args, first, last);
@@ -231,13 +233,26 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
         return CNNRT_BAD_BUFFER;
     if (atomic_flag_test_and_set(&c->busy))
         return CNNRT_BUSY;
-    c->batch = batch;
+    c->run.batch = batch;
     c->in = in;
     c->out = out;
     c->first = first;
     c->last = last;
     c->seconds = step_seconds;
     cnnrt_pool_run(c->pool, run_thread, c);
+    atomic_flag_clear(&c->busy);
+    return CNNRT_OK;
+}
+
+int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper)
+{
+    if (c == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    if (atomic_flag_test_and_set(&c->busy))
+        return CNNRT_BUSY;
+    c->run = (CnnrtRun){.seed = seed, .step = step};
+    if (hyper != NULL)
+        memcpy(c->run.hyper, hyper, sizeof c->run.hyper);
     atomic_flag_clear(&c->busy);
     return CNNRT_OK;
 }

@@ -1,5 +1,5 @@
 #include "driver/parameters.h"
-#include "support/rng.h"
+#include "rng.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

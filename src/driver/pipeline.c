@@ -1,5 +1,6 @@
 /* The pipelines of the commands that need no code generation, and the frame around all. */
 #include "driver/commands.h"
+#include "driver/train_settings.h"
 #include "report/summary.h"
 #include "sema/sema.h"
 #include <errno.h>
@@ -153,11 +154,17 @@ int command_summary(Run *r)
 {
     SummaryFormat format = command_format(r);
     Net n;
+    if (cli_has(r->cli, OPT_SET) && !cli_has(r->cli, OPT_TRAIN))
+        return front_fail(r, EXIT_USAGE, "--set is for --train");
+    if (cli_has(r->cli, OPT_TRAIN) && cli_has(r->cli, OPT_SWEEP))
+        return front_fail(r, EXIT_USAGE, "--train and --sweep exclude each other");
     if (cli_has(r->cli, OPT_SWEEP))
         return sweep(r, r->cli->operands[0], format);
     int code = front_open(r, r->cli->operands[0], VERDICTS_SILENT, &n);
     if (n.elab == NULL || code == EXIT_STOPPED)
         return code;
+    if (cli_has(r->cli, OPT_TRAIN))
+        return train_settings_show(r, &n);
     /* A refused network has a summary, too: that is where one looks for the reason. */
     PlaceCtx ctx = {r, &n};
     SummaryOptions o = {.all = cli_has(r->cli, OPT_ALL),

@@ -64,7 +64,7 @@ typedef struct NameMap {
     VEC(NameRule) rules;
 } NameMap;
 
-/* train { } and refine { } sections after checking, evaluated to text and numbers. */
+/* A key of a train or refine section. */
 typedef struct SectionEntry {
     Sym key;
     AstId value;
@@ -77,6 +77,7 @@ typedef struct GivenParam {
     const char *text;
 } GivenParam;
 
+struct TrainSpec;
 typedef struct Elab {
     Session *session;
     Arena *arena;
@@ -91,7 +92,8 @@ typedef struct Elab {
     VEC(Mark) marks;
     VEC(NameMap) names;
     VEC(SectionEntry) train, refine;
-    VEC(const char *) param_values; /* "width=1.1", for reports */
+    const struct TrainSpec *trained; /* what train evaluates to (elab/train_spec.h) */
+    VEC(const char *) param_values;  /* "width=1.1", for reports */
     Span net_span;
     /* The net behind the aliases, and what they or -p gave its parameters, as source text. */
     uint32_t decl_module;

@@ -209,6 +209,8 @@ bool net_open(Elaborator *el, NetRef net, OpenNet *out);
  * factor than stride/up; whether it kept its word. */
 bool contract_check(Elaborator *el, const AstNode *stage, const Value *stride, const Value *up,
                     NodeId in, uint32_t first, NodeId out);
+/* The train section of a net that is built, into el->e->trained; false after reporting. */
+bool train_evaluate(Elaborator *el, Frame *net);
 /* The items of a net, into el->e. */
 bool net_build(Elaborator *el, const OpenNet *net);
 #endif

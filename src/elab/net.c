@@ -422,5 +422,5 @@ bool net_build(Elaborator *el, const OpenNet *net)
         return false;
     finish_names(&b);
     warn_idle(&b);
-    return true;
+    return train_evaluate(el, net->frame);
 }

@@ -122,7 +122,7 @@ bool family_same_tile(const Tile *a, const Tile *b)
 {
     return a->ocv == b->ocv && a->px == b->px && a->rb == b->rb && a->kc == b->kc &&
            a->flat == b->flat && a->split_oc == b->split_oc && a->prefetch == b->prefetch &&
-           a->winograd == b->winograd;
+           a->winograd == b->winograd && a->dw_tiles == b->dw_tiles && a->dw_rows == b->dw_rows;
 }
 
 bool family_tile_fits(const Kernel *k, const Target *t)
@@ -143,7 +143,8 @@ bool family_tile_fits(const Kernel *k, const Target *t)
     case FAM_LRN:
         return same_but(k, t, false, false, true) && a->rb >= 1 && a->rb <= family_rows(k);
     case FAM_COPY: return same_but(k, t, false, false, true) && a->rb >= 1 && a->rb <= k->out.h;
-    default: return same_but(k, t, false, false, false);
+    case FAM_GAP: return same_but(k, t, false, false, false);
+    default: return false; /* of training */
     }
 }
 

@@ -134,7 +134,7 @@ void family_winograd_filter(const double g[9], double u[36])
 
 bool family_in_place(const Kernel *k)
 {
-    return k->tile.kc == 0;
+    return k->tile.kc == 0 && (k->family < FAM_PACK || k->family == FAM_DEPTHWISE_DX);
 }
 
 int64_t family_units(const Kernel *k, const Target *t)
@@ -156,12 +156,12 @@ int64_t family_units(const Kernel *k, const Target *t)
     case FAM_COPY:
         if (k->copy == COPY_CHANNELS)
             return ceil_div(k->count_c, t->vl);
-        if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR)
+        if (k->copy == COPY_BORDER || k->copy == COPY_NEAREST || k->copy == COPY_BILINEAR ||
+            k->copy == COPY_NEAREST_DX || k->copy == COPY_BILINEAR_DX)
             return mul(map_blocks(k->out, t->vl), family_row_blocks(k));
         return map_blocks(k->out, t->vl);
-    case FAM_COUNT: break;
+    default: return family_train_units(k, t);
     }
-    return 1;
 }
 
 int64_t family_scratch(const Kernel *k, const Target *t)
@@ -173,7 +173,7 @@ int64_t family_scratch(const Kernel *k, const Target *t)
                    k->tile.split_oc ? family_rows(k) : k->tile.rb);
     if (k->family == FAM_LRN) /* squares of one position's channels, zeros at both ends */
         return mul(map_blocks(k->in, t->vl) + 2 * ceil_div(k->lrn_size, t->vl), t->vl);
-    return 0;
+    return family_train_scratch(k, t);
 }
 
 int64_t family_weight_floats(const Kernel *k, const Target *t)
@@ -184,7 +184,8 @@ int64_t family_weight_floats(const Kernel *k, const Target *t)
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(oc, taps), mul(family_ic_blocks(k, t), family_ic_lanes(k, t)));
-    case FAM_DEPTHWISE: return mul(oc, taps);
+    case FAM_DEPTHWISE:
+    case FAM_DEPTHWISE_DX: return mul(oc, taps);
     case FAM_DENSE: return mul(oc, map_floats(k->in, t->vl));
     default: return 0;
     }
@@ -205,7 +206,7 @@ int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t
                             int64_t x)
 {
     int64_t vl = t->vl, block = o / vl, lane = o % vl;
-    if (k->family == FAM_DEPTHWISE)
+    if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return ((block * k->kh + y) * k->kw + x) * vl + lane;
     if (k->family == FAM_DENSE) {
         int64_t plane = k->in.h * k->in.w, at = y * k->in.w + x;
@@ -234,13 +235,19 @@ static void key_map(Buf *out, const char *name, MapDesc m)
 
 static void key_copy(const Kernel *k, Buf *out)
 {
-    static const char *const name[] = {
-        [COPY_LAYOUT] = "layout",     [COPY_CHANNELS] = "channels",
-        [COPY_BORDER] = "border",     [COPY_NEAREST] = "nearest",
-        [COPY_BILINEAR] = "bilinear", [COPY_SPACE_TO_DEPTH] = "space_to_depth",
-        [COPY_SHUFFLE] = "shuffle"};
+    static const char *const name[] = {[COPY_LAYOUT] = "layout",
+                                       [COPY_CHANNELS] = "channels",
+                                       [COPY_BORDER] = "border",
+                                       [COPY_NEAREST] = "nearest",
+                                       [COPY_BILINEAR] = "bilinear",
+                                       [COPY_SPACE_TO_DEPTH] = "space_to_depth",
+                                       [COPY_SHUFFLE] = "shuffle",
+                                       [COPY_CHANNELS_DX] = "channels_dx",
+                                       [COPY_NEAREST_DX] = "nearest_dx",
+                                       [COPY_BILINEAR_DX] = "bilinear_dx",
+                                       [COPY_DEPTH_TO_SPACE] = "depth_to_space"};
     buf_printf(out, " %s", name[k->copy]);
-    if (k->copy == COPY_CHANNELS)
+    if (k->copy == COPY_CHANNELS || k->copy == COPY_CHANNELS_DX)
         buf_printf(out, " c=%lld:%lld+%lld", (long long)k->src_c, (long long)k->dst_c,
                    (long long)k->count_c);
     if (k->copy == COPY_BORDER)
@@ -257,13 +264,13 @@ static void key_window(const Kernel *k, Buf *out)
                                        [POOL_AVG] = "avg",
                                        [POOL_AVG_INCLUDE_PAD] = "avg_pad",
                                        [POOL_ADAPTIVE_AVG] = "adaptive"};
-    if (k->family == FAM_POOL)
+    if (k->family == FAM_POOL || k->family == FAM_POOL_DX)
         buf_printf(out, " %s", pool[k->pool]);
     if (k->kh != 0 || k->kw != 0)
         buf_printf(out, " k=%lldx%lld s=%lldx%lld d=%lldx%lld p=%lld,%lld", (long long)k->kh,
                    (long long)k->kw, (long long)k->sh, (long long)k->sw, (long long)k->dh,
                    (long long)k->dw, (long long)k->pt, (long long)k->pl);
-    if (k->family == FAM_POOL && k->pool == POOL_AVG_INCLUDE_PAD)
+    if (k->pool == POOL_AVG_INCLUDE_PAD)
         buf_printf(out, ",%lld,%lld", (long long)k->pb, (long long)k->pr);
     if (k->groups > 1)
         buf_printf(out, " g=%lld", (long long)k->groups);
@@ -275,9 +282,49 @@ static void key_real(const char *name, double v, Buf *out)
     buf_real(out, v);
 }
 
+static void key_roots(const Kernel *k, Buf *out)
+{
+    for (int i = 0; i < k->root_count; i++) {
+        buf_printf(out, " to%d=", k->root_to[i]);
+        expr_print(k->pool_expr, k->root_of[i], out);
+    }
+}
+
+/* What only kernels of training steps have. */
+static void key_training(const Kernel *k, Buf *out)
+{
+    if (k->whole)
+        buf_printf(out, " whole=%lld,%lld", (long long)k->in_step, (long long)k->out_step);
+    for (int i = 0; i < k->extra_count; i++)
+        if (k->extra_step[i] != 0 || k->hyper[i] != 0)
+            buf_printf(out, " e%d=%lld,%d", i, (long long)k->extra_step[i], k->hyper[i]);
+    if (k->dy.c != 0)
+        key_map(out, "dy", k->dy);
+    if (k->slices != 0)
+        buf_printf(out, " slices=%d", k->slices);
+    if (k->positions != 0)
+        buf_printf(out, " n=%lld", (long long)k->positions);
+    if (k->family == FAM_PACK)
+        buf_printf(out, " for=%s o=%lld i=%lld%s", family_name[k->packs], (long long)k->pack_o,
+                   (long long)k->pack_i, k->pack_flip ? " flip" : "");
+    if (k->family == FAM_LOSS || k->family == FAM_LOSS_DX) {
+        buf_printf(out, " form=%d", (int)k->loss);
+        key_real(" weight=", k->weight, out);
+        key_real(" smoothing=", k->smoothing, out);
+    }
+    if (k->family == FAM_MASK) {
+        buf_printf(out, " key=%lld%s", (long long)k->mask_key, k->per_image ? " image" : "");
+        key_real(" p=", k->p, out);
+    }
+    key_roots(k, out);
+}
+
 void family_key(const Kernel *k, const Target *t, Buf *out)
 {
-    static const char arg_letter[] = {[KARG_MAP] = 'm', [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g'};
+    static const char arg_letter[] = {
+        [KARG_MAP] = 'm',    [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g',
+        [KARG_SCALAR] = 's', [KARG_HYPER] = 'h',   [KARG_TERM] = 't',
+        [KARG_COUNT] = 'n',  [KARG_PIVOT] = 'p',   [KARG_RESULT] = 'r'};
     buf_printf(out, "%s vl=%d", family_name[k->family], t->vl);
     key_map(out, "in", k->in);
     key_map(out, "out", k->out);
@@ -285,9 +332,9 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
         key_copy(k, out);
     else
         key_window(k, out);
-    if (k->family == FAM_LN)
+    if (k->family == FAM_LN || k->family == FAM_LN_DX || k->family == FAM_LN_DW)
         key_real(" eps=", k->eps, out);
-    if (k->family == FAM_LRN) {
+    if (k->family == FAM_LRN || k->family == FAM_LRN_DX) {
         buf_printf(out, " n=%lld", (long long)k->lrn_size);
         key_real(" alpha=", k->alpha, out);
         key_real(" beta=", k->beta, out);
@@ -298,6 +345,8 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
                k->tile.prefetch ? " pf" : "");
     if (k->tile.winograd > 0)
         buf_printf(out, " winograd=%d", k->tile.winograd);
+    if (k->tile.dw_rows > 0)
+        buf_printf(out, " dw=%dx%d", k->tile.dw_tiles, k->tile.dw_rows);
     if (k->has_bias)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)
@@ -311,4 +360,5 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
         buf_add(out, " expr=");
         expr_print(k->pool_expr, k->root, out);
     }
+    key_training(k, out);
 }

@@ -38,8 +38,15 @@ typedef enum ArgKind {
     KARG_MAP,     /* same shape and layout as the output, element by element */
     KARG_CHANNEL, /* one float per (padded) channel, from the weights */
     KARG_GATE,    /* one float per channel of the current image: a C x 1 x 1 map, BLOCKED */
+    /* Training: */
+    KARG_SCALAR, /* one float in memory */
+    KARG_HYPER,  /* CnnrtRun.hyper[hyper[k]]; no operand */
+    KARG_TERM,   /* FINISH: sum number hyper[k] of the channel; no operand */
+    KARG_COUNT,  /* FINISH: how many values were summed: the batch times `positions`; no operand */
+    KARG_PIVOT,  /* the channel's value at position 0 of image 0 of the map that is the operand */
+    KARG_RESULT, /* only written: where a root goes */
 } ArgKind;
-enum { KERNEL_MAX_EXTRA = 8 };
+enum { KERNEL_MAX_EXTRA = 11, KERNEL_MAX_ROOTS = 6 };
 
 typedef enum PoolKind { POOL_MAX, POOL_AVG, POOL_AVG_INCLUDE_PAD, POOL_ADAPTIVE_AVG } PoolKind;
 typedef enum CopyKind {
@@ -50,7 +57,15 @@ typedef enum CopyKind {
     COPY_BILINEAR,       /* upsample by (by_h, by_w) */
     COPY_SPACE_TO_DEPTH, /* by_h, torch pixel_unshuffle order */
     COPY_SHUFFLE,        /* channel shuffle, groups */
+    /* Training: gradients of the above */
+    COPY_CHANNELS_DX,    /* in to out's channels [dst_c, dst_c + count_c), zeros elsewhere: slice */
+    COPY_NEAREST_DX,     /* sums over (by_h, by_w) */
+    COPY_BILINEAR_DX,    /* the transpose of COPY_BILINEAR */
+    COPY_DEPTH_TO_SPACE, /* the inverse of COPY_SPACE_TO_DEPTH */
 } CopyKind;
+
+/* The losses of transform/grad.h, in its order. */
+typedef enum LossForm { LOSS_FORM_CE, LOSS_FORM_BCE, LOSS_FORM_MSE } LossForm;
 
 typedef struct Tile {
     int ocv;       /* output-channel vectors per register tile */
@@ -63,6 +78,8 @@ typedef struct Tile {
     bool prefetch;
     int winograd; /* CONV: output tiles of 4 x 4 in a unit of F(4x4, 3x3), all of them with
                      split_oc; 0 = direct */
+    int dw_tiles; /* CONV_DW: channel tiles of dy in a unit (kc: blocks of x) */
+    int dw_rows;  /* CONV_DW, DEPTHWISE_DW: window rows in a unit */
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */
@@ -92,6 +109,25 @@ typedef struct Kernel {
     int extra_count;
     ArgKind extra[KERNEL_MAX_EXTRA];
     Tile tile;
+    /* Training (docs/kernels.md). A whole kernel runs once for the batch and loops over its images:
+     * image n of an operand lies n * step floats on; a step of 0: one value for the batch. */
+    bool whole;
+    int64_t in_step, out_step, extra_step[KERNEL_MAX_EXTRA];
+    MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
+    int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
+    int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
+    int64_t positions;           /* FINISH: of one image */
+    int root_count;              /* SUMS, FLAT_SUMS, FINISH, FLAT_FINISH, UPDATE: results */
+    ExprId root_of[KERNEL_MAX_ROOTS];
+    int root_to[KERNEL_MAX_ROOTS]; /* FINISH, UPDATE: KERNEL_ARG_OUT or _EXTRA + k */
+    Family packs;                  /* PACK: the family whose order the weights are brought into */
+    int64_t pack_o, pack_i;        /* PACK: floats from one output, one input channel to the next */
+    bool pack_flip;                /* PACK: taps in reverse */
+    LossForm loss;
+    double weight, smoothing; /* LOSS, LOSS_DX */
+    double p;                 /* MASK */
+    int64_t mask_key;
+    bool per_image;
 } Kernel;
 
 /* Calling convention: void k(float *const *args, int64_t begin, int64_t end), units [begin, end) of
@@ -106,7 +142,8 @@ enum {
     KERNEL_ARG_BIAS,
     KERNEL_ARG_EXTRA,
     KERNEL_ARG_SCRATCH = KERNEL_ARG_EXTRA + KERNEL_MAX_EXTRA,
-    KERNEL_ARGS
+    KERNEL_ARGS,
+    KERNEL_ARG_RUN = KERNEL_ARGS /* the run's CnnrtRun (cnnrt.h): given by the runtime, always */
 };
 
 /* How a kernel's work is cut. What a unit is, per family (docs/kernels.md has the pictures):
@@ -117,6 +154,7 @@ enum {
  *   LN SOFTMAX LRN   unit = row block (flat: rb positions)
  *   GAP, COPY_LAYOUT COPY_SPACE_TO_DEPTH COPY_SHUFFLE   unit = channel block of the output
  *   COPY_CHANNELS    unit = vl consecutive channels of the range
+ *   Training: see the files that train.h names
  * Row blocks are [r * rb, min((r + 1) * rb, family_rows)). */
 int64_t family_rows(const Kernel *k);       /* output rows; flat: output positions h * w */
 int64_t family_row_blocks(const Kernel *k); /* ceil(family_rows / rb) */
@@ -145,12 +183,12 @@ int64_t family_units(const Kernel *k, const Target *t);
 int64_t family_scratch(const Kernel *k, const Target *t);
 /* Chooses the tile by the rules of docs/kernels.md. */
 void family_choose_tile(Kernel *k, const Target *t);
-/* Whether code can be made for k->tile: what was measured elsewhere, or read from a file, is asked
- * here first. */
+/* Whether code can be made for k->tile, a kernel of inference: what was measured elsewhere, or read
+ * from a file, is asked here first. */
 bool family_tile_fits(const Kernel *k, const Target *t);
 bool family_same_tile(const Tile *a, const Tile *b);
 /* k->tile, then tiles that differ from it in a step or two and fit: at most `most` into out,
- * FAMILY_CANDIDATES are enough. Returns how many. */
+ * FAMILY_CANDIDATES are enough. Returns how many: none for a kernel of training. */
 enum { FAMILY_CANDIDATES = 64 };
 int family_candidates(const Kernel *k, const Target *t, Tile *out, int most);
 /* Floats of packed weights (and of the bias vector: padded channels). */
@@ -168,6 +206,11 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
 int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */
 int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                             int64_t x);
+/* The same of the kernels of training steps (train.c), which units, scratch and tile choice end in.
+ */
+int64_t family_train_units(const Kernel *k, const Target *t);
+int64_t family_train_scratch(const Kernel *k, const Target *t);
+void family_train_tile(Kernel *k, const Target *t);
 /* Canonical text of everything the code depends on. */
 void family_key(const Kernel *k, const Target *t, Buf *out);
 #endif

@@ -279,7 +279,7 @@ void family_choose_tile(Kernel *k, const Target *t)
     case FAM_COPY:
         k->tile.rb = block_rows(k->out.h, max64(1, UNITS_WANTED / map_blocks(k->out, t->vl)), 1);
         break;
-    case FAM_GAP:
-    case FAM_COUNT: break;
+    case FAM_GAP: break;
+    default: family_train_tile(k, t); break;
     }
 }

@@ -1,5 +1,6 @@
 /* Pictures: JPEG and PNG (by content, not by name) to 8-bit RGB, and the resize, crop and
- * normalisation a net's `input` line declares, as torchvision does it. */
+ * normalisation a net's `input` line declares, as torchvision does it. The work is done by
+ * runtime/cnndata, as in training. */
 #ifndef CNNC_IMAGE_H
 #define CNNC_IMAGE_H
 #include "support/arena.h"

@@ -1,6 +1,6 @@
 /* Values made from a seed (docs/random.md), one tensor at a time. */
 #include "import/weights.h"
-#include "support/rng.h"
+#include "rng.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
 #include "import/weights.h"
+#include <safetensors.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,9 @@ void weights_free(Weights *w)
 {
     for (uint32_t i = 0; i < w->owned.len; i++)
         free(w->owned.at[i]);
+    if (w->file != NULL)
+        cnnrt_st_free(w->file);
+    free(w->file);
     fs_unmap(&w->map);
     *w = (Weights){0};
 }

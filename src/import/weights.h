@@ -35,7 +35,8 @@ typedef struct Weights {
     Arena *arena;
     VEC(WeightTensor) all; /* sorted by name */
     FsMap map;
-    VEC(void *) owned; /* malloc'ed data */
+    VEC(void *) owned;    /* malloc'ed data */
+    struct CnnrtSt *file; /* what names of a file that was read point into */
 } Weights;
 
 /* Strict and bounds-checked safetensors reader: header limit 100 MB; unknown keys, duplicates,

@@ -1,8 +1,6 @@
 /* From groups to kernels: one rule per value of the op table's family column. */
 #include "plan/lower.h"
 
-typedef void LowerRule(Planner *s, Draft *d);
-
 static const AttrVal *attr(const Planner *s, const Draft *d, int index)
 {
     return graph_attr(s->g, d->group->anchor, index);
@@ -24,12 +22,10 @@ static void read_blocked(Planner *s, Draft *d)
     plan_set_in(d, plan_blocked_value(s, d->group->in));
 }
 
-static void set_window(Planner *s, Draft *d)
+void plan_set_window(Kernel *k, const Graph *g, NodeId n, const Shape *in)
 {
-    Window w = graph_window(s->g, d->group->anchor);
-    const Shape *in = &s->an->shape[d->group->in.v];
+    Window w = graph_window(g, n);
     Pad pad = shape_resolve_pad(&w, in->h, in->w);
-    Kernel *k = &d->k;
     k->kh = w.k.h;
     k->kw = w.k.w;
     k->sh = w.stride.h > 0 ? w.stride.h : w.k.h;
@@ -42,7 +38,12 @@ static void set_window(Planner *s, Draft *d)
     k->pr = pad.right;
 }
 
-static void set_point(Kernel *k)
+static void set_window(Planner *s, Draft *d)
+{
+    plan_set_window(&d->k, s->g, d->group->anchor, &s->an->shape[d->group->in.v]);
+}
+
+void plan_set_point(Kernel *k)
 {
     k->kh = k->kw = k->sh = k->sw = k->dh = k->dw = 1;
     k->groups = 1;
@@ -64,8 +65,14 @@ static Value dense_input(Planner *s, NodeId n)
 
 static void lower_dense(Planner *s, Draft *d)
 {
+    plan_set_point(&d->k);
+    if (s->train != NULL) {
+        d->k.family = FAM_CONV;
+        read_blocked(s, d);
+        finish(s, d, false);
+        return;
+    }
     d->k.family = FAM_DENSE;
-    set_point(&d->k);
     plan_set_in(d, dense_input(s, d->group->in));
     finish(s, d, true);
 }
@@ -82,6 +89,14 @@ static void read_map(Planner *s, Draft *d)
         read_blocked(s, d);
 }
 
+/* Plain weights are [o][i][kh][kw]. */
+static void set_pack(Planner *s, Draft *d, int64_t per_in)
+{
+    d->pack_i = d->k.kh * d->k.kw;
+    d->pack_o = per_in * d->pack_i;
+    (void)s;
+}
+
 static void plan_conv(Planner *s, Draft *d)
 {
     Kernel *k = &d->k;
@@ -90,6 +105,7 @@ static void plan_conv(Planner *s, Draft *d)
     forget_far_padding(k);
     k->groups = attr(s, d, AT_CONV_groups)->i;
     k->has_bias = attr(s, d, AT_CONV_bias)->i != 0 || d->group->fold_bn.v != 0;
+    set_pack(s, d, in->c / k->groups);
     if (k->groups == 1 && k->kh == 1 && k->kw == 1 && in->h == 1 && in->w == 1 && out->h == 1 &&
         out->w == 1 && d->group->gate.v == 0) {
         k->pt = k->pl = 0;
@@ -111,11 +127,13 @@ static void plan_dense(Planner *s, Draft *d)
     Kernel *k = &d->k;
     const Shape *in = &s->an->shape[d->group->in.v];
     k->has_bias = attr(s, d, AT_DENSE_bias)->i != 0 || d->group->fold_bn.v != 0;
+    plan_set_point(k);
+    set_pack(s, d, in->c);
     if (in->h == 1 && in->w == 1) {
         lower_dense(s, d);
         return;
     }
-    set_point(k);
+    plan_set_point(k);
     k->family = FAM_CONV;
     read_map(s, d);
     finish(s, d, false);
@@ -126,7 +144,7 @@ static void plan_convt(Planner *s, Draft *d)
     Kernel *k = &d->k;
     Size2 size = attr(s, d, AT_CONVT_k)->size, stride = attr(s, d, AT_CONVT_stride)->size;
     Pad pad = attr(s, d, AT_CONVT_pad)->pad;
-    set_point(k);
+    plan_set_point(k);
     k->family = FAM_CONVT;
     k->kh = size.h;
     k->kw = size.w;
@@ -134,6 +152,8 @@ static void plan_convt(Planner *s, Draft *d)
     k->sw = stride.w;
     k->groups = attr(s, d, AT_CONVT_groups)->i;
     k->has_bias = attr(s, d, AT_CONVT_bias)->i != 0 || d->group->fold_bn.v != 0;
+    d->pack_o = k->kh * k->kw; /* [i][o][kh][kw] */
+    d->pack_i = s->an->shape[d->group->anchor.v].c / k->groups * d->pack_o;
     Window w = {.k = size, .stride = stride, .dilation = {1, 1}, .pad = pad};
     const Shape *in = &s->an->shape[d->group->in.v];
     pad = shape_resolve_pad(&w, in->h, in->w);
@@ -143,18 +163,22 @@ static void plan_convt(Planner *s, Draft *d)
     finish(s, d, false);
 }
 
+PoolKind plan_pool_kind(Kernel *k, const Graph *g, NodeId n)
+{
+    if (graph_node(g, n)->op == OP_MAXPOOL)
+        return POOL_MAX;
+    bool padded = k->pt != 0 || k->pl != 0 || k->pb != 0 || k->pr != 0;
+    return padded && graph_attr(g, n, AT_AVGPOOL_count_include_pad)->i != 0 ? POOL_AVG_INCLUDE_PAD
+                                                                            : POOL_AVG;
+}
+
 static void plan_pool(Planner *s, Draft *d)
 {
     Kernel *k = &d->k;
     set_window(s, d);
     k->family = FAM_POOL;
     k->groups = 1;
-    k->pool = POOL_MAX;
-    if (anchor_op(s, d) == OP_AVGPOOL) {
-        bool padded = k->pt != 0 || k->pl != 0 || k->pb != 0 || k->pr != 0;
-        k->pool = padded && attr(s, d, AT_AVGPOOL_count_include_pad)->i != 0 ? POOL_AVG_INCLUDE_PAD
-                                                                             : POOL_AVG;
-    }
+    k->pool = plan_pool_kind(k, s->g, d->group->anchor);
     if (k->pool != POOL_AVG_INCLUDE_PAD)
         forget_far_padding(k);
     read_blocked(s, d);
@@ -180,7 +204,7 @@ static void plan_adaptive(Planner *s, Draft *d)
     k->family = FAM_POOL;
     k->pool = POOL_ADAPTIVE_AVG;
     if (in->h % out->h == 0 && in->w % out->w == 0) {
-        set_point(k);
+        plan_set_point(k);
         k->pool = POOL_AVG;
         k->kh = k->sh = in->h / out->h;
         k->kw = k->sw = in->w / out->w;
@@ -218,7 +242,8 @@ static void plan_lrn(Planner *s, Draft *d)
 static void plan_elem(Planner *s, Draft *d)
 {
     d->k.family = FAM_ELEM;
-    read_blocked(s, d);
+    if (d->group->in.v != 0)
+        read_blocked(s, d);
     finish(s, d, true);
 }
 
@@ -340,6 +365,8 @@ static LowerRule *const rule[OP_COUNT] = {
 void plan_lower_group(Planner *s, const FuseGroup *g)
 {
     Draft d = {.group = g, .k = {.gate_arg = -1}};
+    if (s->train != NULL && g->result.v >= s->p->train->forward_end && s->p->backward == 0)
+        s->p->backward = s->p->steps.len;
     if (g->anchor.v == 0)
         plan_elem(s, &d);
     else

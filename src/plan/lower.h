@@ -23,6 +23,7 @@ typedef struct Planner {
     uint32_t *heads;        /* by node: outputs it is */
     const PlanTiles *tiles; /* NULL: rules alone */
     const char *failed;
+    struct TrainPlan *train; /* NULL for inference */
 } Planner;
 
 /* A step under construction. */
@@ -32,6 +33,9 @@ typedef struct Draft {
     const FuseGroup *group; /* NULL for inserted copies */
     NodeId node;            /* names the step */
     Value in, out;
+    /* training: strides of the plain weights that the kernel's are packed from */
+    int64_t pack_o, pack_i;
+    bool pack_flip;
 } Draft;
 
 int64_t plan_round(int64_t floats); /* up to whole lines; saturates */
@@ -45,7 +49,29 @@ void plan_set_out(Draft *d, Value out);
 void plan_set_in(Draft *d, Value in);
 /* Chooses the tile, finds or adds the kernel, lays out weights, appends the step. */
 void plan_finish_step(Planner *s, Draft *d);
+PlanOperand plan_operand(const Planner *s, Value v);
+/* Weights, bias and channel vectors of a step: regions of the blob that are packed at compile time,
+ * or of a training step's state. */
+void plan_place_weights(Planner *s, Draft *d, uint32_t kernel);
+void plan_place_state(Planner *s, Draft *d);
+/* Training: the layout of the state before lowering, the order of the steps after it; train.c */
+void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim);
+void plan_close_training(Planner *s, const OptimSpec *optim);
+/* The optimizer's part of the state, and its steps; NULL: none. optim.c */
+void plan_optimizer_state(Planner *s, const OptimSpec *optim);
+void plan_optimizer(Planner *s, const OptimSpec *optim);
+/* The gate of a mask over whole images; train.c */
+PlanOperand plan_mask_gate(Planner *s, NodeId mask);
 void plan_copy_layout(Planner *s, NodeId n, Value from, Value to);
+/* The geometry of n's window over a map of this shape, as families take it. */
+void plan_set_window(Kernel *k, const Graph *g, NodeId n, const Shape *in);
+void plan_set_point(Kernel *k);
+PoolKind plan_pool_kind(Kernel *k, const Graph *g, NodeId n);
+/* Rules of training operators; lower_train.c */
+typedef void LowerRule(Planner *s, Draft *d);
+LowerRule plan_conv_dx, plan_conv_dw, plan_convt_dx, plan_convt_dw, plan_pool_dx, plan_ln_dx,
+    plan_ln_dw, plan_lrn_dx, plan_softmax_dx, plan_loss, plan_loss_dx, plan_mask, plan_norm_stats,
+    plan_norm_grad, plan_channel_sum, plan_channel_dot, plan_copy_dx, plan_unflatten, plan_later;
 /* Lowers one group; lower.c */
 void plan_lower_group(Planner *s, const FuseGroup *g);
 /* Offsets of arena tensors; memory.c */

@@ -30,7 +30,7 @@ Value plan_new_value(Planner *s, NodeId n, MapDesc map, Space space, uint32_t in
     return (Value){.tensor = p->tensors.len, .map = map};
 }
 
-static PlanOperand operand_of(const Planner *s, Value v)
+PlanOperand plan_operand(const Planner *s, Value v)
 {
     return (PlanOperand){s->p->tensors.at[v.tensor - 1].space, v.tensor, v.offset};
 }
@@ -165,7 +165,7 @@ static PlanOperand add_pack(Planner *s, PackJob job, int64_t floats)
     return (PlanOperand){SPACE_WEIGHTS, 0, job.offset};
 }
 
-static void place_weights(Planner *s, Draft *d, uint32_t kernel)
+void plan_place_weights(Planner *s, Draft *d, uint32_t kernel)
 {
     const Target *t = &s->p->target;
     const Kernel *k = &d->k;
@@ -194,8 +194,10 @@ static void place_weights(Planner *s, Draft *d, uint32_t kernel)
 /* The expression's operands, as the group lists them, then the gate of the input. */
 static void place_operands(Planner *s, Draft *d)
 {
-    static const ArgKind kind[] = {
-        [OPERAND_MAP] = KARG_MAP, [OPERAND_GATE] = KARG_GATE, [OPERAND_CHANNEL] = KARG_CHANNEL};
+    static const ArgKind kind[] = {[OPERAND_MAP] = KARG_MAP,
+                                   [OPERAND_GATE] = KARG_GATE,
+                                   [OPERAND_CHANNEL] = KARG_CHANNEL,
+                                   [OPERAND_MASK] = KARG_GATE};
     const FuseGroup *g = d->group;
     Kernel *k = &d->k;
     k->pool_expr = &s->f->exprs;
@@ -203,13 +205,15 @@ static void place_operands(Planner *s, Draft *d)
     for (uint32_t i = 0; i < g->operands.len; i++) {
         const FuseOperand *o = &g->operands.at[i];
         k->extra[k->extra_count++] = kind[o->kind];
-        if (o->kind != OPERAND_CHANNEL)
-            d->args[KERNEL_ARG_EXTRA + i] = operand_of(s, plan_blocked_value(s, o->node));
+        if (o->kind == OPERAND_MASK)
+            d->args[KERNEL_ARG_EXTRA + i] = plan_mask_gate(s, o->node);
+        else if (o->kind != OPERAND_CHANNEL)
+            d->args[KERNEL_ARG_EXTRA + i] = plan_operand(s, plan_blocked_value(s, o->node));
     }
     if (g->gate.v != 0) {
         k->gate_arg = k->extra_count;
         k->extra[k->extra_count++] = KARG_GATE;
-        d->args[KERNEL_ARG_EXTRA + k->gate_arg] = operand_of(s, plan_blocked_value(s, g->gate));
+        d->args[KERNEL_ARG_EXTRA + k->gate_arg] = plan_operand(s, plan_blocked_value(s, g->gate));
     }
 }
 
@@ -225,13 +229,19 @@ void plan_finish_step(Planner *s, Draft *d)
         s->failed = "a tensor is too large";
         return;
     }
-    bool tuned = choose_tile(s, &d->k);
+    /* what packs has the tile of the kernel it packs for */
+    bool tuned = d->k.family != FAM_PACK && choose_tile(s, &d->k);
     uint32_t kernel = find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;
-    d->args[KERNEL_ARG_OUT] = operand_of(s, d->out);
-    d->args[KERNEL_ARG_IN] = operand_of(s, d->in);
-    place_weights(s, d, kernel);
+    if (d->out.tensor != 0)
+        d->args[KERNEL_ARG_OUT] = plan_operand(s, d->out);
+    if (d->in.tensor != 0)
+        d->args[KERNEL_ARG_IN] = plan_operand(s, d->in);
+    if (s->train != NULL)
+        plan_place_state(s, d);
+    else
+        plan_place_weights(s, d, kernel);
     int64_t scratch = plan_round(family_scratch(&d->k, &p->target));
     if (scratch > 0)
         d->args[KERNEL_ARG_SCRATCH].space = SPACE_SCRATCH;
@@ -243,6 +253,7 @@ void plan_finish_step(Planner *s, Draft *d)
                      .units = family_units(&d->k, &p->target),
                      .group = g == NULL ? UINT32_MAX : (uint32_t)(g - s->f->groups.at),
                      .name = graph_node(s->g, named)->name,
+                     .whole = d->k.whole,
                      .macs = g != NULL && g->anchor.v != 0 ? s->an->cost[g->anchor.v].macs : 0};
     memcpy(step.args, d->args, sizeof step.args);
     vec_push(p->arena, &p->steps, step);
@@ -256,9 +267,9 @@ static void count_readers(Planner *s)
         s->readers[g->in.v]++;
         s->readers[g->gate.v]++;
         for (uint32_t k = 0; k < g->operands.len; k++)
-            if (g->operands.at[k].kind != OPERAND_CHANNEL)
+            if (g->operands.at[k].kind == OPERAND_MAP || g->operands.at[k].kind == OPERAND_GATE)
                 s->readers[g->operands.at[k].node.v]++;
-        if (g->anchor.v == 0 || graph_node(s->g, g->anchor)->op != OP_CONCAT)
+        if (g->anchor.v == 0)
             continue;
         for (uint32_t k = 1; k < graph_node(s->g, g->anchor)->in_count; k++)
             s->readers[f->alias[graph_in(s->g, g->anchor, k).v].v]++;
@@ -331,6 +342,32 @@ static void lower_all(Planner *s)
     }
 }
 
+static void planner_open(Planner *s, Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                         const Target *t)
+{
+    uint32_t n = f->g->nodes.len;
+    *p = (Plan){.arena = a, .an = an, .fusion = f, .target = *t};
+    *s = (Planner){.p = p,
+                   .g = f->g,
+                   .an = an,
+                   .f = f,
+                   .value = arena_new_n(a, Value, n),
+                   .blocked = arena_new_n(a, Value, n),
+                   .readers = arena_new_n(a, uint32_t, n),
+                   .heads = arena_new_n(a, uint32_t, n)};
+    count_readers(s);
+}
+
+static const char *planner_close(Planner *s)
+{
+    if (s->failed != NULL)
+        return s->failed;
+    plan_memory(s->p);
+    if (s->p->arena_floats > FAMILY_LIMIT / 8)
+        return "the activations are too large";
+    return NULL;
+}
+
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t)
 {
     return plan_build_tuned(p, a, an, f, t, NULL);
@@ -339,23 +376,22 @@ const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, c
 const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                              const Target *t, const PlanTiles *tiles)
 {
-    uint32_t n = f->g->nodes.len;
-    *p = (Plan){.arena = a, .an = an, .fusion = f, .target = *t};
-    Planner s = {.p = p,
-                 .g = f->g,
-                 .an = an,
-                 .f = f,
-                 .value = arena_new_n(a, Value, n),
-                 .blocked = arena_new_n(a, Value, n),
-                 .readers = arena_new_n(a, uint32_t, n),
-                 .heads = arena_new_n(a, uint32_t, n),
-                 .tiles = tiles};
-    count_readers(&s);
+    Planner s;
+    planner_open(&s, p, a, an, f, t);
+    s.tiles = tiles;
     lower_all(&s);
-    if (s.failed != NULL)
-        return s.failed;
-    plan_memory(p);
-    if (p->arena_floats > FAMILY_LIMIT / 8)
-        return "the activations are too large";
-    return NULL;
+    return planner_close(&s);
+}
+
+const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                                const Target *t, const TrainGraph *train, const OptimSpec *optim)
+{
+    Planner s;
+    planner_open(&s, p, a, an, f, t);
+    plan_open_training(&s, train, optim);
+    if (s.failed == NULL)
+        lower_all(&s);
+    if (s.failed == NULL)
+        plan_close_training(&s, optim);
+    return planner_close(&s);
 }

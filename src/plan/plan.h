@@ -5,6 +5,8 @@
 #include "family/family.h"
 #include "analysis/param_source.h"
 #include "transform/fuse.h"
+#include "transform/grad.h"
+#include "transform/optim.h"
 
 /* The order of CNNRT_NONE ... CNNRT_SCRATCH in cnnrt.h. */
 typedef enum Space {
@@ -62,6 +64,35 @@ typedef struct PackJob {
     int64_t offset, floats;
 } PackJob;
 
+/* A parameter, or a running statistic, of a training step. */
+typedef struct PlanParam {
+    NodeId node; /* of the training graph */
+    int which;   /* of params_of(node) */
+    const char *name;
+    int64_t offset, floats; /* in the state; floats: trained values, without padding */
+    bool trained, decayed;  /* statistics are not trained, norms and biases not decayed */
+} PlanParam;
+
+/* The state of a training step: one block of floats that the runtime passes where an inference
+ * model has its weights. Every parameter starts on a line, zeros behind it. In this order:
+ * parameters that are decayed, [0, decayed); others, [decayed, trained); running statistics,
+ * [trained, kept); what the optimizer keeps; gradients, as far from `grad` as their parameters from
+ * 0; vectors and packed weights, made anew in every step. */
+enum { PLAN_KEEP = OPTIM_HYPERS };
+typedef struct PlanState {
+    VEC(PlanParam) params;
+    int64_t decayed, trained, kept, grad;
+    /* With several batches to an update: where their gradients are added up, -1 otherwise. The
+     * hyper-parameter PLAN_KEEP is 0 for the first of them and 1 for the others. */
+    int64_t sum;
+    /* What the optimizer keeps: slots as large as all trained parameters, filled with slot_start at
+     * first; the running mean of all parameters and statistics, -1 when there is none. A checkpoint
+     * holds [0, saved). */
+    int slots;
+    int64_t slot[2], average, saved;
+    double slot_start[2];
+} PlanState;
+
 typedef struct Plan {
     Arena *arena;
     const Analysis *an;
@@ -75,6 +106,12 @@ typedef struct Plan {
     int64_t weight_floats;
     int64_t scratch_floats; /* per thread */
     int64_t live_peak;      /* floats: largest live set, the bound arena_floats is held against */
+    /* Training: weight_floats is the size of the state, and packs is empty. Steps before `forward`
+     * pack the parameters, those from `backward` on are the backward pass, those from `update` on
+     * the optimizer's. */
+    const TrainGraph *train;
+    PlanState state;
+    uint32_t forward, backward, update;
 } Plan;
 
 /* NULL on success or a message (limits). */
@@ -88,6 +125,10 @@ typedef struct PlanTiles {
 /* The same; `tiles` may be NULL. */
 const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                              const Target *t, const PlanTiles *tiles);
+/* The same for a training graph: an is grad_analysis's, and the outputs are heads and losses. The
+ * optimizer has been checked; NULL: gradients are computed and nothing is updated. */
+const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                                const Target *t, const TrainGraph *train, const OptimSpec *optim);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the

@@ -59,6 +59,20 @@ static const char *check_pack(const Plan *p, const PlanOperand *o, int64_t need)
     return NULL;
 }
 
+/* Operands of training kernels: whole maps and parts of the state, of sizes that only their family
+ * knows. */
+static const char *check_train_operand(const Check *c, const PlanOperand *o, bool out, int64_t need)
+{
+    if (o->space == SPACE_NONE)
+        return NULL;
+    if (o->space == SPACE_WEIGHTS)
+        return o->offset >= 0 && need <= c->p->weight_floats &&
+                       o->offset <= c->p->weight_floats - need
+                   ? NULL
+                   : "lies outside of the state";
+    return check_tensor_operand(c, o, need, out);
+}
+
 static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
 {
     const PlanOperand *o = &s->args[arg];
@@ -66,6 +80,10 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
     bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
                    (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
                     k->extra[arg - KERNEL_ARG_EXTRA] == KARG_CHANNEL);
+    if (k->family >= FAM_PACK && k->family != FAM_DEPTHWISE_DX && arg != KERNEL_ARG_SCRATCH)
+        return check_train_operand(c, o, arg == KERNEL_ARG_OUT, 0);
+    if (arg == KERNEL_ARG_IN && k->family == FAM_ELEM && o->space == SPACE_NONE)
+        return NULL; /* all that it reads are extra operands */
     if (need == 0)
         return o->space == SPACE_NONE ? NULL : "is given but not taken";
     if (o->space == SPACE_NONE)
@@ -75,6 +93,8 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
                                                                          : "exceeds the scratch";
     if (weights != (o->space == SPACE_WEIGHTS))
         return "is in the wrong space";
+    if (weights && c->p->train != NULL)
+        return check_train_operand(c, o, false, need);
     return weights ? check_pack(c->p, o, need)
                    : check_tensor_operand(c, o, need, arg == KERNEL_ARG_OUT);
 }
@@ -95,7 +115,8 @@ static const char *check_steps(Check *c)
                 return arena_printf(p->arena, "step %u (%s): argument %d %s", (unsigned)i, s->name,
                                     arg, why);
         }
-        c->written[s->args[KERNEL_ARG_OUT].tensor - 1] = true;
+        if (s->args[KERNEL_ARG_OUT].tensor != 0)
+            c->written[s->args[KERNEL_ARG_OUT].tensor - 1] = true;
     }
     for (uint32_t i = 0; i < p->tensors.len; i++)
         if (p->tensors.at[i].space == SPACE_OUTPUT && !c->written[i])

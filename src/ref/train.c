@@ -1,6 +1,6 @@
 /* What training adds to the forward pass: statistics of the batch, masks, losses. */
 #include "ref/ref_ops.h"
-#include "support/rng.h"
+#include "rng.h"
 #include <math.h>
 
 /* The sum over images and positions of f(element of plane) for one channel. */

@@ -1,51 +1,7 @@
 /* train { }, refine { } and annotations against their tables. */
 #include "sema/check.h"
+#include "sema/section.h"
 #include <string.h>
-
-typedef enum SectionValue {
-    SV_INT,
-    SV_REAL,
-    SV_STR,
-    SV_BOOL,
-    SV_HEAD,
-    SV_LOSS,
-    SV_OPTIMIZER,
-    SV_SCHEDULE,
-    SV_AUGMENT,
-    SV_BUDGET
-} SectionValue;
-enum { SECTION_TRAIN, SECTION_REFINE };
-
-typedef struct KeyRow {
-    int section;
-    const char *name;
-    SectionValue value;
-} KeyRow;
-static const KeyRow keys[] = {
-#define KEY(SECTION, NAME, VALUE) {SECTION_##SECTION, NAME, SV_##VALUE},
-#include "sema/section.def"
-};
-
-/* Calls with their arguments after them, in one list; kind -1 marks an argument. */
-typedef struct CallRow {
-    int kind;
-    const char *name;
-    SectionValue type;
-    bool required;
-} CallRow;
-static const CallRow calls[] = {
-#define CALL(KIND, NAME, DOC) {SV_##KIND, NAME, SV_INT, false},
-#define ARG(NAME, TYPE, REQUIRED) {-1, NAME, SV_##TYPE, REQUIRED},
-#include "sema/section.def"
-};
-enum { CALLS = sizeof calls / sizeof *calls };
-
-static const struct {
-    const char *key, *text;
-} words[] = {
-#define WORD(KEY, TEXT) {KEY, TEXT},
-#include "sema/section.def"
-};
 
 static const char *const section_names[] = {"train", "refine"};
 
@@ -63,17 +19,16 @@ static void did_you_mean(Checker *c, uint32_t d, Sym name, Span span, const char
 }
 
 /* The row of a call, or -1 after reporting. */
-static int find_call(Checker *c, int kind, Sym name, Span span)
+static int find_call(Checker *c, SectionValue kind, Sym name, Span span)
 {
-    const char *names[CALLS];
+    const char *names[SECTION_ROWS];
     size_t n = 0;
-    for (int i = 0; i < CALLS; i++) {
-        if (calls[i].kind != kind)
-            continue;
-        if (strcmp(calls[i].name, name) == 0)
-            return i;
-        names[n++] = calls[i].name;
-    }
+    int at = section_find(kind, name);
+    if (at >= 0)
+        return at;
+    for (int i = 0; i < SECTION_ROWS; i++)
+        if (section_row[i].is_call && section_row[i].value == kind)
+            names[n++] = section_row[i].name;
     did_you_mean(c, diag(&c->s->diags, E_UNDEFINED, span, name), name, span, names, n);
     return -1;
 }
@@ -99,14 +54,41 @@ static void check_head(Checker *c, AstId value)
                      n);
 }
 
-static void check_value(Checker *c, AstId value, SectionValue want)
+static void add_quotes(Checker *c, uint32_t d, const AstNode *name)
 {
-    static const Type types[] = {[SV_INT] = {TY_INT, false},
-                                 [SV_REAL] = {TY_REAL, false},
-                                 [SV_STR] = {TY_STR, false},
-                                 [SV_BOOL] = {TY_BOOL, false}};
+    diag_fix(&c->s->diags, d, name->span, arena_printf(&c->s->arena, "\"%s\"", name->sym),
+             "texts stand in double quotes");
+}
+
+static void check_word(Checker *c, const char *key, AstId value)
+{
+    const AstNode *x = node_at(c->m, value);
+    const char *names[8];
+    size_t n = 0;
+    for (int i = 0; n < 8 && section_word(key, i) != NULL; i++)
+        names[n++] = section_word(key, i);
+    for (size_t i = 0; x->kind == AST_NAME && i < n; i++)
+        if (strcmp(names[i], x->sym) == 0 && scope_find(c, x->sym) == NULL) {
+            uint32_t d = diag(&c->s->diags, E_TYPE, x->span, "str", "a name");
+            add_quotes(c, d, x);
+            return;
+        }
+    check_as(c, value, TYPE(STR));
+    if (x->kind != AST_STRING || section_takes(key, x->sym))
+        return;
+    uint32_t d = diag(&c->s->diags, E_VALUE, x->span,
+                      arena_printf(&c->s->arena, "%s cannot be \"%s\"", key, x->sym));
+    did_you_mean(c, d, x->sym, (Span){x->span.src, x->span.lo + 1, x->span.hi - 1}, names, n);
+}
+
+static void check_value(Checker *c, const char *name, AstId value, SectionValue want)
+{
+    static const Type types[] = {
+        [SV_INT] = {TY_INT, false}, [SV_REAL] = {TY_REAL, false}, [SV_BOOL] = {TY_BOOL, false}};
     if (want == SV_HEAD)
         check_head(c, value);
+    else if (want == SV_STR)
+        check_word(c, name, value);
     else
         check_as(c, value, types[want]);
 }
@@ -114,26 +96,25 @@ static void check_value(Checker *c, AstId value, SectionValue want)
 /* The arguments of the call in row `at`; the same rules as args_bind. */
 static void check_call_args(Checker *c, int at, AstId args, Span span)
 {
-    int n = 0;
-    Formal formal[8];
-    int32_t slot[8];
-    SectionValue type[8];
-    for (int i = at + 1; i < CALLS && calls[i].kind < 0; i++, n++) {
-        formal[n] = (Formal){.name = calls[i].name, .required = calls[i].required};
-        type[n] = calls[i].type;
-    }
-    Signature sig = {.name = calls[at].name, .formals = formal, .count = (uint32_t)n};
+    int n = section_arg_count(at);
+    const SectionRow *arg = &section_row[at + 1];
+    Formal formal[SECTION_ROWS];
+    int32_t slot[SECTION_ROWS];
+    for (int i = 0; i < n; i++)
+        formal[i] = (Formal){.name = arg[i].name, .required = isnan(arg[i].def)};
+    Signature sig = {.name = section_row[at].name, .formals = formal, .count = (uint32_t)n};
     if (!args_bind(c->s, c->m, &sig, args, 0, slot))
         return;
     for (int i = 0; i < n; i++) {
         if (slot[i] >= 0)
-            check_value(c, kid_at(c->m, kid_at(c->m, args, (uint32_t)slot[i]), 0), type[i]);
+            check_value(c, arg[i].name, kid_at(c->m, kid_at(c->m, args, (uint32_t)slot[i]), 0),
+                        arg[i].value);
         else if (formal[i].required)
             args_missing(c->s, span, &sig, &formal[i]);
     }
 }
 
-static void check_table_call(Checker *c, int kind, AstId n)
+static void check_table_call(Checker *c, SectionValue kind, AstId n)
 {
     const AstNode *x = node_at(c->m, n);
     AstId callee = x->kind == AST_CALL ? kid_at(c->m, n, 0) : n;
@@ -214,51 +195,16 @@ static void check_budget(Checker *c, AstId n)
     check_as(c, kid_at(c->m, n, 1), TYPE(REAL));
 }
 
-static void add_quotes(Checker *c, uint32_t d, const AstNode *name)
-{
-    diag_fix(&c->s->diags, d, name->span, arena_printf(&c->s->arena, "\"%s\"", name->sym),
-             "texts stand in double quotes");
-}
-
-static void check_word(Checker *c, const char *key, AstId value)
-{
-    const AstNode *x = node_at(c->m, value);
-    const char *names[8];
-    size_t n = 0;
-    for (size_t i = 0; x->kind == AST_NAME && i < sizeof words / sizeof *words; i++)
-        if (strcmp(words[i].key, key) == 0 && strcmp(words[i].text, x->sym) == 0) {
-            uint32_t d = diag(&c->s->diags, E_TYPE, x->span, "str", "a name");
-            add_quotes(c, d, x);
-            return;
-        }
-    check_as(c, value, TYPE(STR));
-    if (x->kind != AST_STRING)
-        return;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (strcmp(words[i].key, key) != 0)
-            continue;
-        if (strcmp(words[i].text, x->sym) == 0)
-            return;
-        names[n++] = words[i].text;
-    }
-    if (n == 0)
-        return;
-    uint32_t d = diag(&c->s->diags, E_VALUE, x->span,
-                      arena_printf(&c->s->arena, "%s cannot be \"%s\"", key, x->sym));
-    did_you_mean(c, d, x->sym, (Span){x->span.src, x->span.lo + 1, x->span.hi - 1}, names, n);
-}
-
-static void check_pair(Checker *c, AstId pair, const KeyRow *k)
+static void check_pair(Checker *c, AstId pair, const SectionKey *k)
 {
     AstId value = kid_at(c->m, pair, 0);
     switch (k->value) {
     case SV_LOSS: check_loss(c, value); break;
     case SV_OPTIMIZER:
-    case SV_SCHEDULE: check_table_call(c, (int)k->value, value); break;
+    case SV_SCHEDULE: check_table_call(c, k->value, value); break;
     case SV_AUGMENT: check_augment(c, value); break;
     case SV_BUDGET: check_budget(c, value); break;
-    case SV_STR: check_word(c, k->name, value); break;
-    default: check_value(c, value, k->value);
+    default: check_value(c, k->name, value, k->value);
     }
 }
 
@@ -268,17 +214,17 @@ void check_section(Checker *c, AstId section)
     for (uint32_t i = 0; i < kid_count(c->m, section); i++) {
         AstId pair = kid_at(c->m, section, i);
         const AstNode *x = node_at(c->m, pair);
-        const char *names[sizeof keys / sizeof *keys];
-        const KeyRow *found = NULL;
+        const char *names[SECTION_KEYS];
+        const SectionKey *found = NULL;
         size_t n = 0;
         if (x->kind != AST_PAIR)
             continue;
-        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-            if (keys[k].section != which)
+        for (int k = 0; k < SECTION_KEYS; k++) {
+            if (section_key[k].section != which)
                 continue;
-            if (strcmp(keys[k].name, x->sym) == 0)
-                found = &keys[k];
-            names[n++] = keys[k].name;
+            if (strcmp(section_key[k].name, x->sym) == 0)
+                found = &section_key[k];
+            names[n++] = section_key[k].name;
         }
         if (found == NULL) {
             uint32_t d =

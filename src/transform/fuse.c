@@ -1,45 +1,8 @@
 /* Grouping of nodes around anchors. A group stores one value, its result; what lies between anchor
  * and result is used nowhere else. Groups run in the order of their results: all a group reads are
  * inputs of its nodes, hence results with smaller ids. */
-#include "transform/fuse.h"
+#include "transform/fuse_group.h"
 #include "transform/fuse_expr.h"
-
-typedef struct Fuser {
-    Fusion *f;
-    const Graph *g;
-    const Analysis *an;
-    uint32_t *uses; /* edges to live nodes, through aliases */
-    NodeId *user;   /* the last of them */
-    bool *output;   /* stored for a head */
-    bool *claimed;  /* already part of a group */
-    bool *gated;    /* a product that became the gate of the convolution after it */
-} Fuser;
-
-static Op op_of(const Fuser *s, NodeId n)
-{
-    return graph_node(s->g, n)->op;
-}
-
-static NodeId input_of(const Fuser *s, NodeId n, uint32_t i)
-{
-    return s->f->alias[graph_in(s->g, n, i).v];
-}
-
-static const Shape *shape_of(const Fuser *s, NodeId n)
-{
-    return &s->an->shape[n.v];
-}
-
-static bool same_map(const Fuser *s, NodeId a, NodeId b)
-{
-    const Shape *x = shape_of(s, a), *y = shape_of(s, b);
-    return x->c == y->c && x->h == y->h && x->w == y->w;
-}
-
-static bool is_point(const Shape *s)
-{
-    return s->h == 1 && s->w == 1;
-}
 
 /* Whether the node's output is its input, element by element in the same order and shape. */
 static bool is_identity(const Graph *g, const Shape *shape, NodeId n)
@@ -53,6 +16,8 @@ static bool is_identity(const Graph *g, const Shape *shape, NodeId n)
     case OP_DROPOUT:
     case OP_DROP_PATH:
     case OP_CONCAT: return true;
+    case OP_MASK: return graph_attr(g, n, AT_MASK_p)->r == 0;
+    case OP_UNFLATTEN: return same;
     case OP_FLATTEN: /* a vector already */
     case OP_SLICE:
     case OP_UPSAMPLE:
@@ -87,33 +52,20 @@ static bool takes_epilogue(Op op)
     case OP_BN:
     case OP_LN:
     case OP_LRN:
-    case OP_SOFTMAX: return true;
+    case OP_SOFTMAX:
+    case OP_CONV_DX:
+    case OP_CONVT_DX:
+    case OP_DENSE_DX: return true;
     default: return (op_info[op].flags & OPF_ELEM) != 0;
     }
-}
-
-static ExprId root_of(const Fuser *s, const FuseGroup *g)
-{
-    return g->root.v != 0 ? g->root : expr_arg(&s->f->exprs, 0);
-}
-
-static ExprId add_operand(Fuser *s, FuseGroup *g, OperandKind kind, NodeId n, ChannelFill fill)
-{
-    vec_push(s->f->arena, &g->operands, ((FuseOperand){.kind = kind, .node = n, .fill = fill}));
-    return expr_arg(&s->f->exprs, g->operands.len);
-}
-
-static bool room_for(const FuseGroup *g, uint32_t n)
-{
-    return g->operands.len + n <= FUSE_MAX_OPERANDS;
 }
 
 static void affine(Fuser *s, FuseGroup *g, NodeId n, ChannelFill mul, ChannelFill add)
 {
     ExprPool *p = &s->f->exprs;
-    ExprId x = root_of(s, g);
-    ExprId scaled = expr_binary(p, EX_MUL, x, add_operand(s, g, OPERAND_CHANNEL, n, mul));
-    g->root = expr_binary(p, EX_ADD, scaled, add_operand(s, g, OPERAND_CHANNEL, n, add));
+    ExprId x = fuse_root(s, g);
+    ExprId scaled = expr_binary(p, EX_MUL, x, fuse_operand(s, g, OPERAND_CHANNEL, n, mul));
+    g->root = expr_binary(p, EX_ADD, scaled, fuse_operand(s, g, OPERAND_CHANNEL, n, add));
 }
 
 static bool absorb_bn(Fuser *s, FuseGroup *g, NodeId bn)
@@ -122,7 +74,7 @@ static bool absorb_bn(Fuser *s, FuseGroup *g, NodeId bn)
         g->fold_bn = bn;
         return true;
     }
-    if (!room_for(g, 2))
+    if (!fuse_has_room(g, 2))
         return false;
     affine(s, g, bn, FILL_BN_SCALE, FILL_BN_SHIFT);
     return true;
@@ -139,20 +91,19 @@ static bool absorb_merge(Fuser *s, FuseGroup *g, NodeId merge)
 {
     const Node *node = graph_node(s->g, merge);
     ExprOp op = node->op == OP_ADD ? EX_ADD : EX_MUL;
-    if (!same_map(s, g->result, merge) || !room_for(g, node->in_count - 1))
+    if (!same_map(s, g->result, merge) || !fuse_has_room(g, fuse_room(s, merge)))
         return false;
     for (uint32_t i = 0; i < node->in_count; i++) {
         NodeId o = input_of(s, merge, i);
         if (o.v != g->result.v && same_map(s, o, merge) && left_to_other(s, g->result, o))
             return false;
     }
-    ExprId x = root_of(s, g);
+    ExprId x = fuse_root(s, g);
     for (uint32_t i = 0; i < node->in_count; i++) {
         NodeId o = input_of(s, merge, i);
         if (o.v == g->result.v)
             continue;
-        OperandKind kind = same_map(s, o, merge) ? OPERAND_MAP : OPERAND_GATE;
-        x = expr_binary(&s->f->exprs, op, x, add_operand(s, g, kind, o, 0));
+        x = expr_binary(&s->f->exprs, op, x, fuse_value(s, g, o));
     }
     g->root = x;
     return true;
@@ -164,15 +115,20 @@ static bool absorb(Fuser *s, FuseGroup *g, NodeId u)
     switch (op_of(s, u)) {
     case OP_BN: return absorb_bn(s, g, u);
     case OP_LAYER_SCALE:
-        if (!room_for(g, 1))
+        if (!fuse_has_room(g, 1))
             return false;
-        g->root = expr_binary(p, EX_MUL, root_of(s, g),
-                              add_operand(s, g, OPERAND_CHANNEL, u, FILL_GAMMA));
+        g->root = expr_binary(p, EX_MUL, fuse_root(s, g),
+                              fuse_operand(s, g, OPERAND_CHANNEL, u, FILL_GAMMA));
         return true;
     case OP_ADD:
     case OP_MUL: return absorb_merge(s, g, u);
+    case OP_BN_APPLY:
+    case OP_BN_DX:
+    case OP_ELEM_GRAD:
+    case OP_LAYER_SCALE_DX:
+    case OP_MASK: return fuse_absorb_training(s, g, u);
     default: {
-        ExprId e = fuse_expr_unary(p, s->g, u, root_of(s, g));
+        ExprId e = fuse_expr_unary(p, s->g, u, fuse_root(s, g));
         if (e.v != 0)
             g->root = e;
         return e.v != 0;
@@ -235,28 +191,34 @@ static void push_group(Fuser *s, FuseGroup g)
     vec_push(s->f->arena, &s->f->groups, g);
 }
 
+/* Whether a value can be the one that a group is read along. */
+static bool can_lead(const Fuser *s, NodeId n, NodeId in)
+{
+    return same_map(s, in, n) && !s->virtual[in.v];
+}
+
+enum { MERGE_ROOM = 3 }; /* operands of a value that is computed where it is read */
+
 /* A sum or product by itself; more operands than a kernel takes go through the result in turns. */
 static void start_merge(Fuser *s, NodeId n)
 {
     const Node *node = graph_node(s->g, n);
     ExprOp op = node->op == OP_ADD ? EX_ADD : EX_MUL;
     uint32_t first = 0;
-    while (first + 1 < node->in_count && !same_map(s, input_of(s, n, first), n))
+    while (first + 1 < node->in_count && !can_lead(s, n, input_of(s, n, first)))
         first++;
     FuseGroup g = new_group(s, NODE_NONE, n, input_of(s, n, first));
-    ExprId x = root_of(s, &g);
+    ExprId x = fuse_root(s, &g);
     for (uint32_t i = 0; i < node->in_count; i++) {
         if (i == first)
             continue;
-        if (!room_for(&g, 1)) {
+        if (!fuse_has_room(&g, MERGE_ROOM)) {
             g.root = x;
             push_group(s, g);
             g = new_group(s, NODE_NONE, n, n);
-            x = root_of(s, &g);
+            x = fuse_root(s, &g);
         }
-        NodeId o = input_of(s, n, i);
-        OperandKind kind = same_map(s, o, n) ? OPERAND_MAP : OPERAND_GATE;
-        x = expr_binary(&s->f->exprs, op, x, add_operand(s, &g, kind, o, 0));
+        x = expr_binary(&s->f->exprs, op, x, fuse_value(s, &g, input_of(s, n, i)));
     }
     g.root = x;
     if (g.in.v != n.v) /* results between turns must stay this node's */
@@ -266,9 +228,21 @@ static void start_merge(Fuser *s, NodeId n)
 
 static void start_elem(Fuser *s, NodeId n)
 {
-    FuseGroup g = new_group(s, NODE_NONE, n, input_of(s, n, 0));
+    NodeId in = input_of(s, n, 0);
+    FuseGroup g = new_group(s, NODE_NONE, n, s->virtual[in.v] ? fuse_leader(s, in) : in);
+    if (s->virtual[in.v])
+        g.root = fuse_value(s, &g, in);
     if (!absorb(s, &g, n))
         return; /* not reached: a fresh group has room for any one operator */
+    extend(s, &g);
+    push_group(s, g);
+}
+
+/* An elementwise operator of the backward pass by itself. */
+static void start_training(Fuser *s, NodeId n)
+{
+    FuseGroup g = new_group(s, NODE_NONE, n, fuse_leader(s, n));
+    g.root = fuse_inline(s, &g, n);
     extend(s, &g);
     push_group(s, g);
 }
@@ -289,12 +263,16 @@ static void visit(Fuser *s, NodeId n)
     if (op == OP_INPUT || op == OP_FLATTEN || s->claimed[n.v])
         return;
     s->claimed[n.v] = true;
+    if (s->virtual[n.v])
+        return;
     if (becomes_gate(s, n))
         s->gated[n.v] = true;
     else if (op == OP_ADD || op == OP_MUL)
         start_merge(s, n);
     else if (op == OP_BN || (op_info[op].flags & OPF_ELEM) != 0)
         start_elem(s, n);
+    else if (fuse_is_training(s, n))
+        start_training(s, n);
     else
         start_anchor(s, n);
 }
@@ -311,13 +289,11 @@ static void count_uses(Fuser *s)
         if (!s->an->live[i] || is_alias(s, n))
             continue;
         for (uint32_t k = 0; k < graph_node(s->g, n)->in_count; k++) {
-            NodeId from = input_of(s, n, k);
-            s->uses[from.v]++;
+            NodeId from = fuse_input(s, n, k);
+            s->uses[from.v] += s->virtual[i] ? 2 : 1;
             s->user[from.v] = n;
         }
     }
-    for (uint32_t i = 0; i < s->g->outs.len; i++)
-        s->output[s->f->alias[s->g->outs.at[i].node.v].v] = true;
 }
 
 /* Stable by result: the groups of one node keep their turns. */
@@ -354,11 +330,15 @@ void fuse_run(Fusion *f, Arena *a, const Analysis *an)
                .user = arena_new_n(a, NodeId, n),
                .output = arena_new_n(a, bool, n),
                .claimed = arena_new_n(a, bool, n),
-               .gated = arena_new_n(a, bool, n)};
+               .gated = arena_new_n(a, bool, n),
+               .virtual = arena_new_n(a, bool, n)};
     for (uint32_t i = 1; i < n; i++) {
         NodeId id = {i};
         f->alias[i] = is_identity(g, an->shape, id) ? f->alias[graph_in(g, id, 0).v] : id;
     }
+    for (uint32_t i = 0; i < g->outs.len; i++)
+        s.output[f->alias[g->outs.at[i].node.v].v] = true;
+    fuse_find_virtual(&s);
     count_uses(&s);
     for (uint32_t i = 1; i < n; i++)
         if (an->live[i] && !is_alias(&s, (NodeId){i}))

@@ -6,19 +6,27 @@
 #include "analysis/analysis.h"
 #include "expr/expr.h"
 
-typedef enum OperandKind { OPERAND_MAP, OPERAND_GATE, OPERAND_CHANNEL } OperandKind;
-/* What a CHANNEL operand holds; computed when weights are packed. */
+/* MASK: the gate of a random mask over whole images, 0 or 1 / (1 - p). */
+typedef enum OperandKind { OPERAND_MAP, OPERAND_GATE, OPERAND_CHANNEL, OPERAND_MASK } OperandKind;
+/* What a CHANNEL operand holds; computed when weights are packed, in training graphs from the
+ * statistics of the batch: NORM of a bn_apply, BACK of a bn_dx (dy * A + x * B + C). */
 typedef enum ChannelFill {
     FILL_BN_SCALE,
     FILL_BN_SHIFT,
     FILL_LN_WEIGHT,
     FILL_LN_BIAS,
-    FILL_GAMMA
+    FILL_GAMMA,
+    FILL_NORM_SCALE,
+    FILL_NORM_SHIFT,
+    FILL_BACK_A,
+    FILL_BACK_B,
+    FILL_BACK_C
 } ChannelFill;
-enum { FUSE_MAX_OPERANDS = 7 }; /* of one group, its gate not counted */
+enum { FUSE_MAX_OPERANDS = 10 }; /* of one group, its gate not counted */
 typedef struct FuseOperand {
     OperandKind kind;
-    NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: whose parameters fill it */
+    NodeId node; /* MAP, GATE: the tensor (alias-resolved); CHANNEL: whose parameters or statistics
+                    fill it; MASK: the mask */
     ChannelFill fill;
 } FuseOperand;
 
@@ -29,7 +37,7 @@ typedef struct FuseOperand {
 typedef struct FuseGroup {
     NodeId anchor;  /* node whose family computes arg 0; NODE_NONE for a pure ELEM group */
     NodeId result;  /* node whose value is stored */
-    NodeId in;      /* main input (alias-resolved); ELEM: arg 0 */
+    NodeId in;      /* main input (alias-resolved); ELEM: arg 0, NODE_NONE when all are operands */
     NodeId fold_bn; /* conv/dense/convt: batch norm folded into weights and bias; or NONE */
     NodeId gate;    /* 1x1 conv: tensor whose channels multiply the input; or NONE */
     ExprId root;    /* over arg 0 and operands 1.. */

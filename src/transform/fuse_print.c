@@ -1,17 +1,19 @@
 /* Text and invariants of a fusion. */
 #include "transform/fuse.h"
 
-static const char *const fill_name[] = {[FILL_BN_SCALE] = "bn_scale",
-                                        [FILL_BN_SHIFT] = "bn_shift",
-                                        [FILL_LN_WEIGHT] = "ln_weight",
-                                        [FILL_LN_BIAS] = "ln_bias",
-                                        [FILL_GAMMA] = "gamma"};
+static const char *const fill_name[] = {
+    [FILL_BN_SCALE] = "bn_scale",     [FILL_BN_SHIFT] = "bn_shift",
+    [FILL_LN_WEIGHT] = "ln_weight",   [FILL_LN_BIAS] = "ln_bias",
+    [FILL_GAMMA] = "gamma",           [FILL_NORM_SCALE] = "norm_scale",
+    [FILL_NORM_SHIFT] = "norm_shift", [FILL_BACK_A] = "back_a",
+    [FILL_BACK_B] = "back_b",         [FILL_BACK_C] = "back_c"};
 
 static void print_operand(const FuseOperand *o, Buf *out)
 {
     switch (o->kind) {
     case OPERAND_MAP: buf_printf(out, " map %%%u", (unsigned)o->node.v); break;
     case OPERAND_GATE: buf_printf(out, " gate %%%u", (unsigned)o->node.v); break;
+    case OPERAND_MASK: buf_printf(out, " mask %%%u", (unsigned)o->node.v); break;
     case OPERAND_CHANNEL:
         buf_printf(out, " %s %%%u", fill_name[o->fill], (unsigned)o->node.v);
         break;
@@ -65,7 +67,7 @@ static const char *check_group(const Check *c, const FuseGroup *g)
     const Node *anchor = graph_node(f->g, g->anchor);
     if (g->result.v == 0 || g->result.v >= f->g->nodes.len || g->anchor.v > g->result.v)
         return "has no valid result";
-    if (!available(c, g->in))
+    if (g->in.v == 0 ? g->anchor.v != 0 : !available(c, g->in))
         return "reads a value that is not stored before";
     if (g->gate.v != 0 && !available(c, g->gate))
         return "has a gate that is not stored before";
@@ -77,7 +79,8 @@ static const char *check_group(const Check *c, const FuseGroup *g)
         return "has too many operands";
     for (uint32_t k = 0; k < g->operands.len; k++) {
         const FuseOperand *o = &g->operands.at[k];
-        if (o->kind != OPERAND_CHANNEL ? !available(c, o->node) : o->node.v == 0)
+        bool value = o->kind == OPERAND_MAP || o->kind == OPERAND_GATE;
+        if (value ? !available(c, o->node) : o->node.v == 0)
             return "has an operand that is not stored before";
     }
     if (g->root.v >= f->exprs.nodes.len || expr_arg_count(&f->exprs, g->root) > g->operands.len + 1)

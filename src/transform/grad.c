@@ -2,6 +2,7 @@
  * backwards through it. */
 #include "transform/grad.h"
 #include "transform/grad_rules.h"
+#include "analysis/cost.h"
 #include <string.h>
 
 static Graph *graph_of(Grad *s)
@@ -240,4 +241,20 @@ const char *grad_build(TrainGraph *t, Arena *a, const Analysis *an, const TrainL
         name_outputs(&s);
     t->shape = s.shape.at;
     return s.failed != NULL ? s.failed : graph_verify(&t->g);
+}
+
+void grad_analysis(TrainGraph *t, Arena *a, const Analysis *forward, Analysis *out)
+{
+    uint32_t n = t->g.nodes.len;
+    *out = (Analysis){.g = &t->g,
+                      .shape = t->shape,
+                      .cost = arena_new_n(a, NodeCost, n),
+                      .live = arena_new_n(a, bool, n),
+                      .params = forward->params};
+    t->g.outs.len = forward->g->outs.len + t->losses.len;
+    for (uint32_t v = 1; v < n; v++) {
+        out->live[v] = true;
+        out->cost[v].macs = cost_macs(&t->g, graph_owner(&t->g, (NodeId){v}), t->shape);
+        out->macs += out->cost[v].macs;
+    }
 }

@@ -44,4 +44,7 @@ typedef struct TrainGraph {
 /* NULL, or why there is none: no loss, a head that no parameter reaches. `an` stays unchanged. */
 const char *grad_build(TrainGraph *t, Arena *a, const Analysis *an, const TrainLoss *loss,
                        int loss_count);
+/* What fusion and planning ask of a training graph. The outputs from the first gradient on are taken
+ * off: TrainGraph says where gradients are. */
+void grad_analysis(TrainGraph *t, Arena *a, const Analysis *forward, Analysis *out);
 #endif

@@ -1,7 +1,7 @@
 #include "tune/cache.h"
 #include "support/buf.h"
 #include "support/fs.h"
-#include "support/rng.h"
+#include "rng.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

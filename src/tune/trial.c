@@ -1,5 +1,5 @@
 #include "tune/trial.h"
-#include "support/rng.h"
+#include "rng.h"
 
 enum { LINE = 16 };
 
@@ -41,6 +41,7 @@ static void place_operands(Plan *p, const Kernel *k, int64_t weights, PlanOperan
         case KARG_MAP: args[KERNEL_ARG_EXTRA + i] = in_arena(p, map_floats(k->out, t->vl)); break;
         case KARG_CHANNEL: args[KERNEL_ARG_EXTRA + i] = in_weights(p, channels); break;
         case KARG_GATE: args[KERNEL_ARG_EXTRA + i] = in_arena(p, channels); break;
+        default: break; /* of training steps, whose kernels are not tried */
         }
 }
 

@@ -34,8 +34,8 @@ if ! command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 || ! command -v qemu-aarch
 fi
 make -C "$SRC" --no-print-directory -s BUILD="$BUILD" cross ARCH=aarch64 >log 2>&1
 result cross_runtime "$?"
-cc -std=gnu17 -D_GNU_SOURCE= -O1 -I"$SRC/src" -I"$SRC/include" "$SRC/tests/api/against_reference.c" \
-    "$BUILD/lib/libcnnc.a" "$BUILD/lib/libcnnrt.a" -ljansson -lpng -ljpeg -lm -ldl -lpthread -o against >log 2>&1
+cc -std=gnu17 -D_GNU_SOURCE= -O1 -I"$SRC/src" -I"$SRC/include" -I"$SRC/runtime" -I"$SRC/runtime/cnnrt" "$SRC/tests/api/against_reference.c" \
+    "$BUILD/lib/libcnnc.a" "$BUILD/lib/libcnnrt.a" -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread -o against >log 2>&1
 result cross_reference_program "$?"
 runs() { # name, net, C H W, arguments
     name=$1 net=$2 c=$3 h=$4 w=$5

@@ -78,9 +78,27 @@ def table_complaints():
         if want not in row:
             yield f"the row of {ids[op]} lacks {want}"
     section = (SRC / "src" / "sema" / "section.def").read_text()
-    for name in re.findall(r'^(?:KEY|CALL)\(\w+, "(\w+)"', section, re.M):
+    for name in re.findall(r'^(?:KEY\(\w+, |CALL\(\w+, \w+, ")(\w+)', section, re.M):
         if f"`{name}" not in manual:
             yield f"the manual does not mention {name} of section.def"
+    for name, default in re.findall(r'^KEY\(TRAIN, (\w+), \w+, ([^,N]+),', section, re.M):
+        if rows.get(name, "").rstrip(" |").split("| ")[-1].split(":")[0] != default:
+            yield f"the row of key {name} lacks its default {default}"
+    call = ""
+    for kind, name, arg, real, default in re.findall(
+            r'^(?:CALL\((\w+), \w+, "(\w+)"|ARG\(\w+, (\w+), (\w+), ([^,]+),)', section, re.M):
+        call = name or call
+        if arg in ("", "warmup", "warmup_lr"):
+            continue
+        if real == "BOOL":
+            default = "true" if default == "1" else "false"
+        want = f"`{arg}`" if default == "REQUIRED" else f"`{arg}={default}`"
+        if want not in rows.get(call, ""):
+            yield f"the row of {call} lacks {want}"
+    options = (SRC / "src" / "elab" / "train_option.def").read_text()
+    for name in re.findall(r'^OPTION_\w+\("([\w-]+)"', options, re.M):
+        if f"`{name}`" not in (SRC / "docs" / "summary.md").read_text():
+            yield f"docs/summary.md does not mention the option {name}"
     for name in re.findall(r'^(?:FUNCTION)\(\w+, "(\w+)"', (SRC / "src/sema/builtin.def").read_text(),
                            re.M):
         if f"`{name}(" not in manual:

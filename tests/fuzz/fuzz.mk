@@ -10,16 +10,16 @@ fuzz-targets: ## the fuzz targets, built for libFuzzer in $(BUILD)/fuzz
 	@$(MAKE) --no-print-directory -s BUILD=$(FUZZ) CC=clang-19 SAN=address,undefined \
 	    CFLAGS="-O1 -g -fsanitize=fuzzer-no-link" $(FUZZERS:%=$(FUZZ)/%)
 
-$(BUILD)/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
-	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) -fsanitize=fuzzer $(LDSAN) -o $@ $< $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+$(BUILD)/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(LINKED)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) -fsanitize=fuzzer $(LDSAN) -o $@ $< $(LINKED) $(LIBS)
 
-$(BUILD)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.h $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+$(BUILD)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.h $(LINKED)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/replay.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/replay.c $(LINKED) $(LIBS)
 
-$(BUILD)/replay/prefixes: tests/fuzz/prefixes.c tests/fuzz/fuzz_front.c tests/fuzz/fuzz.h $(LIB)/libcnnc.a $(LIB)/libcnnrt.a
+$(BUILD)/replay/prefixes: tests/fuzz/prefixes.c tests/fuzz/fuzz_front.c tests/fuzz/fuzz.h $(LINKED)
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/fuzz_front.c $(LIB)/libcnnc.a $(LIB)/libcnnrt.a $(LIBS)
+	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< tests/fuzz/fuzz_front.c $(LINKED) $(LIBS)
 
 fuzz-replay: $(FUZZERS:%=$(BUILD)/replay/%)
 

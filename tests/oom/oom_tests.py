@@ -7,13 +7,16 @@ failure and with all allocations after it failing; `make test-oom` sets it.
 import os
 import pathlib
 import random
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = os.environ["CNNC"]
 SHIM = os.environ["SHIM"]
+DATA = os.environ["DATA"]
 FULL = bool(os.environ.get("OOM_FULL"))
 SAMPLE = 12  # of the k of a command
 
@@ -21,15 +24,48 @@ SAMPLE = 12  # of the k of a command
 def run(command, folder, **env):
     env = dict(os.environ, LD_PRELOAD=SHIM, **env)
     env.pop("FAIL_ALLOC_ALL", None) if "FAIL_ALLOC_ALL" not in env else None
-    return subprocess.run([CNNC, *command], cwd=folder, env=env, capture_output=True, timeout=60)
+    program = [] if command[0] == DATA else [CNNC]
+    return subprocess.run([*program, *command], cwd=folder, env=env, capture_output=True, timeout=60)
 
 
-def commands():
+def png(w, h):
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    rows = b"".join(b"\0" + bytes(y * 31 + x * 7 & 255 for x in range(3 * w)) for y in range(h))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def data_sets(root):
+    """One of each kind, of a few samples; their names for the program. Without tar: libarchive itself
+    ends the process when memory runs out, see docs/hardening.md."""
+    images = struct.pack(">IIII", 0x803, 4, 20, 18) + bytes(i & 255 for i in range(4 * 20 * 18))
+    labels = struct.pack(">II", 0x801, 4) + bytes([3, 1, 4, 1])
+    for split in ("train", "t10k"):
+        packed = zlib.compressobj(wbits=31)
+        (root / f"{split}-images-idx3-ubyte.gz").write_bytes(packed.compress(images) + packed.flush())
+        (root / f"{split}-labels-idx1-ubyte").write_bytes(labels)
+    (root / "c").mkdir()
+    for i in range(1, 6):
+        (root / "c" / f"data_batch_{i}.bin").write_bytes(bytes([i]) + bytes(3072))
+    for kind in ("a", "b"):
+        (root / "f" / kind).mkdir(parents=True)
+        (root / "f" / kind / "1.png").write_bytes(png(21, 17))
+    photo = next((SRC / "examples").glob("**/*.jpg"))
+    (root / "f" / "b" / "2.jpg").write_bytes(photo.read_bytes())
+    return [f"idx:{root}", f"cifar10:{root}/c", f"folder:{root}/f"]
+
+
+def commands(root):
+    for text in data_sets(root):
+        yield [DATA, text]
     for path in sorted(SRC.glob("tests/lang/**/*.cnn")):
         yield ["check", "-q", str(path)]
     for net in ("resnet18", "mobilenet_v3_small", "nasnet_mobile"):
         yield ["check", net]
         yield ["summary", net, "--format=json"]
+    for form in ("table", "json"):
+        yield ["summary", "convnext_tiny", "--train", "--set=lr=0.1", "--format=" + form]
     graph = SRC / "tests" / "pass" / "branches.graph"
     yield ["print-graph", "efficientnet_b0"]
     yield ["nets", "--match=squeezenet*"]
@@ -48,9 +84,9 @@ def main():
     rng = random.Random(1)
     failed = tried = survived = 0
     bad = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as root:
         count = os.path.join(folder, "count")
-        for command in commands():
+        for command in commands(pathlib.Path(root)):
             usual = run(command, folder, FAIL_ALLOC_COUNT=count)
             with open(count) as f:
                 n = int(f.read())

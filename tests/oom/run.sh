@@ -7,4 +7,11 @@ if ! ${CC:-cc} -O1 -shared -fPIC -o "$SHIM" "$SRC/tests/oom/fail_alloc.c" -ldl; 
     echo "FAIL oom.build"
     exit 1
 fi
+DATA=$BUILD/tests/oom_data
+export DATA
+if ! ${CC:-cc} -O1 -I"$SRC/include" -o "$DATA" "$SRC/tests/oom/data.c" "$BUILD/lib/libcnndata.a" \
+    -larchive -ljpeg -lpng -lz -lm -lpthread; then
+    echo "FAIL oom.build_data"
+    exit 1
+fi
 exec python3 -B "$SRC/tests/oom/oom_tests.py"

@@ -4,7 +4,7 @@
 # pages that cannot be touched. make check-san and check-tsan do more.
 set -u
 tests="test_fuzz_front test_ir test_import test_pictures test_syntax test_elab
-test_doc test_format test_textdiff"
+test_doc test_format test_textdiff test_data"
 san=$BUILD/san
 targets=$san/bin/cnnc
 for t in $tests; do

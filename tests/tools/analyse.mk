@@ -2,12 +2,12 @@
 # A tool that is not installed is announced once and not run.
 LINT     := $(BUILD)/lint
 LINTED   := $(wildcard src/*/*.c src/*/*/*.c runtime/*/*.c)
-LINTINC  = -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime/cnnrt -I$(BUILD)/gen \
+LINTINC  = -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -I$(BUILD)/gen \
            -I$(shell $(LLVM) --includedir)
 STRICT   := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes \
             -Wmissing-prototypes -Wconversion -Wsign-conversion -Wcast-qual -Wpointer-arith -Wvla \
             -Wundef -Wimplicit-fallthrough -Werror
-HEADERS  := $(wildcard src/*/*.h src/*/*/*.h src/*/*.def runtime/*/*.h include/*.h)
+HEADERS  := $(wildcard src/*/*.h src/*/*/*.h src/*/*.def runtime/*/*.h runtime/*/*.def include/*.h)
 
 GCC      := $(shell command -v gcc 2>/dev/null)
 CLANG    := $(firstword $(shell command -v clang-19 2>/dev/null) $(shell command -v clang 2>/dev/null))
@@ -42,5 +42,5 @@ $(LINT)/%.tidy: %.c $(HEADERS) $(GEN)/cnn_parse.h .clang-tidy
 $(LINT)/cppcheck: $(LINTED) $(HEADERS)
 	@mkdir -p $(@D)
 	@$(CPPCHECK) --enable=warning,performance,portability --inline-suppr --quiet --std=c11 \
-	    --error-exitcode=1 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime/cnnrt -j2 src runtime
+	    --error-exitcode=1 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -j2 src runtime
 	@touch $@

@@ -4,7 +4,7 @@
 set -eu
 
 packages="gcc make pkg-config flex bison llvm-19-dev libcmocka-dev libjansson-dev libpng-dev
-libjpeg62-turbo-dev zlib1g-dev python3"
+libjpeg62-turbo-dev zlib1g-dev libarchive-dev python3"
 
 have() {
     case $1 in
@@ -20,6 +20,7 @@ have() {
     libpng-dev) header png.h ;;
     libjpeg62-turbo-dev) header jpeglib.h ;;
     zlib1g-dev) header zlib.h ;;
+    libarchive-dev) header archive.h ;;
     esac
 }
 

@@ -13,7 +13,7 @@ ours() {
     git ls-files --cached --others --exclude-standard "$@"
 }
 c_files=$(ours 'src/*.[ch]' 'runtime/*.[ch]' 'include/*.h' 'tests/*.[ch]' 'examples/*.c')
-sources="$c_files $(ours 'src/*.def' 'grammar/*.[yl]')"
+sources="$c_files $(ours 'src/*.def' 'runtime/*.def' 'grammar/*.[yl]')"
 
 # Lists of plain names are meant to split.
 # shellcheck disable=SC2086
@@ -73,13 +73,15 @@ sed -n '/OPF_INTERNAL/d; s/^OP([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' src/ops/ops.
 done
 
 # Exported symbols of the runtime share a name space with its users' programs.
-if [ -f "$BUILD/lib/libcnnrt.a" ]; then
-    nm -g --defined-only "$BUILD/lib/libcnnrt.a" 2>/dev/null |
-        awk 'NF == 3 && $3 !~ /^cnnrt_/ && $3 != "main" {
-            print "libcnnrt.a exports " $3 " without the prefix cnnrt_" }' >>"$found"
-else
-    echo "lint: nothing is built, exported names not checked"
-fi
+for name in cnnrt cnntrain cnndata; do
+    if [ -f "$BUILD/lib/lib$name.a" ]; then
+        nm -g --defined-only "$BUILD/lib/lib$name.a" 2>/dev/null | awk -v name="$name" '
+            NF == 3 && index($3, name "_") != 1 && $3 != "main" {
+                print "lib" name ".a exports " $3 " without the prefix " name "_" }' >>"$found"
+    else
+        echo "lint: no lib$name.a is built, exported names not checked"
+    fi
+done
 
 if [ -x "$BUILD/bin/cnnc" ]; then
     "$BUILD/bin/cnnc" fmt --check stdlib/*.cnn examples/*/*.cnn 2>&1 | sed 's/$/: not as cnnc fmt has it (make format)/' >>"$found"

@@ -2,7 +2,7 @@
 #ifndef CNNC_TEST_FAMILY_KERNELS_H
 #define CNNC_TEST_FAMILY_KERNELS_H
 #include "family/family.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static const Target targets[] = {
     {.cpu = "sse", .vl = 4, .regs = 16, .l1 = 32 << 10, .l2 = 512 << 10},

@@ -61,7 +61,7 @@ static inline int64_t case_weight_count(const Kernel *k)
 {
     if (k->family == FAM_DENSE)
         return k->out.c * k->in.c * k->in.h * k->in.w;
-    if (k->family == FAM_DEPTHWISE)
+    if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return k->out.c * k->kh * k->kw;
     if (k->family == FAM_CONV || k->family == FAM_CONVT)
         return k->out.c * (k->in.c / k->groups) * k->kh * k->kw;
@@ -71,7 +71,8 @@ static inline int64_t case_weight_count(const Kernel *k)
 static inline void pack_one_output(const Case *c, int64_t o)
 {
     const Kernel *k = c->k;
-    bool dense = k->family == FAM_DENSE, one = k->family == FAM_DEPTHWISE;
+    bool dense = k->family == FAM_DENSE;
+    bool one = k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX;
     int64_t per_in = dense ? k->in.c : one ? 1 : k->in.c / k->groups;
     int64_t h = dense ? k->in.h : k->kh, w = dense ? k->in.w : k->kw;
     int64_t first = dense || one ? 0 : o / (k->out.c / k->groups) * per_in;
@@ -140,11 +141,13 @@ typedef enum Order { AT_ONCE, ONE_BY_ONE_BACKWARDS, IN_TWO } Order;
 static inline void case_run(const Case *c, float *out, Order order)
 {
     const Kernel *k = c->k;
-    float *args[KERNEL_ARGS] = {out, c->in.at, c->weights.at, k->has_bias ? c->bias.at : NULL};
+    CnnrtRun run = {.batch = 1};
+    float *args[KERNEL_ARGS + 1] = {out, c->in.at, c->weights.at, k->has_bias ? c->bias.at : NULL};
     int64_t units = family_units(k, c->t);
     for (int i = 0; i < k->extra_count; i++)
         args[KERNEL_ARG_EXTRA + i] = c->extra[i].at;
     args[KERNEL_ARG_SCRATCH] = c->scratch.at;
+    args[KERNEL_ARG_RUN] = (float *)&run;
     if (order == AT_ONCE) {
         c->code(args, 0, units);
     } else if (order == IN_TWO) {

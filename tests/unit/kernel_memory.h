@@ -2,7 +2,7 @@
  * of its own pages holds numbers that spoil whatever is computed from them. */
 #ifndef CNNC_TEST_KERNEL_MEMORY_H
 #define CNNC_TEST_KERNEL_MEMORY_H
-#include "support/rng.h"
+#include "rng.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>

@@ -60,6 +60,21 @@ static inline double ref_depthwise(const Kernel *k, const Operands *o, int64_t c
     return sum;
 }
 
+/* Of the input of a depthwise convolution from dy, the input here. */
+static inline double ref_depthwise_dx(const Kernel *k, const Operands *o, int64_t c, int64_t y,
+                                      int64_t x)
+{
+    double sum = 0;
+    for (int64_t ky = 0; ky < k->kh; ky++)
+        for (int64_t kx = 0; kx < k->kw; kx++) {
+            int64_t oy = y + k->pt - ky * k->dh, ox = x + k->pl - kx * k->dw;
+            if (oy % k->sh == 0 && ox % k->sw == 0)
+                sum += o->weights[(c * k->kh + ky) * k->kw + kx] *
+                       map_at(k, o, c, oy / k->sh, ox / k->sw);
+        }
+    return sum;
+}
+
 static inline double ref_dense(const Kernel *k, const Operands *o, int64_t c)
 {
     int64_t n = k->in.c * k->in.h * k->in.w;
@@ -158,7 +173,7 @@ static inline double ref_copy(const Kernel *k, const Operands *o, int64_t c, int
         return map_at(k, o, c / (r * r), y * r + c % (r * r) / r, x * r + c % r);
     case COPY_SHUFFLE:
         return map_at(k, o, c % k->groups * (k->in.c / k->groups) + c / k->groups, y, x);
-    case COPY_LAYOUT: break;
+    default: break;
     }
     return map_at(k, o, c, y, x);
 }
@@ -171,6 +186,7 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
     case FAM_CONV: v = ref_conv(k, o, c, y, x); break;
     case FAM_CONVT: v = ref_convt(k, o, c, y, x); break;
     case FAM_DEPTHWISE: v = ref_depthwise(k, o, c, y, x); break;
+    case FAM_DEPTHWISE_DX: v = ref_depthwise_dx(k, o, c, y, x); break;
     case FAM_DENSE: v = ref_dense(k, o, c); break;
     case FAM_POOL: v = ref_pool(k, o, c, y, x); break;
     case FAM_GAP: v = ref_mean(k, o, c, 0, k->in.h, 0, k->in.w); break;
@@ -179,7 +195,7 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
     case FAM_SOFTMAX: v = ref_softmax(k, o, c, y, x); break;
     case FAM_LRN: v = ref_lrn(k, o, c, y, x); break;
     case FAM_COPY: v = ref_copy(k, o, c, y, x); break;
-    case FAM_COUNT: break;
+    default: break;
     }
     if (!k->root.v)
         return v;

@@ -2,7 +2,7 @@
 #ifndef CNNC_TEST_PLAN_RANDOM_H
 #define CNNC_TEST_PLAN_RANDOM_H
 #include "support/buf.h"
-#include "support/rng.h"
+#include "rng.h"
 
 enum { RANDOM_NODES = 28, RANDOM_HEADS = 4 };
 

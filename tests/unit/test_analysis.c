@@ -1,7 +1,7 @@
 /* Shapes against PyTorch's, costs by hand. */
 #include "graph_build.h"
 #include <math.h>
-#include "support/rng.h"
+#include "rng.h"
 
 /* Output sizes as PyTorch gives them; 0 where it refuses. */
 static const struct {

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 #include "expr/expr.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

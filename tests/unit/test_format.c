@@ -12,7 +12,7 @@
 #include "format/format.h"
 #include "sema/stdlib_data.h"
 #include "support/fs.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena; /* of one test case */

@@ -18,7 +18,7 @@
 #include "sema/stdlib_data.h"
 #include <jansson.h>
 #include "support/fs.h"
-#include "support/rng.h"
+#include "rng.h"
 
 enum { MOST_TEXT = 1 << 16, MOST_WORDS = 1 << 14, SECONDS = 60 };
 

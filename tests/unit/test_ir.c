@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 #include "ir/graph.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

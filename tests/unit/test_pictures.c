@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include "import/image.h"
 #include "support/fs.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ref/ref.h"
-#include "support/rng.h"
+#include "rng.h"
 
 enum { VALUES_MAX = 32 };
 

@@ -1,7 +1,7 @@
 /* Receptive fields against an enumeration of all paths, verdicts at their boundaries. */
 #include "graph_build.h"
 #include <math.h>
-#include "support/rng.h"
+#include "rng.h"
 
 /* The oracle: every path to a node, one by one, as the definitions have it. Jumps are powers of two
  * here, so doubles hold them exactly. */

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "support/rng.h"
+#include "rng.h"
 
 static void expect_stream(const char *name, uint64_t key, const uint32_t bits[3])
 {

@@ -14,7 +14,7 @@
 #include "support/diag.h"
 #include "support/fs.h"
 #include "support/intern.h"
-#include "support/rng.h"
+#include "rng.h"
 
 static OomHandler oom;
 static Arena arena;

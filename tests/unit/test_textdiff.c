@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "support/rng.h"
+#include "rng.h"
 #include "support/textdiff.h"
 
 enum { MOST = 4096 };

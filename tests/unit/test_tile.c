@@ -223,7 +223,7 @@ static void test_other_tiles(void **state)
     for (int round = 0; round < 4000; round++) {
         const Target *t = &targets[round % TARGETS];
         MapDesc m = map(LAYOUT_BLOCKED, draw(1, 300), draw(1, 70), draw(1, 70));
-        Family f = (Family)(round / TARGETS % FAM_COUNT);
+        Family f = (Family)(round / TARGETS % (FAM_CONVT + 1)); /* those of inference */
         Kernel k = kernel(f, m, m);
         int64_t blocks = map_blocks(m, t->vl), n = m.h * m.w;
         k.kh = k.kw = draw(1, 15);
@@ -292,7 +292,7 @@ static void test_candidates(void **state)
         Kernel k = random_conv_kernel();
         if (round % 3 == 0) {
             MapDesc m = map(LAYOUT_BLOCKED, draw(1, 300), draw(1, 70), draw(1, 70));
-            k = kernel((Family)(round / TARGETS % FAM_COUNT), m, m);
+            k = kernel((Family)(round / TARGETS % (FAM_CONVT + 1)), m, m); /* those of inference */
             if (k.family == FAM_CONV || k.family == FAM_CONVT)
                 continue;
             if (k.family == FAM_DENSE || k.family == FAM_GAP)
@@ -318,6 +318,8 @@ static void test_candidates(void **state)
         k.tile = own;
         assert_int_equal(family_candidates(&k, t, tiles, 1), 1);
         assert_int_equal(family_candidates(&k, t, tiles, 0), 0);
+        k.family = FAM_UPDATE; /* of training: no choice */
+        assert_int_equal(family_candidates(&k, t, tiles, 2), 0);
     }
     assert_true(kc > 1000 && wino > 1000 && other > 10000 && most > 20);
 }

@@ -1,16 +1,8 @@
-/* Transposed convolution as a gather: output columns of one phase (column mod stride) share their
- * taps, and along a phase the input advances by one column per output. */
+/* Transposed convolution as a gather, phase by phase. */
 #include "codegen/cpu/conv.h"
+#include "codegen/cpu/phase.h"
 
 enum { CONVT_MOST = 32 };
-
-/* Output columns phase + sw * [j, j + width). */
-typedef struct Strip {
-    int64_t phase, j; /* j static when edge, else only the first of `count` strips */
-    int width;
-    bool edge;
-    int64_t count;
-} Strip;
 
 typedef struct Gather {
     Kern *kn;
@@ -22,31 +14,12 @@ typedef struct Gather {
     LLVMValueRef v[CONVT_MOST + 2];
 } Gather;
 
-/* The input column that tap kw of output column (phase, j) reads, minus j; false: none ever. */
-static bool tap_shift(const Kernel *k, int64_t phase, int64_t kw, int64_t *shift)
-{
-    int64_t d = phase + k->pl - kw * k->dw;
-    if (d % k->sw)
-        return false;
-    *shift = d / k->sw;
-    return true;
-}
-
-static bool is_edge(const Kernel *k, int64_t phase, int64_t j, int64_t width)
-{
-    int64_t shift;
-    for (int64_t kw = 0; kw < k->kw; kw++)
-        if (tap_shift(k, phase, kw, &shift) && (j + shift < 0 || j + width - 1 + shift >= k->in.w))
-            return true;
-    return false;
-}
-
 /* One tap of one input block for the pixels it meets. */
 static void tap(Gather *g, const Strip *s, int64_t kw, LLVMValueRef in, LLVMValueRef w)
 {
     Emit *e = g->e;
     int64_t shift;
-    if (!tap_shift(g->k, s->phase, kw, &shift))
+    if (!phase_tap(g->k, s->phase, kw, &shift))
         return;
     for (int64_t lane = 0; lane < g->vl; lane++) {
         LLVMValueRef held[CONVT_MOST];
@@ -125,14 +98,9 @@ static void row(Gather *g, int px)
     Emit *e = g->e;
     const Kernel *k = g->k;
     for (int64_t phase = 0; phase < k->sw && phase < k->out.w; phase++) {
-        int64_t n = (k->out.w - phase + k->sw - 1) / k->sw;
+        int64_t n = phase_columns(k, phase);
         for (int64_t j = 0; j < n;) {
-            Strip s = {.phase = phase, .j = j, .count = 1};
-            s.width = (int)(n - j < px ? n - j : px);
-            s.edge = is_edge(k, phase, j, s.width);
-            while (!s.edge && j + (s.count + 1) * s.width <= n &&
-                   !is_edge(k, phase, j + s.count * s.width, s.width))
-                s.count++;
+            Strip s = phase_strip(k, phase, j, px);
             Loop l;
             loop_count(e, &l, s.count);
             strip(g, &s, emit_add(e, emit_int(e, j), emit_mul(e, l.iv, s.width)));

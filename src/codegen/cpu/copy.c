@@ -1,5 +1,5 @@
 /* Data movement: layouts, ranges of channels, borders, upsampling, rearrangements. */
-#include "codegen/cpu/kern.h"
+#include "codegen/cpu/copy.h"
 
 static LLVMValueRef and_of(Emit *e, LLVMValueRef a, LLVMValueRef b)
 {
@@ -11,17 +11,14 @@ static LLVMValueRef pixels_of(MapDesc m, Emit *e)
     return emit_int(e, m.h * m.w);
 }
 
-/* for every pixel p of the output: out(c, p) = in(from, source(p)). */
-typedef LLVMValueRef SourcePixel(Kern *kn, LLVMValueRef p, LLVMValueRef c);
-
-static LLVMValueRef same_pixel(Kern *kn, LLVMValueRef p, LLVMValueRef c)
+LLVMValueRef copy_same_pixel(Kern *kn, LLVMValueRef p, LLVMValueRef c)
 {
     (void)kn;
     (void)c;
     return p;
 }
 
-static void copy_channel(Kern *kn, LLVMValueRef c, LLVMValueRef from, SourcePixel *source)
+void copy_channel(Kern *kn, LLVMValueRef c, LLVMValueRef from, CopySource *source)
 {
     Emit *e = kn->e;
     Loop l;
@@ -32,8 +29,7 @@ static void copy_channel(Kern *kn, LLVMValueRef c, LLVMValueRef from, SourcePixe
     loop_end(e, &l, NULL);
 }
 
-/* Lanes [c, end) of the output's last block. */
-static void clear_channels(Kern *kn, LLVMValueRef c, LLVMValueRef end)
+void copy_clear(Kern *kn, LLVMValueRef c, LLVMValueRef end)
 {
     Emit *e = kn->e;
     Loop lc, lp;
@@ -76,7 +72,7 @@ static void by_channel(Kern *kn)
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
-    SourcePixel *source = k->copy == COPY_SPACE_TO_DEPTH ? unshuffled_pixel : same_pixel;
+    CopySource *source = k->copy == COPY_SPACE_TO_DEPTH ? unshuffled_pixel : copy_same_pixel;
     LLVMValueRef c0 = emit_mul(e, kn->begin, e->vl), c1 = emit_mul(e, kn->end, e->vl);
     LLVMValueRef all = emit_int(e, k->out.c);
     Loop l;
@@ -84,7 +80,7 @@ static void by_channel(Kern *kn)
     copy_channel(kn, l.iv, source_channel(kn, l.iv), source);
     loop_end(e, &l, NULL);
     if (k->out.layout == LAYOUT_BLOCKED && k->out.c % e->vl)
-        clear_channels(kn, emit_imax(e, c0, all), c1);
+        copy_clear(kn, emit_imax(e, c0, all), c1);
 }
 
 /* A range of channels that starts at a block in both maps: whole vectors. */
@@ -129,7 +125,7 @@ static void some_channels(Kern *kn)
     Loop l;
     loop_begin(e, &l, emit_mul(e, kn->begin, e->vl), emit_imin(e, c1, count), 1, false, 0, NULL);
     LLVMValueRef to = emit_add(e, l.iv, emit_int(e, k->dst_c));
-    copy_channel(kn, to, emit_add(e, l.iv, emit_int(e, k->src_c)), same_pixel);
+    copy_channel(kn, to, emit_add(e, l.iv, emit_int(e, k->src_c)), copy_same_pixel);
     loop_end(e, &l, NULL);
     int64_t end = k->dst_c + k->count_c;
     if (k->out.layout != LAYOUT_BLOCKED || end != k->out.c || end % e->vl == 0)
@@ -139,7 +135,7 @@ static void some_channels(Kern *kn)
     LLVMValueRef is_last = LLVMBuildICmp(e->b, LLVMIntSGE, c1, count, "");
     LLVMValueRef works = and_of(e, is_last, emit_less(e, kn->begin, kn->end));
     LLVMValueRef from = emit_select(e, works, emit_int(e, end), emit_int(e, padded));
-    clear_channels(kn, from, emit_int(e, padded));
+    copy_clear(kn, from, emit_int(e, padded));
 }
 
 /* What a mapped row needs to know. */
@@ -248,6 +244,7 @@ bool cpu_copy(Kern *kn)
     case COPY_BORDER:
     case COPY_NEAREST:
     case COPY_BILINEAR: break;
+    default: return copy_dx(kn);
     }
     if (k->in.layout != LAYOUT_BLOCKED || k->out.layout != LAYOUT_BLOCKED)
         return emit_fail(kn->e, "borders and upsampling work on blocked maps");

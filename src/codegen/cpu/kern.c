@@ -1,14 +1,38 @@
 #include "codegen/cpu/kern.h"
+#include "cnnrt.h"
 
 typedef bool FamilyEmitter(Kern *kn);
 
 static FamilyEmitter *const emitters[FAM_COUNT] = {
-    [FAM_CONV] = cpu_conv,   [FAM_DEPTHWISE] = cpu_depthwise,
-    [FAM_DENSE] = cpu_dense, [FAM_POOL] = cpu_pool,
-    [FAM_GAP] = cpu_gap,     [FAM_ELEM] = cpu_elem,
-    [FAM_LN] = cpu_ln,       [FAM_SOFTMAX] = cpu_softmax,
-    [FAM_LRN] = cpu_lrn,     [FAM_COPY] = cpu_copy,
+    [FAM_CONV] = cpu_conv,
+    [FAM_DEPTHWISE] = cpu_depthwise,
+    [FAM_DENSE] = cpu_dense,
+    [FAM_POOL] = cpu_pool,
+    [FAM_GAP] = cpu_gap,
+    [FAM_ELEM] = cpu_elem,
+    [FAM_LN] = cpu_ln,
+    [FAM_SOFTMAX] = cpu_softmax,
+    [FAM_LRN] = cpu_lrn,
+    [FAM_COPY] = cpu_copy,
     [FAM_CONVT] = cpu_convt,
+    /* training */
+    [FAM_PACK] = cpu_pack,
+    [FAM_CONV_DW] = cpu_conv_dw,
+    [FAM_DEPTHWISE_DW] = cpu_depthwise_dw,
+    [FAM_DEPTHWISE_DX] = cpu_depthwise_dx,
+    [FAM_POOL_DX] = cpu_pool_dx,
+    [FAM_LN_DX] = cpu_ln_dx,
+    [FAM_LN_DW] = cpu_ln_dw,
+    [FAM_LRN_DX] = cpu_lrn_dx,
+    [FAM_SOFTMAX_DX] = cpu_softmax_dx,
+    [FAM_LOSS] = cpu_loss,
+    [FAM_LOSS_DX] = cpu_loss_dx,
+    [FAM_SUMS] = cpu_sums,
+    [FAM_FINISH] = cpu_finish,
+    [FAM_FLAT_SUMS] = cpu_flat_sums,
+    [FAM_FLAT_FINISH] = cpu_flat_finish,
+    [FAM_UPDATE] = cpu_update,
+    [FAM_MASK] = cpu_mask,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)
@@ -29,11 +53,37 @@ static Kernel normal(const Kernel *k)
     return n;
 }
 
+static bool names_only_operands(Emit *e, const Kernel *k, const ExprCode *code)
+{
+    for (int i = 1; i < EXPR_MAX_ARGS; i++)
+        if (code->uses[i] && i > k->extra_count)
+            return emit_fail(e, "a kernel's expression names an operand it does not have");
+    return true;
+}
+
+/* The code of the epilogue and of every root. */
+static bool make_code(Kern *kn)
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    if (!expr_code(e, k->pool_expr, k->root, &kn->code) || !names_only_operands(e, k, &kn->code))
+        return false;
+    for (int r = 0; r < k->root_count; r++) {
+        ExprCode *code = &kn->root[r];
+        if (!expr_code(e, k->pool_expr, k->root_of[r], code) || !names_only_operands(e, k, code))
+            return false;
+        for (int i = 0; i < EXPR_MAX_ARGS; i++)
+            kn->uses[i] = kn->uses[i] || code->uses[i];
+    }
+    return true;
+}
+
 bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
 {
     Kernel copy = normal(kernel);
     const Kernel *k = &copy;
-    if ((unsigned)k->family >= FAM_COUNT || k->extra_count > KERNEL_MAX_EXTRA)
+    if ((unsigned)k->family >= FAM_COUNT || !emitters[k->family] ||
+        k->extra_count > KERNEL_MAX_EXTRA || k->root_count < 0 || k->root_count > KERNEL_MAX_ROOTS)
         return emit_fail(e, "malformed kernel");
     LLVMTypeRef params[3] = {e->ptr, e->i64, e->i64};
     LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(e->none, params, 3, 0));
@@ -45,17 +95,74 @@ bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.w = load_operand(e, args, KERNEL_ARG_W);
     kn.bias = load_operand(e, args, KERNEL_ARG_BIAS);
     kn.scratch = load_operand(e, args, KERNEL_ARG_SCRATCH);
+    kn.run = load_operand(e, args, KERNEL_ARG_RUN);
     for (int i = 0; i < k->extra_count; i++)
         kn.extra[i] = load_operand(e, args, KERNEL_ARG_EXTRA + i);
-    if (!expr_code(e, k->pool_expr, k->root, &kn.code))
+    if (!make_code(&kn))
         return false;
-    for (int i = 1; i < EXPR_MAX_ARGS; i++)
-        if (kn.code.uses[i] && i > k->extra_count)
-            return emit_fail(e, "a kernel's expression names an operand it does not have");
     if (!emitters[k->family](&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k->family]);
     LLVMBuildRetVoid(e->b);
     return true;
+}
+
+LLVMValueRef kern_batch(Kern *kn)
+{
+    return LLVMBuildLoad2(kn->e->b, kn->e->i64, kn->run, "batch");
+}
+
+LLVMValueRef kern_hyper(Kern *kn, int k)
+{
+    Emit *e = kn->e;
+    int64_t first = (int64_t)(offsetof(CnnrtRun, hyper) / sizeof(float));
+    return emit_load(e, e->f32, emit_at_const(e, kn->run, first + k));
+}
+
+static LLVMValueRef of_type(Emit *e, LLVMTypeRef type, LLVMValueRef scalar)
+{
+    return type == e->vec ? emit_splat(e, scalar) : scalar;
+}
+
+void kern_fixed_args(Kern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS])
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    for (int i = 0; i < k->extra_count; i++) {
+        LLVMValueRef v = NULL;
+        if (!kn->uses[i + 1])
+            continue;
+        if (k->extra[i] == KARG_SCALAR)
+            v = emit_load(e, e->f32, kn->extra[i]);
+        else if (k->extra[i] == KARG_HYPER && (unsigned)k->hyper[i] < CNNRT_HYPER)
+            v = kern_hyper(kn, k->hyper[i]);
+        else if (k->extra[i] == KARG_COUNT)
+            v = emit_to_float(e, emit_mul(e, kern_batch(kn), k->positions));
+        if (v)
+            args[i + 1] = of_type(e, type, v);
+    }
+}
+
+void kern_roots(Kern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
+                LLVMValueRef value[KERNEL_MAX_ROOTS])
+{
+    for (int i = 0; i < EXPR_MAX_ARGS; i++)
+        if (kn->uses[i] && !args[i])
+            emit_fail(kn->e, "family %s takes no such operand", family_name[kn->k->family]);
+    for (int r = 0; r < kn->k->root_count; r++)
+        value[r] = kn->e->err[0] ? emit_real(type, 0) : expr_emit(kn->e, &kn->root[r], type, args);
+}
+
+LLVMValueRef kern_root_target(Kern *kn, int r)
+{
+    int to = kn->k->root_to[r], extra = to - KERNEL_ARG_EXTRA;
+    if (to == KERNEL_ARG_OUT)
+        return kn->out;
+    if (to == KERNEL_ARG_IN)
+        return kn->in;
+    if (extra >= 0 && extra < kn->k->extra_count)
+        return kn->extra[extra];
+    emit_fail(kn->e, "a kernel's result goes to an operand it does not have");
+    return NULL;
 }
 
 void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi)

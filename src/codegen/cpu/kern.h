@@ -11,7 +11,11 @@ typedef struct Kern {
     LLVMValueRef out, in, w, bias, scratch; /* base pointers; absent ones are never used */
     LLVMValueRef extra[KERNEL_MAX_EXTRA];
     LLVMValueRef begin, end; /* units */
-    ExprCode code;
+    LLVMValueRef run;        /* the CnnrtRun */
+    ExprCode code;           /* of k->root */
+    /* Kernels of several results: the code of each root, and what any of them uses. */
+    ExprCode root[KERNEL_MAX_ROOTS];
+    bool uses[EXPR_MAX_ARGS];
 } Kern;
 
 /* Adds the function `name` for k to the module. False with e->err set when the description cannot
@@ -42,6 +46,19 @@ void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi);
 /* The positions [lo, hi) of the units of a kernel whose units are blocks of positions. */
 void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi);
 
+/* Of the run: the batch, an i64; hyper[k], a float. */
+LLVMValueRef kern_batch(Kern *kn);
+LLVMValueRef kern_hyper(Kern *kn, int k);
+
+/* Kernels of several results: the arguments of the roots that are one value for the whole kernel
+ * (KARG_SCALAR, KARG_HYPER, KARG_COUNT), of the type; the other arguments are left as they are. */
+void kern_fixed_args(Kern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS]);
+/* All roots of args: every value is computed before any can be stored. */
+void kern_roots(Kern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
+                LLVMValueRef value[KERNEL_MAX_ROOTS]);
+/* Base pointer of the operand that root r is stored to; NULL (with a message) when it has none. */
+LLVMValueRef kern_root_target(Kern *kn, int r);
+
 /* One per family. */
 bool cpu_conv(Kern *kn);
 bool cpu_depthwise(Kern *kn);
@@ -54,4 +71,21 @@ bool cpu_softmax(Kern *kn);
 bool cpu_lrn(Kern *kn);
 bool cpu_copy(Kern *kn);
 bool cpu_convt(Kern *kn);
+bool cpu_pack(Kern *kn);
+bool cpu_conv_dw(Kern *kn);
+bool cpu_depthwise_dw(Kern *kn);
+bool cpu_depthwise_dx(Kern *kn);
+bool cpu_pool_dx(Kern *kn);
+bool cpu_ln_dx(Kern *kn);
+bool cpu_ln_dw(Kern *kn);
+bool cpu_lrn_dx(Kern *kn);
+bool cpu_softmax_dx(Kern *kn);
+bool cpu_loss(Kern *kn);
+bool cpu_loss_dx(Kern *kn);
+bool cpu_mask(Kern *kn);
+bool cpu_sums(Kern *kn);
+bool cpu_finish(Kern *kn);
+bool cpu_flat_sums(Kern *kn);
+bool cpu_flat_finish(Kern *kn);
+bool cpu_update(Kern *kn);
 #endif

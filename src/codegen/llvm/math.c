@@ -70,6 +70,14 @@ LLVMValueRef math_log(Emit *e, LLVMValueRef x)
     return emit_fma(e, count, emit_real(type, 0.693359375), emit_fadd(e, f, y));
 }
 
+/* What 1 + x rounds off is put back by the first derivative. */
+LLVMValueRef math_log1p(Emit *e, LLVMValueRef x)
+{
+    LLVMValueRef one = emit_real(LLVMTypeOf(x), 1.0), sum = emit_fadd(e, x, one);
+    LLVMValueRef lost = emit_fsub(e, x, emit_fsub(e, sum, one));
+    return emit_fadd(e, math_log(e, sum), emit_fdiv(e, lost, sum));
+}
+
 LLVMValueRef math_tanh(Emit *e, LLVMValueRef x)
 {
     static const double c[] = {-0.00609671416591, 0.0209971789991, -0.0538509095785, 0.13332769737,

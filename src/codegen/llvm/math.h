@@ -7,8 +7,10 @@
 /* e^x within 2 ulp for -87.3 <= x <= 88.3; outside, the value at the nearer end (about 1e-38 and
  * 2.3e38) rather than zero and infinity. */
 LLVMValueRef math_exp(Emit *e, LLVMValueRef x);
-/* Natural logarithm of positive normal numbers, absolute error below 2e-7 plus 1 ulp. */
+/* Natural logarithm of positive normal numbers, within 1.1 ulp. */
 LLVMValueRef math_log(Emit *e, LLVMValueRef x);
+/* log(1 + x) for 0 <= x < 1e38, within 3 ulp however small x is. */
+LLVMValueRef math_log1p(Emit *e, LLVMValueRef x);
 /* Relative error below 5e-7 everywhere. */
 LLVMValueRef math_tanh(Emit *e, LLVMValueRef x);
 /* Absolute error below 3e-7, relative error below 5e-7. */

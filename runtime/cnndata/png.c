@@ -1,4 +1,4 @@
-#include "import/decode.h"
+#include "decode.h"
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@ enum { CHUNK_MAX = 8 * 1000 * 1000, CHUNKS_KEPT = 128 };
 typedef struct PngJob {
     png_structp png;
     png_infop info;
-    Decoded *d;
+    CnndataDecoded *d;
     const unsigned char *bytes;
     size_t len, at;
     png_bytep *rows;
@@ -21,6 +21,22 @@ static void on_error(png_structp png, png_const_charp text)
     PngJob *j = png_get_error_ptr(png);
     snprintf(j->d->message, sizeof j->d->message, "damaged PNG: %s", text);
     png_longjmp(png, 1);
+}
+
+/* libpng says many things when memory runs out, and calls it damage. */
+static png_voidp on_malloc(png_structp png, png_alloc_size_t n)
+{
+    PngJob *j = png_get_mem_ptr(png);
+    void *p = malloc(n);
+    if (p == NULL)
+        j->d->status = CNNDATA_NO_MEMORY;
+    return p;
+}
+
+static void on_free(png_structp png, png_voidp p)
+{
+    (void)png;
+    free(p);
 }
 
 static void on_warning(png_structp png, png_const_charp text)
@@ -60,7 +76,7 @@ static void take_orientation(PngJob *j)
     png_uint_32 n = 0;
     png_bytep exif = NULL;
     if (png_get_eXIf_1(j->png, j->info, &n, &exif) != 0 && exif != NULL)
-        j->d->orientation = decode_orientation(exif, n);
+        j->d->orientation = cnndata_decode_orientation(exif, n);
 #else
     (void)j;
 #endif
@@ -68,7 +84,7 @@ static void take_orientation(PngJob *j)
 
 static bool run(PngJob *j)
 {
-    Image *im = &j->d->image;
+    CnndataImage *im = j->d->image;
     if (setjmp(png_jmpbuf(j->png)) != 0)
         return false;
     png_set_user_limits(j->png, 0x7fffffff, 0x7fffffff);
@@ -76,35 +92,42 @@ static bool run(PngJob *j)
     png_set_chunk_cache_max(j->png, CHUNKS_KEPT);
     png_set_read_fn(j->png, j, on_read);
     png_read_info(j->png, j->info);
-    if (!decode_start(j->d, png_get_image_width(j->png, j->info),
-                      png_get_image_height(j->png, j->info)))
+    if (!cnndata_decode_start(j->d, png_get_image_width(j->png, j->info),
+                              png_get_image_height(j->png, j->info)))
         return false;
     convert(j);
     if (png_get_rowbytes(j->png, j->info) != (size_t)im->w * 3)
         png_error(j->png, "unknown kind of pixels");
     j->rows = malloc((size_t)im->h * sizeof *j->rows);
-    if (j->rows == NULL)
+    if (j->rows == NULL) {
+        j->d->status = CNNDATA_NO_MEMORY;
         png_error(j->png, "out of memory");
+    }
     for (int64_t y = 0; y < im->h; y++)
-        j->rows[y] = im->rgb + (size_t)y * (size_t)im->w * 3;
+        j->rows[y] = im->pixels + (size_t)y * (size_t)im->w * 3;
     /* pixels a damaged stream leaves out are not to be those of other memory */
-    memset(im->rgb, 0, (size_t)im->w * (size_t)im->h * 3);
+    memset(im->pixels, 0, (size_t)im->w * (size_t)im->h * 3);
     png_read_image(j->png, j->rows);
     png_read_end(j->png, j->info);
     take_orientation(j);
     return true;
 }
 
-bool decode_png(Decoded *d, const unsigned char *bytes, size_t len)
+bool cnndata_decode_png(CnndataDecoded *d, const unsigned char *bytes, size_t len)
 {
     PngJob j = {.d = d, .bytes = bytes, .len = len};
     bool ok = false;
+    const int damaged = d->status;
     snprintf(d->message, sizeof d->message, "out of memory");
-    j.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning);
+    d->status = CNNDATA_NO_MEMORY;
+    j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, on_malloc,
+                                     on_free);
     if (j.png != NULL)
         j.info = png_create_info_struct(j.png);
-    if (j.info != NULL)
+    if (j.info != NULL) {
+        d->status = damaged;
         ok = run(&j);
+    }
     png_destroy_read_struct(&j.png, &j.info, NULL);
     free(j.rows);
     return ok;

@@ -1,4 +1,4 @@
-#include "import/decode.h"
+#include "decode.h"
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ typedef struct JpegJob {
     struct jpeg_error_mgr errors;
     struct jpeg_progress_mgr progress;
     jmp_buf env;
-    Decoded *d;
+    CnndataDecoded *d;
     const unsigned char *bytes;
     size_t len;
     uint8_t *row; /* CMYK */
@@ -26,6 +26,8 @@ static void fail(j_common_ptr c)
     JpegJob *j = c->client_data;
     char text[JMSG_LENGTH_MAX];
     c->err->format_message(c, text);
+    if (c->err->msg_code == JERR_OUT_OF_MEMORY)
+        j->d->status = CNNDATA_NO_MEMORY;
     snprintf(j->d->message, sizeof j->d->message, "damaged JPEG: %s", text);
     longjmp(j->env, 1);
 }
@@ -65,7 +67,7 @@ static int exif_orientation(const struct jpeg_decompress_struct *c)
     for (jpeg_saved_marker_ptr m = c->marker_list; m != NULL; m = m->next)
         if (m->marker == JPEG_APP0 + 1 && m->data_length >= 6 &&
             memcmp(m->data, "Exif\0\0", 6) == 0)
-            return decode_orientation(m->data + 6, m->data_length - 6);
+            return cnndata_decode_orientation(m->data + 6, m->data_length - 6);
     return 1;
 }
 
@@ -81,10 +83,10 @@ static void cmyk_row(const uint8_t *in, uint8_t *out, int64_t w)
 
 static void read_rows(JpegJob *j)
 {
-    Image *im = &j->d->image;
+    CnndataImage *im = j->d->image;
     bool cmyk = j->c.out_color_space == JCS_CMYK;
     while (j->c.output_scanline < j->c.output_height) {
-        uint8_t *to = im->rgb + (size_t)j->c.output_scanline * (size_t)im->w * 3;
+        uint8_t *to = im->pixels + (size_t)j->c.output_scanline * (size_t)im->w * 3;
         JSAMPROW row = cmyk ? j->row : to;
         if (jpeg_read_scanlines(&j->c, &row, 1) == 1 && cmyk)
             cmyk_row(row, to, im->w);
@@ -100,10 +102,11 @@ static bool run(JpegJob *j)
     jpeg_save_markers(&j->c, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&j->c, TRUE);
     j->d->orientation = exif_orientation(&j->c);
-    if (!decode_start(j->d, j->c.image_width, j->c.image_height))
+    if (!cnndata_decode_start(j->d, j->c.image_width, j->c.image_height))
         return false;
     bool cmyk = j->c.jpeg_color_space == JCS_CMYK || j->c.jpeg_color_space == JCS_YCCK;
     if (cmyk && (j->row = malloc((size_t)j->c.image_width * 4)) == NULL) {
+        j->d->status = CNNDATA_NO_MEMORY;
         snprintf(j->d->message, sizeof j->d->message, "out of memory");
         return false;
     }
@@ -115,7 +118,7 @@ static bool run(JpegJob *j)
     return true;
 }
 
-bool decode_jpeg(Decoded *d, const unsigned char *bytes, size_t len)
+bool cnndata_decode_jpeg(CnndataDecoded *d, const unsigned char *bytes, size_t len)
 {
     JpegJob j = {.d = d, .bytes = bytes, .len = len};
     j.c.err = jpeg_std_error(&j.errors);

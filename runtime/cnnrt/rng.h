@@ -1,7 +1,7 @@
 /* The project's one random generator: counter based, so that value i of stream `key` is a function
  * of (key, i) alone. docs/random.md specifies it bit by bit for other implementations. */
-#ifndef CNNC_RNG_H
-#define CNNC_RNG_H
+#ifndef CNNRT_RNG_H
+#define CNNRT_RNG_H
 #include <stdint.h>
 
 static inline uint64_t rng_mix(uint64_t key, uint64_t counter)

@@ -1,0 +1,26 @@
+/* Private: chance as a sequence of draws from one stream of docs/random.md. What each operation
+ * draws, and in which order, is part of that document. */
+#ifndef CNNDATA_DRAW_H
+#define CNNDATA_DRAW_H
+#include "rng.h"
+
+typedef struct CnndataDraw {
+    uint64_t key, at;
+} CnndataDraw;
+
+static inline double draw_unit(CnndataDraw *d) /* [0, 1) */
+{
+    return (double)rng_uniform(d->key, d->at++);
+}
+
+static inline double draw_between(CnndataDraw *d, double lo, double hi)
+{
+    return lo + (hi - lo) * draw_unit(d);
+}
+
+/* A whole number in [0, n), n > 0: the high half of a product (Lemire 2019, without rejection). */
+static inline int64_t draw_below(CnndataDraw *d, int64_t n)
+{
+    return (int64_t)(((unsigned __int128)rng_mix(d->key, d->at++) * (uint64_t)n) >> 64);
+}
+#endif

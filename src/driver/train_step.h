@@ -1,0 +1,40 @@
+/* A net as a training step in this process: compiled, with its state, ready to run. */
+#ifndef CNNC_TRAIN_STEP_H
+#define CNNC_TRAIN_STEP_H
+#include "cnntrain/checkpoint.h"
+#include "driver/native.h"
+#include "driver/train_settings.h"
+
+typedef struct TrainStep {
+    Native code; /* of the training graph */
+    TrainGraph graph;
+    Analysis an;
+    OptimSpec optim;
+    float *state; /* plan.weight_floats, 64-byte aligned */
+    float *workspace;
+    CnnrtContext *ctx;
+    int64_t batch;
+    float *out[TRAIN_LOSSES + 64]; /* heads, then losses */
+    uint32_t heads, losses;
+} TrainStep;
+
+/* Builds and compiles the step for batches of up to spec->batch images; the state is zero but for
+ * what the optimizer begins with. Says how much memory it takes. Returns an exit code. */
+int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads);
+void train_step_close(TrainStep *t);
+/* Parameters and running statistics from a command's --weights or --init. */
+int train_step_init(TrainStep *t, Run *r, Parameters *p);
+/* One pass over n images: in[i] for every input of the training graph. `update`: with the
+ * optimizer's step at the end. Returns a CnnrtStatus. */
+int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
+                   const float *hyper, bool update);
+/* Mean of the weighted losses of the last pass. */
+double train_step_loss(const TrainStep *t, int64_t n);
+/* The name of the first layer whose values in the pass over these inputs are not finite; NULL when
+ * all are. Forward only: the state's parameters do not change. */
+const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *in);
+/* Values by name from the state, or from the running mean of the weights. */
+ParamSource train_step_source(TrainStep *t, bool average);
+/* What a checkpoint holds, in the arena of the run; *count of them. */
+CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count);
+#endif

@@ -1,0 +1,178 @@
+/* Training graphs compiled, and run on random inputs: every head, loss, gradient and running
+ * statistic against the reference in double. */
+#include "cnnrt.h"
+#include "grad_cases.h"
+#include "kernel_suite.h"
+#include "plan/plan.h"
+
+enum { DRAWS = 4, TRIES = 400, BATCH_MOST = 3 };
+
+static const CodegenApi *api;
+
+typedef struct Compiled {
+    Analysis an;
+    Fusion fusion;
+    Plan plan;
+    Loaded *code;
+    const CnnrtModel *model;
+    float *state;
+} Compiled;
+
+static void compile(Compiled *c, Built *b, const Target *t, const char *what)
+{
+    char err[1024] = "";
+    grad_analysis(&b->t, &arena, &b->an, &c->an);
+    fuse_run(&c->fusion, &arena, &c->an);
+    const char *bad = fuse_verify(&c->fusion);
+    if (bad == NULL)
+        bad = plan_build_training(&c->plan, &arena, &c->an, &c->fusion, t, &b->t, NULL);
+    if (bad == NULL)
+        bad = plan_verify(&c->plan);
+    if (bad != NULL)
+        fail_msg("%s\n%s", bad, what);
+    const void *model = NULL;
+    EmitOptions o = {.prefix = "t", .net_name = "t", .max_batch = BATCH_MOST, .jobs = 2};
+    c->code = api->load(&c->plan, &o, &model, err, sizeof err);
+    if (c->code == NULL)
+        fail_msg("%s\n%s", err, what);
+    c->model = model;
+}
+
+static float *fill_state(const Compiled *c, const Built *b)
+{
+    const Plan *p = &c->plan;
+    float *state = NULL;
+    assert_int_equal(posix_memalign((void **)&state, 64, (size_t)p->weight_floats * sizeof *state),
+                     0);
+    memset(state, 0, (size_t)p->weight_floats * sizeof *state);
+    for (uint32_t i = 0; i < p->state.params.len; i++) {
+        const PlanParam *q = &p->state.params.at[i];
+        ParamSpec spec[PARAM_MAX];
+        params_of(&b->t.g, q->node, b->t.shape, spec);
+        memcpy(state + q->offset, get_param(NULL, q->name, &spec[q->which]),
+               (size_t)q->floats * sizeof *state);
+    }
+    return state;
+}
+
+typedef struct Worst {
+    double error;
+    int values;
+} Worst;
+
+static void compare(Worst *w, const float *got, const double *want, int64_t n, const char *name,
+                    const char *what)
+{
+    double scale = 0.02; /* a bias before a normalisation has no gradient but rounding */
+    for (int64_t i = 0; i < n; i++)
+        scale = fmax(scale, fabs(want[i]));
+    for (int64_t i = 0; i < n; i++) {
+        double error = fabs((double)got[i] - want[i]) / scale;
+        w->error = fmax(w->error, error);
+        w->values++;
+        if (!(error < 2e-4))
+            fail_msg("%s[%d]: %g, not %g\n%s", name, (int)i, (double)got[i], want[i], what);
+    }
+}
+
+/* A tenth of the way from where they were to those of the batch; the variance unbiased. */
+static void check_statistics(Worst *w, const Compiled *c, const Built *b, const float *state,
+                             double **want, const char *what)
+{
+    for (uint32_t i = 0; i < c->plan.state.params.len; i++) {
+        const PlanParam *q = &c->plan.state.params.at[i];
+        ParamSpec spec[PARAM_MAX];
+        params_of(&b->t.g, q->node, b->t.shape, spec);
+        bool mean = strcmp(spec[q->which].suffix, "running_mean") == 0;
+        if (q->trained)
+            continue;
+        NodeId x = graph_in(&b->t.g, q->node, 0);
+        double n = (double)(b->batch * b->t.shape[x.v].h * b->t.shape[x.v].w), moved[64];
+        const float *old = get_param(NULL, q->name, &spec[q->which]);
+        for (uint32_t k = 0; k < b->t.stats.len; k++)
+            for (int64_t ch = 0; b->t.stats.at[k].bn.v == q->node.v && ch < q->floats; ch++)
+                moved[ch] =
+                    0.9 * old[ch] + 0.1 * want[2 * k + !mean][ch] * (mean ? 1 : n / fmax(n - 1, 1));
+        compare(w, state + q->offset, moved, q->floats, q->name, what);
+    }
+}
+
+/* What the reference computes, before the outputs were cut down to heads and losses. */
+static void check_run(Worst *w, const Compiled *c, const Built *b, double **want, const char *what)
+{
+    float *state = fill_state(c, b), *out[8];
+    uint32_t shown = b->t.g.outs.len;
+    CnnrtContext *ctx = NULL;
+    for (uint32_t i = 0; i < shown; i++)
+        out[i] = malloc(sizeof(float) *
+                        (size_t)(b->batch * shape_count(b->t.shape[b->t.g.outs.at[i].node.v])));
+    assert_int_equal(cnnrt_create(&ctx, c->model, state, 2, NULL, 0), CNNRT_OK);
+    cnnrt_set_run(ctx, 5, 3, NULL);
+    assert_int_equal(cnnrt_run(ctx, (int)b->batch, (const float *const *)b->in, out), CNNRT_OK);
+    for (uint32_t i = 0; i < shown; i++)
+        compare(w, out[i], want[i], b->batch * shape_count(b->t.shape[b->t.g.outs.at[i].node.v]),
+                b->t.g.outs.at[i].name, what);
+    const PlanState *s = &c->plan.state;
+    for (uint32_t i = 0; i < b->t.params.len; i++)
+        for (uint32_t k = 0; k < s->params.len; k++)
+            if (s->params.at[k].node.v == b->t.params.at[i].node.v &&
+                s->params.at[k].which == b->t.params.at[i].which)
+                compare(w, state + s->grad + s->params.at[k].offset, want[shown + i],
+                        s->params.at[k].floats, s->params.at[k].name, what);
+    check_statistics(w, c, b, state, want + shown + b->t.params.len, what);
+    cnnrt_destroy(ctx);
+    for (uint32_t i = 0; i < shown; i++)
+        free(out[i]);
+    free(state);
+}
+
+static void try_body(Worst *w, const char *body, const Target *t)
+{
+    int done = 0;
+    for (int tries = 0; done < DRAWS && tries < TRIES; tries++) {
+        Built b = {0};
+        Compiled c = {0};
+        if (!build(&b, body, tries % 2 ? LOSS_BINARY : LOSS_CROSS_ENTROPY))
+            continue;
+        uint32_t outs = b.t.g.outs.len;
+        double **want = run(&b);
+        compile(&c, &b, t, body);
+        check_run(w, &c, &b, want, body);
+        api->unload(c.code);
+        for (uint32_t i = 0; i < outs; i++)
+            free(want[i]);
+        free(want);
+        unbuild(&b);
+        done++;
+    }
+    assert_int_equal(done, DRAWS);
+}
+
+static void test_compiled_gradients(void **state)
+{
+    static const char *const cpus[] = {"native", "x86-64-v3", "x86-64-v2"};
+    (void)state;
+    const char *only = getenv("CNNC_TEST_BODY");
+    for (size_t k = 0; k < sizeof cpus / sizeof *cpus; k++) {
+        char err[256];
+        Target t;
+        if (!suite_runs_here(cpus[k]) || !api->target(cpus[k], &t, err, sizeof err))
+            continue;
+        Worst w = {0};
+        for (int i = 0; i < BODIES; i++)
+            if (only == NULL || atoi(only) == i)
+                try_body(&w, bodies[i], &t);
+        printf("%s: %d values, worst error %.1e of the largest\n", cpus[k], w.values, w.error);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_compiled_gradients, arena_up, arena_down),
+    };
+    api = suite_api();
+    if (api == NULL)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

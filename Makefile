@@ -226,7 +226,7 @@ to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/
 install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
 	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
 	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
 	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
@@ -240,7 +240,7 @@ install: all man ## into DESTDIR and PREFIX
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
 	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
-	    "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
+	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
 

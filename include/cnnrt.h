@@ -33,7 +33,13 @@ extern "C" {
     STATUS(WEIGHTS_FILE, 12, "the file of the weights cannot be read")                             \
     STATUS(WRONG_WEIGHTS, 13,                                                                      \
            "the file of the weights is not the one this model was built with: its size or "        \
-           "checksum differs")
+           "checksum differs")                                                                     \
+    STATUS(NOT_TRAINING, 14, "the model does not train: build it with --mode=train")               \
+    STATUS(NO_PARAMETER, 15, "the model has no parameter of this name")                            \
+    STATUS(CHECKPOINT, 16,                                                                         \
+           "the checkpoint cannot be written or read, or is another network's: the message says "  \
+           "what")                                                                                 \
+    STATUS(BAD_COUNTERS, 17, "a counter of the training is negative")
 
 /* Headers of models declare the same, and any number of them may be included. */
 #ifndef CNNRT_SHARED
@@ -45,6 +51,25 @@ typedef enum CnnrtStatus {
 } CnnrtStatus;
 typedef struct CnnrtModel CnnrtModel;
 typedef struct CnnrtContext CnnrtContext;
+typedef struct CnnrtTrainer CnnrtTrainer;
+
+/* Where a training is. updates: of the parameters, so far; passes: batches seen, of which the
+ * random numbers of dropout depend, as on the seed. epoch and batch are the caller's own:
+ * checkpoints keep them, and `cnnc train --resume` goes on there. */
+typedef struct CnnrtCounters {
+    int64_t updates, passes, epoch, batch;
+    uint64_t seed;
+} CnnrtCounters;
+
+/* A parameter or running statistic of a trainer, by name: dims[0, ndim), count values in all. The
+ * values may be read and written between calls of the trainer. gradient: of the last pass, NULL for
+ * statistics; slot: what the optimizer keeps, average: the running mean, NULL when there is none.
+ */
+typedef struct CnnrtValues {
+    int ndim, trained;
+    int64_t dims[4], count;
+    float *value, *gradient, *slot[2], *average;
+} CnnrtValues;
 #endif
 
 /* What every kernel may read of the run: args[CNNRT_KERNEL_ARGS] points to it. seed and step are
@@ -87,6 +112,51 @@ typedef struct CnnrtTensor {
     int64_t resize, crop;
 } CnnrtTensor;
 
+/* Places in CnnrtRun.hyper of what an update needs of its step. */
+enum {
+    CNNRT_LR,
+    CNNRT_BIAS1,   /* 1 / (1 - beta1^t), t counted from 1 */
+    CNNRT_BIAS2,   /* 1 / sqrt(1 - beta2^t) */
+    CNNRT_SCALE,   /* 1 / accumulate */
+    CNNRT_AVERAGE, /* 1 - decay of the running mean */
+    CNNRT_KEEP     /* accumulation: 0 in the first pass of an update, 1 in the others */
+};
+
+typedef struct CnnrtOptimizer {
+    double beta1, beta2; /* with moments to be corrected; else 0 */
+    double average;      /* decay of the running mean of the parameters; 0 = none */
+    int64_t accumulate;  /* passes to an update, at least 1 */
+} CnnrtOptimizer;
+
+enum { CNNRT_TRAINED = 1, CNNRT_DECAYED = 2 };
+typedef struct CnnrtParameter {
+    const char *name;
+    int64_t offset, count; /* floats, in the state */
+    int64_t flags;         /* TRAINED: no running statistic; DECAYED: weight decay reaches it */
+    int64_t ndim, dims[4];
+} CnnrtParameter;
+
+/* The state of a training model, weight_floats of it: parameters and statistics in [0, kept), of
+ * which [0, trained) are trained; slot_count slots of `trained` floats that begin as slot_start;
+ * running means at `average`, as far from it as their parameters from 0; gradients at `grad` in the
+ * same way, and at `sum` those of the passes of an update. -1: there is none. A checkpoint holds
+ * [0, saved). Steps before `forward` pack parameters, those from `backward` on are the backward
+ * pass; with a sum, the step before `update` adds to it; those from `update` on are the update. */
+typedef struct CnnrtTraining {
+    const CnnrtParameter *parameters;
+    int64_t parameter_count;
+    int64_t trained, kept, saved, grad, sum, average;
+    int64_t slot_count, slot[2];
+    double slot_start[2];
+    int64_t forward, backward, update;
+    int64_t heads, images; /* outputs before the losses; inputs before the targets */
+    CnnrtOptimizer optimizer;
+    const float *initial; /* [0, kept) at first, 64-byte aligned; NULL: given at creation */
+    /* The network for inference: its weights are this state, or [average, ...) of it, and behind
+     * weight_floats what it packs for itself in every run. NULL: there is none. */
+    const CnnrtModel *(*inference)(void);
+} CnnrtTraining;
+
 struct CnnrtModel {
     int32_t abi;
     int32_t max_batch;
@@ -103,6 +173,7 @@ struct CnnrtModel {
     uint64_t weights_hash;    /* XXH64, seed 0, of the weight_floats in memory order */
     const char *weights_file; /* name of the file with the weights when they are not embedded */
     const char *compiler;     /* "cnnc 0.1.0 (LLVM 19.1.7)" */
+    const CnnrtTraining *training; /* NULL: the model does not train */
 };
 
 /* Of one network compiled for several processors, best first: the first that this one can run, or
@@ -114,9 +185,10 @@ const char *cnnrt_weights_file(const CnnrtModel *m);
 /* Bytes of workspace for a batch (activations and the scratch of `threads` threads, 0 = as many as
  * create would start). 0 when an argument is out of range. */
 size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads);
-/* Maps the file of external weights, which must be the one the model was built with: its size and
- * checksum are compared. One mapping serves any number of contexts and threads; the file must not
- * be changed while it is mapped. WEIGHTS_FILE leaves the reason in errno. */
+/* Maps the file of external weights (of a training model: the initial parameters), which must be
+ * the one the model was built with: its size and checksum are compared. One mapping serves any
+ * number of contexts and threads; the file must not be changed while it is mapped. WEIGHTS_FILE
+ * leaves the reason in errno. */
 int cnnrt_weights_map(const CnnrtModel *m, const char *path, const float **out);
 /* Of what weights_map gave, once no context uses it; NULL is allowed. */
 void cnnrt_weights_unmap(const CnnrtModel *m, const float *weights);
@@ -143,6 +215,47 @@ int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hy
 int cnnrt_threads(const CnnrtContext *c);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);
+
+/* What an update after `updates` others needs: out[CNNRT_LR .. CNNRT_AVERAGE]. */
+void cnnrt_optimizer_hypers(const CnnrtOptimizer *o, double lr, int64_t updates, float *out);
+/* The decay of a running mean at its step-th update, from 0: min(decay, (1 + step) / (10 + step)),
+ * as in TensorFlow's ExponentialMovingAverage. */
+double cnnrt_average_decay(double decay, int64_t step);
+/* All that pass number `part` (from 0) of an update needs; out[CNNRT_HYPER]. */
+void cnnrt_pass_hypers(const CnnrtOptimizer *o, double lr, int64_t updates, int64_t part,
+                       float *out);
+
+/* A training: the state, a workspace, and a team of threads (0 = CNNC_THREADS or the processors).
+ * initial: NULL when embedded, else kept floats, which are copied. All else is allocated here; the
+ * functions below allocate nothing. One call at a time per trainer (BUSY). */
+int cnnrt_trainer_create(CnnrtTrainer **out, const CnnrtModel *m, const float *initial,
+                         int threads);
+void cnnrt_trainer_destroy(CnnrtTrainer *t);
+/* One pass over a batch and, after as many as the model accumulates, an update with this rate.
+ * in[i], targets[i]: as the inputs of the model say. loss (may be NULL): the mean over the batch of
+ * the weighted losses of this pass. A loss that is not finite has been taken into the parameters.
+ */
+int cnnrt_trainer_step(CnnrtTrainer *t, int batch, const float *const *in,
+                       const float *const *targets, double lr, double *loss);
+/* A pass without an update: gradients are there to be read, running statistics have moved, and
+ * nothing else has. */
+int cnnrt_trainer_gradients(CnnrtTrainer *t, int batch, const float *const *in,
+                            const float *const *targets, double *loss);
+/* Head number `head` of the last pass, as PREFIX_run gives it; NULL when there is no such head. */
+const float *cnnrt_trainer_output(const CnnrtTrainer *t, int head);
+/* The network with the parameters as they are (averaged: with their running mean), for inference.
+ */
+int cnnrt_trainer_run(CnnrtTrainer *t, int batch, const float *const *in, float *const *out,
+                      int averaged);
+/* What PREFIX_create takes as weights, to run the network from a context of one's own: not during a
+ * call of the trainer, as a run packs the parameters. NULL when there are no running means. */
+const float *cnnrt_trainer_parameters(const CnnrtTrainer *t, int averaged);
+/* NO_PARAMETER: *out is untouched. */
+int cnnrt_trainer_find(CnnrtTrainer *t, const char *name, CnnrtValues *out);
+int cnnrt_trainer_counters(const CnnrtTrainer *t, CnnrtCounters *out);
+int cnnrt_trainer_set_counters(CnnrtTrainer *t, const CnnrtCounters *c);
+const CnnrtModel *cnnrt_trainer_model(const CnnrtTrainer *t);
+
 /* A constant text for any number. */
 const char *cnnrt_strerror(int status);
 /* XXH64 with seed 0: what `xxhsum -H64` prints for a file of these bytes. */

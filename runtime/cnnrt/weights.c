@@ -11,7 +11,7 @@
 
 static size_t weight_bytes(const CnnrtModel *m)
 {
-    return (size_t)m->weight_floats * sizeof(float);
+    return (size_t)(m->training != NULL ? m->training->kept : m->weight_floats) * sizeof(float);
 }
 
 /* A regular file of the right size; O_NONBLOCK because opening a FIFO would wait. */

@@ -76,9 +76,3 @@ double cnntrain_adam_correction(double beta, int64_t step)
     /* 1 - beta^step without the cancellation that beta near 1 would bring */
     return beta > 0 ? -1 / expm1((double)step * log(beta)) : 1;
 }
-
-double cnntrain_ema_decay(double decay, int64_t step)
-{
-    double early = (1 + (double)step) / (10 + (double)step);
-    return early < decay ? early : decay;
-}

@@ -41,7 +41,4 @@ const char *cnntrain_schedule_formula(CnntrainScheduleKind kind);
 /* 1 / (1 - beta^step), what Adam's moments are multiplied by (Kingma & Ba 2015, algorithm 1); step
  * counts from 1. */
 double cnntrain_adam_correction(double beta, int64_t step);
-/* The decay of an average of weights at its step-th update, from 0: min(decay, (1 + step) / (10 +
- * step)), as in TensorFlow's ExponentialMovingAverage. */
-double cnntrain_ema_decay(double decay, int64_t step);
 #endif

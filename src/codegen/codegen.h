@@ -5,7 +5,7 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 4, CODEGEN_VARIANTS = 4 };
+enum { CODEGEN_ABI = 5, CODEGEN_VARIANTS = 4 };
 
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
@@ -14,10 +14,12 @@ typedef struct EmitOptions {
     const char *net_name;
     int max_batch;
     bool variant; /* one of several: objects have no functions but a hidden model (dispatch) */
-    bool embed;   /* objects refer to a weights object; else weights come at create */
+    bool embed; /* objects refer to a weights object (training: of initial parameters); else weights
+                   come at create */
     uint64_t weights_hash;    /* of the packed weights (cnnrt_hash); 0 = not known */
     const char *weights_file; /* name of the file the blob is in, for the model; may be NULL */
     const char *compiler;     /* who made it, for the model; may be NULL */
+    const char *inference;    /* prefix of a training model's network for inference; may be NULL */
     int jobs;                 /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;

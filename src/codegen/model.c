@@ -8,11 +8,11 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 18 };
+enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 19 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
-    LLVMTypeRef operand, step, tensor, model;
+    LLVMTypeRef operand, step, tensor, parameter, optimizer, training, model;
 } Types;
 
 typedef struct Builder {
@@ -23,9 +23,18 @@ typedef struct Builder {
     Types t;
 } Builder;
 
+_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 192 &&
+                   sizeof(CnnrtParameter) == 72,
+               "the types below are those of cnnrt.h");
+
 static LLVMTypeRef structure(Emit *e, LLVMTypeRef *fields, unsigned n)
 {
     return LLVMStructTypeInContext(e->ctx, fields, n, 0);
+}
+
+static LLVMTypeRef real64(Emit *e)
+{
+    return LLVMDoubleTypeInContext(e->ctx);
 }
 
 static Types make_types(Emit *e)
@@ -37,9 +46,17 @@ static Types make_types(Emit *e)
     t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args, i64}, 6);
     t.tensor =
         structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
+    LLVMTypeRef two = LLVMArrayType2(i64, 2), dims = LLVMArrayType2(i64, 4), f64 = real64(e);
+    t.parameter = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i64, dims}, 6);
+    t.optimizer = structure(e, (LLVMTypeRef[]){f64, f64, f64, i64}, 4);
+    t.training = structure(e,
+                           (LLVMTypeRef[]){ptr, i64, i64, i64, i64, i64, i64, i64, i64, two,
+                                           LLVMArrayType2(f64, 2), i64, i64, i64, i64, i64,
+                                           t.optimizer, ptr, ptr},
+                           TRAINING_FIELDS);
     t.model = structure(e,
                         (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
-                                        ptr, ptr, i64, i64, ptr, ptr},
+                                        ptr, ptr, i64, i64, ptr, ptr, ptr},
                         MODEL_FIELDS);
     return t;
 }
@@ -215,6 +232,76 @@ static LLVMValueRef text_or_null(Emit *e, const char *s)
     return s ? text(e, s) : LLVMConstNull(e->ptr);
 }
 
+static LLVMValueRef number(Builder *b, double v)
+{
+    return LLVMConstReal(real64(b->e), v);
+}
+
+static LLVMValueRef parameter_at(Builder *b, uint32_t i)
+{
+    Emit *e = b->e;
+    const PlanParam *q = &b->p->state.params.at[i];
+    LLVMValueRef dims[4];
+    for (int k = 0; k < 4; k++)
+        dims[k] = emit_int(e, q->dims[k]);
+    int flags = (q->trained ? CNNRT_TRAINED : 0) | (q->decayed ? CNNRT_DECAYED : 0);
+    LLVMValueRef fields[6] = {text(e, q->name),       emit_int(e, q->offset),
+                              emit_int(e, q->floats), emit_int(e, flags),
+                              emit_int(e, q->ndim),   LLVMConstArray2(e->i64, dims, 4)};
+    return record(b, b->t.parameter, fields);
+}
+
+/* The function that gives the network for inference, of another plan's object. */
+static LLVMValueRef inference_model(Builder *b)
+{
+    Emit *e = b->e;
+    char name[300];
+    if (!b->o->inference)
+        return LLVMConstNull(e->ptr);
+    if ((size_t)snprintf(name, sizeof name, "%s_model", b->o->inference) >= sizeof name) {
+        emit_fail(e, "the prefix is too long");
+        return LLVMConstNull(e->ptr);
+    }
+    return LLVMAddFunction(e->mod, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
+}
+
+static LLVMValueRef training_constant(Builder *b)
+{
+    Emit *e = b->e;
+    const Plan *p = b->p;
+    const PlanState *s = &p->state;
+    if (!p->train)
+        return LLVMConstNull(e->ptr);
+    uint32_t losses = p->train->losses.len;
+    const CnnrtOptimizer *o = &s->optimizer;
+    LLVMValueRef slot[2] = {emit_int(e, s->slot[0]), emit_int(e, s->slot[1])};
+    LLVMValueRef start[2] = {number(b, s->slot_start[0]), number(b, s->slot_start[1])};
+    LLVMValueRef optimizer[4] = {number(b, o->beta1), number(b, o->beta2), number(b, o->average),
+                                 emit_int(e, o->accumulate)};
+    LLVMValueRef fields[TRAINING_FIELDS] = {
+        table(b, b->t.parameter, s->params.len, parameter_at, "parameters"),
+        emit_int(e, s->params.len),
+        emit_int(e, s->trained),
+        emit_int(e, s->kept),
+        emit_int(e, s->saved),
+        emit_int(e, s->grad),
+        emit_int(e, s->sum),
+        emit_int(e, s->average),
+        emit_int(e, s->slots),
+        LLVMConstArray2(e->i64, slot, 2),
+        LLVMConstArray2(real64(e), start, 2),
+        emit_int(e, p->forward),
+        emit_int(e, p->backward),
+        emit_int(e, p->update),
+        emit_int(e, p->an->g->outs.len - losses),
+        emit_int(e, p->an->g->ins.len - p->train->targets),
+        record(b, b->t.optimizer, optimizer),
+        embedded_weights(b),
+        inference_model(b),
+    };
+    return constant_global(e, record(b, b->t.training, fields), "training");
+}
+
 static LLVMValueRef model_constant(Builder *b)
 {
     Emit *e = b->e;
@@ -233,12 +320,13 @@ static LLVMValueRef model_constant(Builder *b)
         emit_int(e, p->arena_floats),
         emit_int(e, p->scratch_floats),
         emit_int(e, p->weight_floats),
-        embedded_weights(b),
+        p->train ? LLVMConstNull(e->ptr) : embedded_weights(b),
         text(e, p->target.cpu),
         emit_int(e, p->an->params),
         LLVMConstInt(e->i64, b->o->weights_hash, 0),
         text_or_null(e, b->o->weights_file),
         text_or_null(e, b->o->compiler),
+        training_constant(b),
     };
     return constant_global(e, record(b, b->t.model, fields), "model");
 }
@@ -258,5 +346,9 @@ bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, boo
     }
     emit_function(e, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
     LLVMBuildRet(e->b, model);
-    return !wrappers || wrappers_emit(e, o->prefix, &(ModelSource){.model = model});
+    if (!wrappers)
+        return !e->err[0];
+    ModelSource source = {.model = model};
+    return p->train ? wrappers_emit_training(e, o->prefix, &source)
+                    : wrappers_emit(e, o->prefix, &source);
 }

@@ -42,16 +42,16 @@ static void return_without(const Wrappers *w, LLVMValueRef model)
     LLVMPositionBuilderAtEnd(e->b, some);
 }
 
-/* An exported function <prefix>_<suffix> that returns what cnnrt_<suffix> returns, with the model
- * as argument number `at` between those of the caller, unless `at` is negative. */
-static void wrapper(const Wrappers *w, const char *suffix, LLVMTypeRef result, LLVMTypeRef *params,
-                    int n, int at)
+/* An exported function <prefix>_<suffix> that returns what <library>_<suffix> returns, with the
+ * model as argument number `at` between those of the caller, unless `at` is negative. */
+static void wrapper(const Wrappers *w, const char *library, const char *suffix, LLVMTypeRef result,
+                    LLVMTypeRef *params, int n, int at)
 {
     Emit *e = w->e;
     char name[300], target[64];
     if (!symbol(w, name, sizeof name, suffix))
         return;
-    snprintf(target, sizeof target, "cnnrt_%s", suffix);
+    snprintf(target, sizeof target, "%s_%s", library, suffix);
     LLVMTypeRef types[8];
     LLVMValueRef args[8];
     LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(result, params, (unsigned)n, 0));
@@ -81,17 +81,40 @@ static void wrapper(const Wrappers *w, const char *suffix, LLVMTypeRef result, L
 
 bool wrappers_emit(Emit *e, const char *prefix, const ModelSource *m)
 {
+    static const char lib[] = "cnnrt";
     Wrappers w = {e, prefix, m};
     LLVMTypeRef i32 = e->i32, ptr = e->ptr;
-    wrapper(&w, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, 0);
-    wrapper(&w, "weights_file", ptr, NULL, 0, 0);
-    wrapper(&w, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, 0);
-    wrapper(&w, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, 0);
-    wrapper(&w, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, 1);
-    wrapper(&w, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, -1);
-    wrapper(&w, "threads", i32, (LLVMTypeRef[]){ptr}, 1, -1);
-    wrapper(&w, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, -1);
-    wrapper(&w, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, -1);
+    wrapper(&w, lib, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, 0);
+    wrapper(&w, lib, "weights_file", ptr, NULL, 0, 0);
+    wrapper(&w, lib, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, 0);
+    wrapper(&w, lib, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, 0);
+    wrapper(&w, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, 1);
+    wrapper(&w, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, -1);
+    wrapper(&w, lib, "threads", i32, (LLVMTypeRef[]){ptr}, 1, -1);
+    wrapper(&w, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, -1);
+    wrapper(&w, lib, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, -1);
+    return !e->err[0];
+}
+
+bool wrappers_emit_training(Emit *e, const char *prefix, const ModelSource *m)
+{
+    static const char lib[] = "cnnrt_trainer", files[] = "cnntrain_trainer";
+    Wrappers w = {e, prefix, m};
+    LLVMTypeRef i32 = e->i32, ptr = e->ptr, f64 = LLVMDoubleTypeInContext(e->ctx);
+    wrapper(&w, "cnnrt", "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, 0);
+    wrapper(&w, "cnnrt", "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, 0);
+    wrapper(&w, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32}, 3, 1);
+    wrapper(&w, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, -1);
+    wrapper(&w, lib, "step", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, f64, ptr}, 6, -1);
+    wrapper(&w, lib, "gradients", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, ptr}, 5, -1);
+    wrapper(&w, lib, "output", ptr, (LLVMTypeRef[]){ptr, i32}, 2, -1);
+    wrapper(&w, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, i32}, 5, -1);
+    wrapper(&w, lib, "parameters", ptr, (LLVMTypeRef[]){ptr, i32}, 2, -1);
+    wrapper(&w, lib, "find", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, -1);
+    wrapper(&w, lib, "counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, -1);
+    wrapper(&w, lib, "set_counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, -1);
+    wrapper(&w, files, "save", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, -1);
+    wrapper(&w, files, "load", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, -1);
     return !e->err[0];
 }
 

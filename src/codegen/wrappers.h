@@ -25,6 +25,8 @@ typedef struct ModelSource {
  *   void <prefix>_destroy(CnnrtContext *c)
  *   const char *<prefix>_strerror(int status) */
 bool wrappers_emit(Emit *e, const char *prefix, const ModelSource *m);
+/* Those of a trainer in their place (include/cnnrt.h). */
+bool wrappers_emit_training(Emit *e, const char *prefix, const ModelSource *m);
 /* The object that has them, and `const CnnrtModel *<prefix>_model(void)`, for variants that are the
  * hidden constants <variant>_model of other objects. See CodegenApi.dispatch. */
 bool wrappers_dispatch(const Target *t, const char *prefix, const char *const *variants, int count,

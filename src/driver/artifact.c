@@ -45,22 +45,25 @@ static void header_tensor(const Artifact *x, const char *kind, const char *name,
                        prefix, kind, index, c, in->mean[c], prefix, kind, index, c, in->std[c]);
 }
 
+size_t artifact_weight_bytes(const Artifact *x, const Variant *v)
+{
+    int64_t floats = x->step != NULL ? x->step->code.plan.state.kept : v->native.plan.weight_floats;
+    return (size_t)floats * sizeof(float);
+}
+
 static void header_shared(Buf *out)
 {
     buf_add(out, "\n/* The same in every model's header. */\n#ifndef CNNRT_SHARED\n"
                  "#define CNNRT_SHARED\ntypedef enum CnnrtStatus {\n");
 #define STATUS(ID, NUMBER, TEXT)                                                                   \
     buf_printf(out, "    CNNRT_%s = %d%s /* %s */\n", #ID, NUMBER,                                 \
-               NUMBER == CNNRT_WRONG_WEIGHTS ? "" : ",", TEXT);
+               NUMBER == CNNRT_BAD_COUNTERS ? "" : ",", TEXT);
     CNNRT_STATUSES(STATUS)
 #undef STATUS
     buf_add(out, "} CnnrtStatus;\ntypedef struct CnnrtModel CnnrtModel;\n"
-                 "typedef struct CnnrtContext CnnrtContext;\n#endif\n");
-}
-
-static size_t weight_bytes(const Variant *v)
-{
-    return (size_t)v->native.plan.weight_floats * sizeof(float);
+                 "typedef struct CnnrtContext CnnrtContext;\n");
+    artifact_training_types(out);
+    buf_add(out, "#endif\n");
 }
 
 /* What differs between variants: of one variant the plain names are true, of several the largest.
@@ -73,13 +76,15 @@ static void header_sizes(const Artifact *x, Buf *out)
     for (int i = 0; i < x->count; i++) {
         const Plan *plan = &x->variants[i].native.plan;
         arena = plan->arena_floats > arena ? plan->arena_floats : arena;
-        bytes = weight_bytes(&x->variants[i]) > bytes ? weight_bytes(&x->variants[i]) : bytes;
+        size_t own = artifact_weight_bytes(x, &x->variants[i]);
+        bytes = own > bytes ? own : bytes;
     }
     buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n", p, arena);
     buf_printf(out, "#define %s_WEIGHTS_EMBEDDED %d\n#define %s_WEIGHTS_BYTES %zu\n", p,
                !x->external, p, bytes);
     if (x->external && x->count == 1)
-        buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p, x->variants[0].emit.weights_file);
+        buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p,
+                   artifact_file(x->variants[0].paths[FORM_PACKED]));
     if (x->count == 1)
         return;
     buf_printf(out,
@@ -89,7 +94,7 @@ static void header_sizes(const Artifact *x, Buf *out)
     for (int i = 0; i < x->count; i++) {
         const Variant *v = &x->variants[i];
         buf_printf(out, "#define %s_VARIANT%d_CPU \"%s\"\n#define %s_VARIANT%d_WEIGHTS_BYTES %zu\n",
-                   p, i, v->native.plan.target.cpu, p, i, weight_bytes(v));
+                   p, i, v->native.plan.target.cpu, p, i, artifact_weight_bytes(x, v));
         if (x->external)
             buf_printf(out, "#define %s_VARIANT%d_WEIGHTS_FILE \"%s\"\n", p, i,
                        v->emit.weights_file);
@@ -103,7 +108,7 @@ static void header_functions(const Artifact *x, Buf *out)
                  " * Bytes a workspace needs for a batch and a number of threads (0 = as many as "
                  "create\n * would start); 0 = out of range. */\n");
     buf_printf(out, "size_t %s_workspace_size(int batch, int threads);\n\n", p);
-    if (x->external) {
+    if (x->external && x->step == NULL) {
         buf_printf(out,
                    "/* The name of the file with the weights%s. */\n"
                    "const char *%s_weights_file(void);\n"
@@ -113,9 +118,9 @@ static void header_functions(const Artifact *x, Buf *out)
         buf_printf(out, "int %s_weights_map(const char *path, const float **out);\n", p);
         buf_printf(out, "void %s_weights_unmap(const float *weights);\n\n", p);
     }
-    buf_add(out, x->external ? "/* weights: what weights_map gave."
-                             : "/* weights: NULL, they are "
-                               "embedded.");
+    buf_add(out, x->step != NULL ? "/* weights: what train_parameters gave."
+                 : x->external   ? "/* weights: what weights_map gave."
+                                 : "/* weights: NULL, they are embedded.");
     buf_add(out, " threads: 0 = CNNC_THREADS or the processors.\n * workspace: 64-byte aligned "
                  "and yours, or NULL to let the context allocate its own. */\n");
     buf_printf(out,
@@ -133,6 +138,8 @@ static void header_functions(const Artifact *x, Buf *out)
     buf_printf(out, "const char *%s_strerror(int status);\n", p);
     buf_printf(out, "const CnnrtModel *%s_model(void); /* for the functions of cnnrt.h%s */\n", p,
                x->count > 1 ? "; NULL: no variant runs here" : "");
+    if (x->step != NULL)
+        artifact_training_functions(x, out);
 }
 
 void artifact_header(const Artifact *x, Buf *out)
@@ -141,13 +148,16 @@ void artifact_header(const Artifact *x, Buf *out)
     const char *prefix = x->prefix;
     buf_printf(out,
                "/* %s, compiled by cnnc. Link with the object and libcnnrt, or with the shared "
-               "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n"
+               "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n#include "
+               "<stdint.h>\n"
                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
                g->name, prefix, prefix);
     buf_printf(out, "#define %s_MAX_BATCH %d\n#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n",
                prefix, x->variants[0].emit.max_batch, prefix, g->ins.len, prefix, g->outs.len);
     buf_printf(out, "#define %s_PARAMETERS %" PRId64 "\n", prefix, x->net->an.params);
     header_sizes(x, out);
+    if (x->step != NULL)
+        artifact_training_sizes(x, out);
     buf_addc(out, '\n');
     for (uint32_t i = 0; i < g->ins.len; i++)
         header_tensor(x, "INPUT", g->ins.at[i].name, g->ins.at[i].node, i, &g->ins.at[i], out);

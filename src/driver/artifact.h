@@ -2,7 +2,7 @@
  * object, program. */
 #ifndef CNNC_ARTIFACT_H
 #define CNNC_ARTIFACT_H
-#include "driver/native.h"
+#include "driver/train_step.h"
 
 /* What can be written, in the order of --emit's documentation. */
 typedef enum EmitForm {
@@ -35,7 +35,8 @@ typedef struct Variant {
 /* A model about to be written. Texts are in the net's arena. */
 typedef struct Artifact {
     const Net *net;
-    const char *prefix; /* of exported names */
+    const char *prefix;    /* of exported names */
+    const TrainStep *step; /* NULL: no training; else there is one variant */
     Variant variants[CODEGEN_VARIANTS];
     int count;                     /* of variants, best first */
     bool external;                 /* weights are a file of their own */
@@ -57,6 +58,13 @@ const char *artifact_file(const char *path);
 const char *artifact_identifier(Arena *a, const char *name);
 /* The header of a built model: sizes, names, normalisation constants and the entry points. */
 void artifact_header(const Artifact *x, Buf *out);
+/* The parts of both that tell of training; x->step is there. artifact_train.c */
+void artifact_training_types(Buf *out);
+void artifact_training_sizes(const Artifact *x, Buf *out);
+void artifact_training_functions(const Artifact *x, Buf *out);
+void artifact_training_manifest(const Artifact *x, Buf *out);
+/* Bytes of a variant's weights, or of the parameters that a training begins with. */
+size_t artifact_weight_bytes(const Artifact *x, const Variant *v);
 /* What a deployment has to know, as JSON (docs/artefacts.md). */
 void artifact_manifest(const Artifact *x, Buf *out);
 /* A .pc file for the shared object, or else the object, beside it. */

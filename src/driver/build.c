@@ -9,12 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OBJECTS_MAX = 416 }; /* of all variants: what one process compiles in pieces, and weights */
+enum { OBJECTS_MAX = 512 }; /* of all variants: what one process compiles in pieces, and weights */
 
 typedef struct Build {
     Net net;
     Parameters params;
     Artifact artifact;
+    bool trains; /* --mode=train: the one variant is inference on the state of `step` */
+    TrainSpec spec;
+    TrainStep step;
+    EmitOptions step_emit;
     unsigned forms;
     FsMapOut packed; /* weights in place, in an object or in a file of their own */
     char *tmp;       /* NULL when there is none */
@@ -110,9 +114,10 @@ static int choose_paths(Run *r, Build *b)
     return EXIT_FINE;
 }
 
-static size_t weight_bytes(const Variant *v)
+/* What a variant's packed file holds: weights, or the parameters that a training begins with. */
+static size_t packed_bytes(const Build *b, const Variant *v)
 {
-    return (size_t)v->native.plan.weight_floats * sizeof(float);
+    return artifact_weight_bytes(&b->artifact, v);
 }
 
 static int choose_mode(Run *r, Build *b)
@@ -121,7 +126,7 @@ static int choose_mode(Run *r, Build *b)
     Artifact *x = &b->artifact;
     size_t bytes = 0; /* each well below 2^61: the planner's limit */
     for (int i = 0; i < x->count; i++)
-        bytes += weight_bytes(&x->variants[i]);
+        bytes += packed_bytes(b, &x->variants[i]);
     if (mode == NULL || strcmp(mode, "auto") == 0)
         x->external = bytes > ARTIFACT_EMBED_LIMIT;
     else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
@@ -132,6 +137,50 @@ static int choose_mode(Run *r, Build *b)
     for (int i = 0; i < x->count; i++)
         x->variants[i].emit.embed = !x->external;
     return EXIT_FINE;
+}
+
+static const EmitForm not_trained[] = {FORM_EXE, FORM_IR, FORM_ASM};
+
+static int parse_mode(Run *r, Build *b)
+{
+    const char *mode = cli_get(r->cli, OPT_MODE);
+    b->trains = mode != NULL && strcmp(mode, "train") == 0;
+    if (mode != NULL && !b->trains && strcmp(mode, "inference") != 0)
+        return front_fail(r, EXIT_USAGE, "--mode takes inference or train, not '%s'", mode);
+    if (!b->trains && cli_has(r->cli, OPT_SET))
+        return front_fail(r, EXIT_USAGE, "--set is for --mode=train");
+    for (size_t i = 0; i < sizeof not_trained / sizeof *not_trained && b->trains; i++)
+        if (b->forms & 1u << not_trained[i])
+            return front_fail(r, EXIT_USAGE,
+                              "--mode=train makes a library: --emit=so or obj, and not %s",
+                              form_info[not_trained[i]].name);
+    if (b->trains && b->artifact.count > 1)
+        return front_fail(r, EXIT_USAGE, "--mode=train compiles for one processor");
+    return EXIT_FINE;
+}
+
+static int plan_training(Run *r, Build *b)
+{
+    Variant *v = &b->artifact.variants[0];
+    v->emit.prefix = b->artifact.prefix;
+    if (!cli_has(r->cli, OPT_MAX_BATCH))
+        v->emit.max_batch = (int)b->spec.batch;
+    int code = train_step_plan(&b->step, r, &b->net, &b->spec);
+    if (code == EXIT_FINE)
+        code = native_plan_evaluation(&v->native, r, &b->net, &b->step.code);
+    b->artifact.step = &b->step;
+    return code;
+}
+
+/* Options of the step's object: its names begin with PREFIX_train. */
+static void choose_step(Run *r, Build *b)
+{
+    EmitOptions *o = &b->artifact.variants[0].emit;
+    b->step_emit = *o;
+    b->step_emit.prefix = arena_printf(&r->net_arena, "%s_train", o->prefix);
+    b->step_emit.inference = o->prefix;
+    o->embed = false;
+    o->weights_file = NULL;
 }
 
 static int write_buf(Run *r, Buf *text, const char *path)
@@ -211,7 +260,7 @@ static int pack_into(Run *r, Build *b, Variant *v, const char *path, const EmitP
                      const EmitPiece *tail)
 {
     const char *why = NULL;
-    size_t bytes = weight_bytes(v);
+    size_t bytes = packed_bytes(b, v);
     if (!fs_map_out(&b->packed, path, head->len + bytes + tail->len, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
     unsigned char *at = b->packed.data;
@@ -220,12 +269,14 @@ static int pack_into(Run *r, Build *b, Variant *v, const char *path, const EmitP
     if (tail->len > 0)
         memcpy(at + head->len + bytes, tail->data, tail->len);
     int code = EXIT_FINE;
-    if (bytes > 0)
+    if (bytes > 0 && b->trains)
+        code = train_step_parameters(&b->step, r, &b->params, (float *)(void *)(at + head->len));
+    else if (bytes > 0)
         code = native_pack(&v->native, r, &b->net, &b->params, (float *)(void *)(at + head->len));
     if (code != EXIT_FINE)
         return code;
     double t = front_seconds();
-    v->emit.weights_hash = cnnrt_hash(at + head->len, bytes);
+    v->emit.weights_hash = b->step_emit.weights_hash = cnnrt_hash(at + head->len, bytes);
     stage_time(r, "checksum", t);
     if (!fs_map_commit(&b->packed, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
@@ -241,10 +292,11 @@ static int pack_weights(Run *r, Build *b, Variant *v)
     int code = EXIT_FINE;
     if (external != NULL)
         code = pack_into(r, b, v, external, &head, &tail);
-    bool object = (b->forms & linked) && v->emit.embed;
+    const EmitOptions *o = b->trains ? &b->step_emit : &v->emit;
+    bool object = (b->forms & linked) && o->embed;
     if (code != EXIT_FINE || (external != NULL && !object))
         return code;
-    if (object && !v->native.api->weights(&v->native.plan.target, v->emit.prefix, weight_bytes(v),
+    if (object && !v->native.api->weights(&v->native.plan.target, o->prefix, packed_bytes(b, v),
                                           &head, &tail, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     code = new_object(r, b, &path);
@@ -256,18 +308,19 @@ static int pack_weights(Run *r, Build *b, Variant *v)
 }
 
 /* Object pieces go to files in a private folder, for the linker to read. */
-static int make_objects(Run *r, Build *b, const Variant *v)
+static int make_objects(Run *r, Build *b, const CodegenApi *api, const Plan *p,
+                        const EmitOptions *o)
 {
     char err[512] = "";
     EmitResult out = {0};
     double t = front_seconds();
-    if (!v->native.api->emit(&v->native.plan, EMIT_OBJECT, &v->emit, &out, err, sizeof err))
+    if (!api->emit(p, EMIT_OBJECT, o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     stage_time(r, "generate code", t);
     int code = EXIT_FINE;
     for (int i = 0; i < out.count && code == EXIT_FINE; i++)
         code = add_object(r, b, &out.pieces[i]);
-    v->native.api->emit_free(&out);
+    api->emit_free(&out);
     return code;
 }
 
@@ -292,8 +345,12 @@ static int link_all(Run *r, Build *b)
 {
     const Artifact *x = &b->artifact;
     int code = EXIT_FINE;
-    for (int i = 0; i < x->count && code == EXIT_FINE; i++)
-        code = make_objects(r, b, &x->variants[i]);
+    for (int i = 0; i < x->count && code == EXIT_FINE; i++) {
+        const Native *n = &x->variants[i].native;
+        code = make_objects(r, b, n->api, &n->plan, &x->variants[i].emit);
+    }
+    if (code == EXIT_FINE && b->trains)
+        code = make_objects(r, b, b->step.code.api, &b->step.code.plan, &b->step_emit);
     if (code == EXIT_FINE && x->count > 1)
         code = make_dispatch(r, b);
     double t = front_seconds();
@@ -351,6 +408,8 @@ static int compile_all(Run *r, Build *b)
         x->variants[i].emit.compiler =
             arena_printf(&r->net_arena, "cnnc %s (LLVM %s)", CNNC_VERSION,
                          x->variants[i].native.api->llvm_version);
+    if (b->trains)
+        choose_step(r, b);
     for (int i = 0; i < x->count && (b->forms & weighted) && code == EXIT_FINE; i++)
         code = pack_weights(r, b, &x->variants[i]);
     if (code == EXIT_FINE && (b->forms & linked))
@@ -363,7 +422,7 @@ static int emit_all(Run *r, Build *b)
     bool compile = (b->forms & ~FORM_BIT(WEIGHTS)) != 0;
     int code = EXIT_FINE;
     if (compile)
-        code = variant_plan(r, &b->artifact);
+        code = b->trains ? plan_training(r, b) : variant_plan(r, &b->artifact);
     if (code == EXIT_FINE && compile)
         code = choose_mode(r, b);
     if (code == EXIT_FINE)
@@ -389,7 +448,11 @@ int command_build(Run *r)
     if (code == EXIT_FINE)
         code = variant_parse(r, x, cli_get(r->cli, OPT_TARGET_CPU));
     if (code == EXIT_FINE)
+        code = parse_mode(r, &b);
+    if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &b.net);
+    if (code == EXIT_FINE && b.trains)
+        code = train_settings(r, &b.net, &b.spec);
     if (code != EXIT_FINE)
         return code;
     for (int i = 0; i < x->count; i++)
@@ -404,6 +467,8 @@ int command_build(Run *r)
         code = emit_all(r, &b);
     remove_temporaries(&b);
     variant_close(x);
+    if (b.trains)
+        train_step_close(&b.step);
     parameters_close(&b.params);
     return code;
 }

@@ -43,12 +43,12 @@ static const char *tool(Run *r, const Artifact *x, const char *variable, const c
     return arch != NULL ? arena_printf(&r->net_arena, "%s-linux-gnu-%s", arch, cross) : here;
 }
 
-/* The runtime of the target's machine; malloc'ed. NULL with *code set. */
-static char *find_runtime(Run *r, const Artifact *x, int *code)
+/* A library of the target's machine; malloc'ed. NULL with *code set. */
+static char *find_library(Run *r, const Artifact *x, const char *name, int *code)
 {
     const char *arch = native_foreign(&variant_least(x)->native.plan.target);
-    char *path = native_library(arch == NULL ? "libcnnrt.a"
-                                             : arena_printf(&r->net_arena, "%s/libcnnrt.a", arch));
+    char *path =
+        native_library(arch == NULL ? name : arena_printf(&r->net_arena, "%s/%s", arch, name));
     *code = EXIT_FINE;
     if (path == NULL) {
         *code = front_fail(r, EXIT_LIMIT, "out of memory");
@@ -68,9 +68,13 @@ int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *o
 {
     enum { FIXED = 16 };
     int code, n = 0, out;
-    char *runtime = find_runtime(r, x, &code);
-    if (runtime == NULL)
+    char *runtime = find_library(r, x, "libcnnrt.a", &code), *training = NULL;
+    if (runtime != NULL && x->step != NULL)
+        training = find_library(r, x, "libcnntrain.a", &code);
+    if (code != EXIT_FINE) {
+        free(runtime);
         return code;
+    }
     const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
     if (argv == NULL) {
         code = front_fail(r, EXIT_LIMIT, "out of memory");
@@ -86,11 +90,14 @@ int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *o
         out = n++;
         for (int i = 0; i < count; i++)
             argv[n++] = objects[i];
+        if (training != NULL)
+            argv[n++] = training;
         argv[n++] = runtime;
         argv[n++] = "-lm";
         argv[n++] = "-lpthread";
         code = run_linker(r, argv, out, true, objects[0], path);
     }
+    free(training);
     free(runtime);
     free(argv);
     return code;

@@ -62,11 +62,11 @@ static void manifest_memory(const Variant *v, const char *sep, Buf *out)
 static void manifest_weights(const Artifact *x, const Variant *v, Buf *out)
 {
     buf_printf(out, "\"weights\": {\"mode\": \"%s\", \"bytes\": %zu, \"xxh64\": \"%016" PRIx64 "\"",
-               x->external ? "external" : "embedded",
-               (size_t)v->native.plan.weight_floats * sizeof(float), v->emit.weights_hash);
+               x->external ? "external" : "embedded", artifact_weight_bytes(x, v),
+               v->emit.weights_hash);
     if (x->external) {
         buf_add(out, ", \"file\": ");
-        buf_json_string(out, v->emit.weights_file);
+        buf_json_string(out, artifact_file(v->paths[FORM_PACKED]));
     }
     buf_add(out, ", \"from\": ");
     buf_json_string(out, x->origin);
@@ -142,6 +142,8 @@ void artifact_manifest(const Artifact *x, Buf *out)
     buf_add(out, ",\n");
     if (x->count > 1)
         manifest_variants(x, out);
+    if (x->step != NULL)
+        artifact_training_manifest(x, out);
     buf_add(out, "  ");
     manifest_all_files(x, out);
     buf_add(out, "\n}\n");

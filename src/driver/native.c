@@ -161,6 +161,28 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
     return code == EXIT_FINE ? show_llvm(x, r, n, label) : code;
 }
 
+int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *training)
+{
+    Buf text = {0};
+    double t = front_seconds();
+    *x = (Native){.handle = training->handle, .api = training->api};
+    fuse_run_apart(&x->fusion, &r->net_arena, &n->an);
+    const char *bad = fuse_verify(&x->fusion);
+    if (bad == NULL)
+        bad = plan_build_evaluation(&x->plan, &r->net_arena, &n->an, &x->fusion, &training->plan);
+    if (bad != NULL)
+        return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
+    bad = plan_verify(&x->plan);
+    if (bad != NULL)
+        return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
+                          bad);
+    stage_time(r, "plan inference", t);
+    if (stage_wanted(r, STAGE_PLAN))
+        plan_print(&x->plan, &text);
+    return stage_show(r, STAGE_PLAN, arena_printf(&r->net_arena, "%s.run", n->elab->graph.name),
+                      &text);
+}
+
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to)
 {
     double t = front_seconds();

@@ -25,6 +25,8 @@ const char *native_foreign(const Target *t);
  * the label. Returns an exit code. */
 int native_plan(Native *x, Run *r, const Net *n);
 int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char *label);
+/* Plans the net for inference on the state of its training, which has been planned. */
+int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *training);
 /* Packs the weights into `to` (plan.weight_floats, 64-byte aligned), or, when that is NULL, into a
  * blob of x's own. */
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);

@@ -222,6 +222,13 @@ static const NameMap *choose_names(Run *r, const Net *n, const Weights *file)
     return best;
 }
 
+/* What a checkpoint holds beside parameters, for a training that goes on (docs/checkpoints.md). */
+static bool of_training(const char *name)
+{
+    static const char slot[] = "optimizer.", mean[] = "ema.";
+    return strncmp(name, slot, sizeof slot - 1) == 0 || strncmp(name, mean, sizeof mean - 1) == 0;
+}
+
 int parameters_load(Parameters *p, Run *r, const Net *n, const char *path)
 {
     const char *err;
@@ -234,7 +241,8 @@ int parameters_load(Parameters *p, Run *r, const Net *n, const char *path)
     for (uint32_t i = 0; i < p->file.all.len; i++) {
         const WeightTensor *t = &p->file.all.at[i];
         char have[160];
-        if (m.used[i] || (m.names != NULL && elab_name_ignored(m.names, t->name)))
+        if (m.used[i] || of_training(t->name) ||
+            (m.names != NULL && elab_name_ignored(m.names, t->name)))
             continue;
         dims_text(have, sizeof have, t->dims, t->ndim);
         misfit_row(&m, t->name, "has none", have);

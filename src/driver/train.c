@@ -385,10 +385,8 @@ static int pass(Training *t, const CnndataBatch *b)
     in[0] = b->images;
     for (uint32_t i = 1; i < inputs; i++)
         in[i] = b->targets;
-    optim_hypers(&t->step.optim, rate(t, b->number), t->updates, hyper);
-    if (t->spec.ema > 0)
-        hyper[OPTIM_AVERAGE] = (float)(1 - cnntrain_ema_decay(t->spec.ema, t->updates));
-    hyper[PLAN_KEEP] = part > 0 ? 1 : 0;
+    cnnrt_pass_hypers(&t->step.code.model->training->optimizer, rate(t, b->number), t->updates,
+                      part, hyper);
     bool update = part == t->spec.accumulate - 1;
     int64_t pass_number = t->epoch * cnndata_loader_batches(t->data.train) + b->number;
     int status = train_step_run(&t->step, b->n, in, (uint64_t)t->spec.seed, (uint64_t)pass_number,

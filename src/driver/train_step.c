@@ -113,7 +113,7 @@ static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
     return status == CNNRT_OK ? EXIT_FINE : front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
 }
 
-int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads)
+int train_step_plan(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec)
 {
     *t = (TrainStep){.optim = optimizer(spec), .batch = spec->batch};
     const char *bad = optim_check(&t->optim);
@@ -126,7 +126,12 @@ int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, i
     if (bad != NULL)
         return front_fail(r, EXIT_REFUSED, "'%s' cannot be trained: %s", n->elab->graph.name, bad);
     stage_time(r, "gradients", start);
-    int code = plan(t, r, n);
+    return plan(t, r, n);
+}
+
+int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads)
+{
+    int code = train_step_plan(t, r, n, spec);
     if (code == EXIT_FINE)
         code = native_load(&t->code, r, n, (int)spec->batch);
     return code == EXIT_FINE ? allocate(t, r, n, threads) : code;
@@ -143,7 +148,7 @@ void train_step_close(TrainStep *t)
     *t = (TrainStep){0};
 }
 
-int train_step_init(TrainStep *t, Run *r, Parameters *p)
+int train_step_parameters(const TrainStep *t, Run *r, Parameters *p, float *to)
 {
     const PlanState *s = &t->code.plan.state;
     ParamSource source = parameters_source(p);
@@ -154,9 +159,18 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p)
         const float *data = source.get(source.ctx, q->name, &spec[q->which]);
         if (data == NULL)
             return front_fail(r, EXIT_LIMIT, "no value for parameter '%s'", q->name);
-        memcpy(t->state + q->offset, data, (size_t)q->floats * sizeof *data);
+        memcpy(to + q->offset, data, (size_t)q->floats * sizeof *data);
         param_release(&source, data);
     }
+    return EXIT_FINE;
+}
+
+int train_step_init(TrainStep *t, Run *r, Parameters *p)
+{
+    const PlanState *s = &t->code.plan.state;
+    int code = train_step_parameters(t, r, p, t->state);
+    if (code != EXIT_FINE)
+        return code;
     if (s->average >= 0)
         memcpy(t->state + s->average, t->state, (size_t)s->kept * sizeof(float));
     return EXIT_FINE;
@@ -241,10 +255,8 @@ CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count)
     size_t n = 0;
     for (uint32_t i = 0; i < s->params.len; i++) {
         const PlanParam *q = &s->params.at[i];
-        ParamSpec spec[PARAM_MAX];
-        params_of(&t->graph.g, q->node, t->graph.shape, spec);
-        CnntrainTensor one = {.name = q->name, .ndim = spec[q->which].ndim};
-        memcpy(one.dims, spec[q->which].dims, sizeof one.dims);
+        CnntrainTensor one = {.name = q->name, .ndim = q->ndim};
+        memcpy(one.dims, q->dims, sizeof one.dims);
         one.data = t->state + q->offset;
         all[n++] = one;
         for (int k = 0; k < s->slots && q->trained; k++) {

@@ -18,6 +18,10 @@ typedef struct TrainStep {
     uint32_t heads, losses;
 } TrainStep;
 
+/* Builds and plans the step. Returns an exit code. */
+int train_step_plan(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec);
+/* Parameters and running statistics, to[0, plan.state.kept), which is zero. */
+int train_step_parameters(const TrainStep *t, Run *r, Parameters *p, float *to);
 /* Builds and compiles the step for batches of up to spec->batch images; the state is zero but for
  * what the optimizer begins with. Says how much memory it takes. Returns an exit code. */
 int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads);

@@ -365,7 +365,7 @@ static LowerRule *const rule[OP_COUNT] = {
 void plan_lower_group(Planner *s, const FuseGroup *g)
 {
     Draft d = {.group = g, .k = {.gate_arg = -1}};
-    if (s->train != NULL && g->result.v >= s->p->train->forward_end && s->p->backward == 0)
+    if (s->p->train != NULL && g->result.v >= s->p->train->forward_end && s->p->backward == 0)
         s->p->backward = s->p->steps.len;
     if (g->anchor.v == 0)
         plan_elem(s, &d);

@@ -57,6 +57,10 @@ void plan_place_state(Planner *s, Draft *d);
 /* Training: the layout of the state before lowering, the order of the steps after it; train.c */
 void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim);
 void plan_close_training(Planner *s, const OptimSpec *optim);
+/* Inference on that state; evaluate.c */
+void plan_open_evaluation(Planner *s, const Plan *training);
+/* Puts the steps that read parameters before the others. */
+void plan_packs_first(Planner *s);
 /* The optimizer's part of the state, and its steps; NULL: none. optim.c */
 void plan_optimizer_state(Planner *s, const OptimSpec *optim);
 void plan_optimizer(Planner *s, const OptimSpec *optim);

@@ -168,8 +168,10 @@ void plan_optimizer_state(Planner *s, const OptimSpec *spec)
     PlanState *p = &s->p->state;
     OptimProgram o;
     p->average = p->sum = -1;
+    p->optimizer.accumulate = 1;
     if (spec != NULL) {
         optim_build(spec, true, &s->train->exprs, &o);
+        p->optimizer = optim_constants(spec);
         p->slots = o.slots;
         for (int i = 0; i < o.slots; i++) {
             p->slot[i] = plan_state_add(s, p->trained);

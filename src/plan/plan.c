@@ -383,6 +383,19 @@ const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion
     return planner_close(&s);
 }
 
+const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                                  const Plan *training)
+{
+    Planner s;
+    planner_open(&s, p, a, an, f, &training->target);
+    plan_open_evaluation(&s, training);
+    if (s.failed == NULL)
+        lower_all(&s);
+    if (s.failed == NULL)
+        plan_packs_first(&s);
+    return planner_close(&s);
+}
+
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                                 const Target *t, const TrainGraph *train, const OptimSpec *optim)
 {

@@ -70,7 +70,9 @@ typedef struct PlanParam {
     int which;   /* of params_of(node) */
     const char *name;
     int64_t offset, floats; /* in the state; floats: trained values, without padding */
-    bool trained, decayed;  /* statistics are not trained, norms and biases not decayed */
+    int ndim;
+    int64_t dims[4];
+    bool trained, decayed; /* statistics are not trained, norms and biases not decayed */
 } PlanParam;
 
 /* The state of a training step: one block of floats that the runtime passes where an inference
@@ -91,6 +93,7 @@ typedef struct PlanState {
     int slots;
     int64_t slot[2], average, saved;
     double slot_start[2];
+    CnnrtOptimizer optimizer; /* what the runtime computes hyper-parameters from */
 } PlanState;
 
 typedef struct Plan {
@@ -110,6 +113,7 @@ typedef struct Plan {
      * pack the parameters, those from `backward` on are the backward pass, those from `update` on
      * the optimizer's. */
     const TrainGraph *train;
+    bool on_state; /* weights are the state of a training step: training, and inference on it */
     PlanState state;
     uint32_t forward, backward, update;
 } Plan;
@@ -129,6 +133,11 @@ const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion
  * optimizer has been checked; NULL: gradients are computed and nothing is updated. */
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                                 const Target *t, const TrainGraph *train, const OptimSpec *optim);
+/* Inference with the parameters of a training plan of the same net: its weights are that plan's
+ * state, which its first steps pack, behind the weight_floats of the other, in every run. The fusion
+ * is fuse_run_apart's. */
+const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                                  const Plan *training);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the

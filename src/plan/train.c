@@ -93,6 +93,8 @@ static void add_param(Planner *s, NodeId n, int which, const ParamSpec *spec)
                    .floats = floats,
                    .trained = part != PART_STATISTIC,
                    .decayed = part == PART_DECAYED};
+    for (q.ndim = 0; q.ndim < spec->ndim; q.ndim++)
+        q.dims[q.ndim] = spec->dims[q.ndim];
     vec_push(p->arena, &p->state.params, q);
     if (s->train->first[n.v] == 0)
         s->train->first[n.v] = p->state.params.len;
@@ -127,7 +129,7 @@ static void find_gradients(Planner *s)
         s->train->bn_of[t->stats.at[i].var.v] = t->stats.at[i].bn;
 }
 
-void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim)
+void plan_new_training(Planner *s, const TrainGraph *train)
 {
     Plan *p = s->p;
     uint32_t n = s->g->nodes.len;
@@ -142,6 +144,15 @@ void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *op
     expr_init(&t->exprs, p->arena);
     s->train = t;
     p->train = train;
+    p->on_state = true;
+    for (uint32_t v = 0; v < n; v++)
+        t->norm[v] = t->back[v] = -1;
+}
+
+void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *optim)
+{
+    Plan *p = s->p;
+    plan_new_training(s, train);
     add_part(s, PART_DECAYED);
     p->state.decayed = p->weight_floats;
     add_part(s, PART_PLAIN);
@@ -151,14 +162,17 @@ void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *op
     plan_optimizer_state(s, optim);
     p->state.grad = plan_state_add(s, p->state.trained);
     find_gradients(s);
-    for (uint32_t v = 0; v < n; v++)
-        t->norm[v] = t->back[v] = -1;
 }
 
 void plan_close_training(Planner *s, const OptimSpec *optim)
 {
-    Plan *p = s->p;
     plan_optimizer(s, optim);
+    plan_packs_first(s);
+}
+
+void plan_packs_first(Planner *s)
+{
+    Plan *p = s->p;
     uint32_t packs = s->train->packs.len, steps = p->steps.len;
     for (uint32_t i = 0; i < steps; i++)
         vec_push(p->arena, &s->train->packs, p->steps.at[i]);
@@ -170,10 +184,18 @@ void plan_close_training(Planner *s, const OptimSpec *optim)
     p->update += packs;
 }
 
+void plan_finish_early(Planner *s, Draft *d)
+{
+    Plan *p = s->p;
+    plan_finish_step(s, d);
+    if (s->failed == NULL)
+        vec_push(p->arena, &s->train->packs, p->steps.at[--p->steps.len]);
+}
+
 /* The step that brings the weights of d, which is complete, into the order of its kernel. */
 static PlanOperand pack(Planner *s, const Draft *d, const PlanParam *weight)
 {
-    Plan *p = s->p;
+    const Plan *p = s->p;
     Draft own = {.k = d->k, .node = weight->node};
     PlanOperand to = plan_state_at(plan_state_add(s, family_weight_floats(&d->k, &p->target)));
     own.k.family = FAM_PACK;
@@ -188,16 +210,12 @@ static PlanOperand pack(Planner *s, const Draft *d, const PlanParam *weight)
     own.k.gate_arg = -1;
     own.args[KERNEL_ARG_OUT] = to;
     own.args[KERNEL_ARG_IN] = plan_state_at(weight->offset);
-    plan_finish_step(s, &own);
-    if (s->failed == NULL) {
-        vec_push(p->arena, &s->train->packs, p->steps.at[p->steps.len - 1]);
-        p->steps.len--;
-    }
+    plan_finish_early(s, &own);
     return to;
 }
 
 /* Where a vector of channels lies. */
-static int64_t channel_at(const Planner *s, const FuseOperand *o)
+static int64_t channel_at(Planner *s, const FuseOperand *o)
 {
     static const char *const suffix[] = {
         [FILL_LN_WEIGHT] = "weight", [FILL_LN_BIAS] = "bias", [FILL_GAMMA] = "gamma"};
@@ -207,6 +225,11 @@ static int64_t channel_at(const Planner *s, const FuseOperand *o)
     case FILL_NORM_SHIFT:
         return s->train->norm[o->node.v] +
                padded * (o->fill == FILL_NORM_SCALE ? NORM_SCALE : NORM_SHIFT);
+    case FILL_BN_SCALE:
+    case FILL_BN_SHIFT: {
+        int64_t at = plan_running_norm(s, o->node);
+        return at < 0 ? at : at + padded * (o->fill == FILL_BN_SCALE ? NORM_SCALE : NORM_SHIFT);
+    }
     case FILL_BACK_A:
     case FILL_BACK_B:
     case FILL_BACK_C:

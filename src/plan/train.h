@@ -19,6 +19,13 @@ typedef struct TrainPlan {
     VEC(PlanStep) packs;
 } TrainPlan;
 
+/* s->train for a graph over a state; train: NULL for inference. */
+void plan_new_training(Planner *s, const TrainGraph *train);
+/* Like plan_finish_step, for a step that runs before those of the network: it reads parameters. */
+void plan_finish_early(Planner *s, Draft *d);
+/* Where the scale and the shift of a batch normalisation by its running statistics lie (NORM_SCALE,
+ * NORM_SHIFT); -1 when its parameters are not in the state. evaluate.c */
+int64_t plan_running_norm(Planner *s, NodeId bn);
 /* A region of the state, whole lines. */
 int64_t plan_state_add(Planner *s, int64_t floats);
 PlanOperand plan_state_at(int64_t offset);

@@ -93,7 +93,7 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
                                                                          : "exceeds the scratch";
     if (weights != (o->space == SPACE_WEIGHTS))
         return "is in the wrong space";
-    if (weights && c->p->train != NULL)
+    if (weights && c->p->on_state)
         return check_train_operand(c, o, false, need);
     return weights ? check_pack(c->p, o, need)
                    : check_tensor_operand(c, o, need, arg == KERNEL_ARG_OUT);

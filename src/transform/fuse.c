@@ -70,7 +70,8 @@ static void affine(Fuser *s, FuseGroup *g, NodeId n, ChannelFill mul, ChannelFil
 
 static bool absorb_bn(Fuser *s, FuseGroup *g, NodeId bn)
 {
-    if (g->anchor.v != 0 && g->result.v == g->anchor.v && is_contraction(op_of(s, g->anchor))) {
+    if (!s->apart && g->anchor.v != 0 && g->result.v == g->anchor.v &&
+        is_contraction(op_of(s, g->anchor))) {
         g->fold_bn = bn;
         return true;
     }
@@ -315,7 +316,7 @@ static void order_groups(Fuser *s)
     }
 }
 
-void fuse_run(Fusion *f, Arena *a, const Analysis *an)
+static void run(Fusion *f, Arena *a, const Analysis *an, bool apart)
 {
     const Graph *g = an->g;
     uint32_t n = g->nodes.len;
@@ -324,6 +325,7 @@ void fuse_run(Fusion *f, Arena *a, const Analysis *an)
     f->alias = arena_new_n(a, NodeId, n);
     f->group_of = arena_new_n(a, uint32_t, n);
     Fuser s = {.f = f,
+               .apart = apart,
                .g = g,
                .an = an,
                .uses = arena_new_n(a, uint32_t, n),
@@ -344,4 +346,14 @@ void fuse_run(Fusion *f, Arena *a, const Analysis *an)
         if (an->live[i] && !is_alias(&s, (NodeId){i}))
             visit(&s, (NodeId){i});
     order_groups(&s);
+}
+
+void fuse_run(Fusion *f, Arena *a, const Analysis *an)
+{
+    run(f, a, an, false);
+}
+
+void fuse_run_apart(Fusion *f, Arena *a, const Analysis *an)
+{
+    run(f, a, an, true);
 }

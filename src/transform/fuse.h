@@ -54,6 +54,8 @@ typedef struct Fusion {
 } Fusion;
 
 void fuse_run(Fusion *f, Arena *a, const Analysis *an);
+/* The same without folding batch normalisations into weights: those are not known yet. */
+void fuse_run_apart(Fusion *f, Arena *a, const Analysis *an);
 /* NULL, or what is wrong: something read that no earlier group stores, an expression over operands
  * that are not there, a head without its value. */
 const char *fuse_verify(const Fusion *f);

@@ -13,6 +13,7 @@ typedef struct Fuser {
     bool *output;   /* stored for a head */
     bool *claimed;  /* already part of a group */
     bool *gated;    /* a product that became the gate of the convolution after it */
+    bool apart;     /* batch normalisations are not folded into weights */
     bool *virtual;  /* not stored: every reader computes it from what is (training) */
 } Fuser;
 

@@ -131,6 +131,7 @@ static NodeId target_of(Grad *s, const GraphOutput *head)
     AttrVal at[] = {attr_int(z.c), attr_int(z.h), attr_int(z.w)};
     NodeId n = append(s, OP_INPUT, at, NULL, 0, name, 0);
     vec_push(s->arena, &g->ins, ((GraphInput){.name = name, .node = n}));
+    s->t->targets++;
     return n;
 }
 

@@ -38,13 +38,14 @@ typedef struct TrainGraph {
     VEC(ParamGrad) params;
     VEC(StatUpdate) stats;
     VEC(NodeId) losses;
+    uint32_t targets;     /* inputs that are */
     uint32_t forward_end; /* nodes below are the forward pass, losses included */
 } TrainGraph;
 
 /* NULL, or why there is none: no loss, a head that no parameter reaches. `an` stays unchanged. */
 const char *grad_build(TrainGraph *t, Arena *a, const Analysis *an, const TrainLoss *loss,
                        int loss_count);
-/* What fusion and planning ask of a training graph. The outputs from the first gradient on are taken
- * off: TrainGraph says where gradients are. */
+/* What fusion and planning ask of a training graph. The outputs from the first gradient on are
+ * taken off: TrainGraph says where gradients are. */
 void grad_analysis(TrainGraph *t, Arena *a, const Analysis *forward, Analysis *out);
 #endif

@@ -64,15 +64,24 @@ const char *optim_check(const OptimSpec *s)
     return NULL;
 }
 
+CnnrtOptimizer optim_constants(const OptimSpec *s)
+{
+    bool corrected = has(s, " beta1 ");
+    return (CnnrtOptimizer){.beta1 = corrected ? s->beta1 : 0,
+                            .beta2 = corrected ? s->beta2 : 0,
+                            .average = s->average,
+                            .accumulate = s->accumulate > 1 ? s->accumulate : 1};
+}
+
+_Static_assert((int)OPTIM_LR == CNNRT_LR && (int)OPTIM_BIAS1 == CNNRT_BIAS1 &&
+                   (int)OPTIM_BIAS2 == CNNRT_BIAS2 && (int)OPTIM_SCALE == CNNRT_SCALE &&
+                   (int)OPTIM_AVERAGE == CNNRT_AVERAGE && (int)OPTIM_HYPERS == CNNRT_KEEP,
+               "the runtime fills the places that passes read");
+
 void optim_hypers(const OptimSpec *s, double lr, int64_t step, float *out)
 {
-    double t = (double)step + 1;
-    bool corrected = has(s, " beta1 ");
-    out[OPTIM_LR] = (float)lr;
-    out[OPTIM_BIAS1] = corrected ? (float)(1 / (1 - pow(s->beta1, t))) : 1;
-    out[OPTIM_BIAS2] = corrected ? (float)(1 / sqrt(1 - pow(s->beta2, t))) : 1;
-    out[OPTIM_SCALE] = (float)(1.0 / (s->accumulate > 1 ? s->accumulate : 1));
-    out[OPTIM_AVERAGE] = (float)(1 - s->average);
+    CnnrtOptimizer o = optim_constants(s);
+    cnnrt_optimizer_hypers(&o, lr, step, out);
 }
 
 /* A pass under construction. */

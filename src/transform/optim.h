@@ -3,6 +3,7 @@
  * planner's. */
 #ifndef CNNC_OPTIM_H
 #define CNNC_OPTIM_H
+#include "cnnrt.h"
 #include "expr/expr.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +43,8 @@ typedef enum OptimHyper {
     OPTIM_AVERAGE, /* 1 - average: the share of the new value, which float32 holds exactly enough */
     OPTIM_HYPERS
 } OptimHyper;
+/* What the runtime needs to compute them. */
+CnnrtOptimizer optim_constants(const OptimSpec *s);
 /* `step` updates have been made before. Writes out[0, OPTIM_HYPERS). */
 void optim_hypers(const OptimSpec *s, double lr, int64_t step, float *out);
 

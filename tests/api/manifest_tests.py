@@ -28,11 +28,17 @@ def packed_is_true(folder, files, weights):
         assert weights["file"] == os.path.basename(packed)
 
 
-def single(folder, name, mode):
+def single(folder, name, mode, trained=False):
     manifest, header = read(folder, name)
     assert manifest["prefix"] == name and manifest["weights"]["mode"] == mode
-    assert "variants" not in manifest
-    packed_is_true(folder, manifest["files"], manifest["weights"])
+    assert "variants" not in manifest and ("training" in manifest) == trained
+    assert trained or "packed" in manifest["files"]
+    if "packed" in manifest["files"]:
+        packed_is_true(folder, manifest["files"], manifest["weights"])
+    if trained:
+        # four floats for a value: parameter, momentum, gradient, running mean
+        assert manifest["training"]["state_bytes"] > 4 * 4 * manifest["parameters"] > 0
+        assert manifest["weights"]["bytes"] >= 4 * manifest["parameters"]
     assert f"#define {name}_MAX_BATCH {manifest['max_batch']}\n" in header
     assert f"#define {name}_PARAMETERS {manifest['parameters']}\n" in header
     assert f"#define {name}_WEIGHTS_BYTES {manifest['weights']['bytes']}\n" in header
@@ -60,6 +66,9 @@ def several(folder, name, mode):
 if sys.argv[1] == "variants":
     several(sys.argv[2], "em", "embedded")
     several(sys.argv[2], "ex", "external")
+elif len(sys.argv) > 2:
+    for trained_name in sys.argv[2:]:
+        single(sys.argv[1], trained_name, "embedded", True)
 else:
     single(sys.argv[1], "squeeze", "embedded")
     single(sys.argv[1], "other", "external")

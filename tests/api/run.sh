@@ -149,3 +149,5 @@ make -C "$SRC" --no-print-directory -s BUILD="$BUILD" DESTDIR="$work/a b" PREFIX
 find "a b/usr" -type f >>log
 [ ! -s log ]
 result uninstall_leaves_nothing "$?"
+
+sh "$SRC/tests/api/train.sh"

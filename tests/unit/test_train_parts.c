@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include "cnnrt.h"
 #include "cnntrain/log.h"
 #include "cnntrain/metrics.h"
 #include "cnntrain/progress.h"
@@ -170,12 +171,12 @@ static void test_corrections(void **state)
     near(cnntrain_adam_correction(0.5, 3), 8.0 / 7);
     near(cnntrain_adam_correction(0.999, 100000), 1);
     near(cnntrain_adam_correction(0, 1), 1);
-    near(cnntrain_ema_decay(0.9999, 0), 0.1);
-    near(cnntrain_ema_decay(0.9999, 1), 2.0 / 11);
-    near(cnntrain_ema_decay(0.9999, 80), 0.9);
-    near(cnntrain_ema_decay(0.9999, 1000000), 0.9999);
-    near(cnntrain_ema_decay(0.5, 7), 8.0 / 17);
-    near(cnntrain_ema_decay(0.5, 8), 0.5);
+    near(cnnrt_average_decay(0.9999, 0), 0.1);
+    near(cnnrt_average_decay(0.9999, 1), 2.0 / 11);
+    near(cnnrt_average_decay(0.9999, 80), 0.9);
+    near(cnnrt_average_decay(0.9999, 1000000), 0.9999);
+    near(cnnrt_average_decay(0.5, 7), 8.0 / 17);
+    near(cnnrt_average_decay(0.5, 8), 0.5);
 }
 
 static CnntrainRecord record(int step)

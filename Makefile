@@ -38,13 +38,17 @@ front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
 driver_o  := $(DRIVER:%.c=$(OBJ)/%.o)
 codegen_o := $(CODEGEN:%.c=$(OBJ)/hidden/%.o) $(SHARED:%.c=$(OBJ)/hidden/%.o)
 runtime_o := $(RUNTIME:%.c=$(OBJ)/hidden/%.o)
+# the runtime for another machine: its compiler is a package of its own
+ARCH     ?= aarch64
+CROSS_CC ?= $(ARCH)-linux-gnu-gcc
+cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
-LIBS      := -ljansson -larchive -lpng -ljpeg -lz -lm -ldl -lpthread
+LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -97,10 +101,23 @@ $(LIB)/libcnnrt.a: $(runtime_o)
 	@rm -f $@
 	ar rcsD $@ $^
 
+cross: ## the runtime for another machine, ARCH=aarch64: build links programs for it then
+	@command -v $(CROSS_CC) >/dev/null || { echo "make cross: no $(CROSS_CC) (Debian: gcc-$(ARCH)-linux-gnu)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory -s $(LIB)/$(ARCH)/libcnnrt.a
+
+$(LIB)/$(ARCH)/libcnnrt.a: $(cross_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
 $(LIB)/libcnntrain.a: $(train_o)
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
+
+$(OBJ)/$(ARCH)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CROSS_CC) $(BASE) $(WARN) $(CFLAGS) -fvisibility=hidden -c -o $@ $<
 
 $(LIB)/libcnndata.a: $(data_o)
 	@mkdir -p $(@D)
@@ -146,6 +163,7 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 	@mkdir -p $(@D)
 	sh tests/tools/embed.sh pages $(PAGES) > $@
 
+$(BUILD)/tests/test_data $(BUILD)/tests/test_loader: LIBS += -larchive # they write shards
 $(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
@@ -213,6 +231,8 @@ install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
 	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
+	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
+	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
 	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
 	sed -e "s|@VERSION@|$$($(BUILD)/bin/cnnc --version | cut -d' ' -f2)|" \
 	    -e "s|@UP@|$$(realpath -m --relative-to="$(LIBDIR)/pkgconfig" "$(PREFIX)")|" runtime/cnnc.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc"
@@ -223,7 +243,7 @@ install: all man ## into DESTDIR and PREFIX
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
-	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
 	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
@@ -235,4 +255,4 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 -include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(UNIT:=.d)
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(data_o:.o=.d) $(UNIT:=.d)
+-include $(data_o:.o=.d) $(cross_o:.o=.d)

@@ -176,6 +176,12 @@ struct CnnrtModel {
     const CnnrtTraining *training; /* NULL: the model does not train */
 };
 
+/* Of one network compiled for several processors, best first: the first that this one can run, or
+ * where CNNC_CPU is set the one for that processor. NULL when there is none; a built network's
+ * functions then return CPU. */
+const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count);
+/* The name of the file its weights are in; NULL when they are embedded, or for NULL. */
+const char *cnnrt_weights_file(const CnnrtModel *m);
 /* Bytes of workspace for a batch (activations and the scratch of `threads` threads, 0 = as many as
  * create would start). 0 when an argument is out of range. */
 size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads);

@@ -1,9 +1,8 @@
 /* Tar shards in the layout of WebDataset: the files of a sample stand together and share the name
  * up to the first dot; NAME.jpg (jpeg, png) is the picture and NAME.cls its label in decimal. The
  * shards are read through once for an index; samples are then read where they lie, in any order. */
+#include "archive_lib.h"
 #include "set.h"
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -46,6 +45,7 @@ typedef struct Scan {
     Tar *tar;
     int32_t shard;
     int fd;
+    const CnndataArchiveLib *lib;
     struct archive *archive;
     Pending now;
     CnndataError e;
@@ -98,7 +98,7 @@ static int read_label(Scan *s, const char *name, int64_t at, int64_t size)
     if (!cnndata_read_at(s->fd, text, (size_t)size, at))
         return cnndata_fail(s->e, CNNDATA_DAMAGED, "%s: truncated at %s", path_of(s), name);
     /* what the archive library reads must be what lies where we shall read later */
-    if (archive_read_data(s->archive, seen, (size_t)size) != size ||
+    if (s->lib->archive_read_data(s->archive, seen, (size_t)size) != size ||
         memcmp(text, seen, (size_t)size) != 0)
         return cnndata_fail(s->e, CNNDATA_DAMAGED,
                             "%s: %s is not stored in one piece; make the archive anew with plain "
@@ -135,15 +135,16 @@ static int turn_to(Scan *s, const char *name, size_t stem)
 
 static int take_entry(Scan *s, struct archive_entry *entry)
 {
-    const char *name = archive_entry_pathname(entry);
+    const char *name = s->lib->archive_entry_pathname(entry);
     if (name == NULL) /* not to be said in the current locale */
-        name = archive_entry_pathname_utf8(entry);
-    const int64_t at = archive_filter_bytes(s->archive, 0), size = archive_entry_size(entry);
+        name = s->lib->archive_entry_pathname_utf8(entry);
+    const int64_t at = s->lib->archive_filter_bytes(s->archive, 0),
+                  size = s->lib->archive_entry_size(entry);
     const char *base = name == NULL ? NULL : strrchr(name, '/');
     base = base == NULL ? name : base + 1;
     const char *dot = base == NULL ? NULL : strchr(base, '.');
-    if (dot == NULL || archive_entry_filetype(entry) != AE_IFREG ||
-        archive_entry_hardlink(entry) != NULL)
+    if (dot == NULL || s->lib->archive_entry_filetype(entry) != AE_IFREG ||
+        s->lib->archive_entry_hardlink(entry) != NULL)
         return CNNDATA_OK;
     bool label = strcasecmp(dot, ".cls") == 0;
     if (!label && strcasecmp(dot, ".jpg") != 0 && strcasecmp(dot, ".jpeg") != 0 &&
@@ -159,7 +160,7 @@ static int take_entry(Scan *s, struct archive_entry *entry)
     if (label ? s->now.has_label : s->now.has_picture)
         return cnndata_fail(s->e, CNNDATA_DAMAGED, "%s: '%s' has two %s", path_of(s), s->now.key.at,
                             label ? "labels" : "pictures");
-    if (archive_entry_sparse_count(entry) > 0)
+    if (s->lib->archive_entry_sparse_count(entry) > 0)
         return cnndata_fail(s->e, CNNDATA_DAMAGED,
                             "%s: %s is stored with holes; make the archive anew with plain tar",
                             path_of(s), name);
@@ -186,8 +187,8 @@ static int refuse(const Scan *s)
                    "unxz"},
                   {"\x28\xb5\x2f", "unzstd"}};
     char head[4] = "";
-    const char *why = archive_error_string(s->archive);
-    if (archive_errno(s->archive) == ENOMEM)
+    const char *why = s->lib->archive_error_string(s->archive);
+    if (s->lib->archive_errno(s->archive) == ENOMEM)
         return no_memory(s);
     for (size_t i = 0; cnndata_read_at(s->fd, head, 3, 0) && i < sizeof packed / sizeof packed[0];
          i++)
@@ -204,12 +205,13 @@ static int scan_entries(Scan *s)
 {
     struct archive_entry *entry;
     int status = CNNDATA_OK, r = ARCHIVE_OK;
-    if (archive_read_support_format_tar(s->archive) != ARCHIVE_OK)
+    if (s->lib->archive_read_support_format_tar(s->archive) != ARCHIVE_OK)
         return no_memory(s);
-    if (archive_read_open_filename(s->archive, path_of(s), 1 << 16) != ARCHIVE_OK)
+    if (s->lib->archive_read_open_filename(s->archive, path_of(s), 1 << 16) != ARCHIVE_OK)
         return refuse(s);
     while (status == CNNDATA_OK &&
-           ((r = archive_read_next_header(s->archive, &entry)) == ARCHIVE_OK || r == ARCHIVE_WARN))
+           ((r = s->lib->archive_read_next_header(s->archive, &entry)) == ARCHIVE_OK ||
+            r == ARCHIVE_WARN))
         status = take_entry(s, entry);
     if (status == CNNDATA_OK && r != ARCHIVE_EOF)
         status = refuse(s);
@@ -221,12 +223,22 @@ static int scan_shard(CnndataSet *set, int32_t shard, CnndataError e)
     Scan s = {.set = set, .tar = set->own, .shard = shard, .e = e};
     Shard *of = &s.tar->shards[shard];
     int status = CNNDATA_OK;
+    const char *why;
     s.fd = cnndata_open_file(of->path, &of->size, &status, e);
     if (s.fd < 0)
         return status;
-    s.archive = archive_read_new();
+    s.lib = cnndata_archive_lib(&why);
+    if (s.lib == NULL) {
+        close(s.fd);
+        return cnndata_fail(
+            e, CNNDATA_NO_FILE,
+            "%s: tar shards need libarchive, which cannot be opened: %s; install it "
+            "(Debian: libarchive13), or unpack the shards into folders",
+            of->path, why);
+    }
+    s.archive = s.lib->archive_read_new();
     status = s.archive == NULL ? no_memory(&s) : scan_entries(&s);
-    archive_read_free(s.archive);
+    s.lib->archive_read_free(s.archive);
     free(s.now.key.at);
     free(s.now.picture.at);
     close(s.fd);

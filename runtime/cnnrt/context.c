@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cnnrt.h"
 #include "big.h"
+#include "cpu.h"
 #include "pool.h"
 #include <limits.h>
 #include <stdatomic.h>
@@ -50,38 +51,13 @@ size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
     return (size_t)floats * sizeof(float) + ALIGN;
 }
 
-/* The levels of the x86-64 psABI; code for this very machine carries the level it needs. */
-static bool cpu_suffices(const char *need)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    static const char prefix[] = "x86-64-v";
-    if (need == NULL)
-        return true;
-    for (size_t i = 0; i < sizeof prefix - 1; i++)
-        if (need[i] != prefix[i])
-            return true;
-    __builtin_cpu_init();
-    switch (need[sizeof prefix - 1]) {
-    case '2': return __builtin_cpu_supports("sse4.2") != 0;
-    case '3': return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-    case '4':
-        return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-               __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
-    default: return true;
-    }
-#else
-    (void)need;
-    return true;
-#endif
-}
-
 static int check_model(const CnnrtModel *m, const float *weights, int threads)
 {
     if (m == NULL || threads < 0 || threads > MAX_THREADS)
         return CNNRT_BAD_ARGUMENT;
     if (m->abi != CNNRT_ABI_VERSION)
         return CNNRT_BAD_MODEL;
-    if (!cpu_suffices(m->cpu))
+    if (!cnnrt_cpu_suffices(m->cpu))
         return CNNRT_CPU;
     if (m->weight_floats > 0 && weights == NULL && m->weights == NULL)
         return CNNRT_NO_WEIGHTS;

@@ -276,6 +276,18 @@ static int parse_count(const char *s, int lo, int hi, int *out)
     return 1;
 }
 
+/* Of several variants none runs here. */
+static int no_variant(const char *self)
+{
+    const char *forced = getenv("CNNC_CPU");
+    if (forced != NULL && *forced != '\0')
+        fprintf(stderr, "%s: CNNC_CPU=%s: this program has no such variant, or %s\n", self, forced,
+                "this processor lacks its instructions");
+    else
+        fprintf(stderr, "%s: %s\n", self, cnnrt_strerror(CNNRT_CPU));
+    return EXIT_FILE;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {
@@ -284,6 +296,8 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     const CnnrtModel *m = cnnrt_program_model();
     Options o = {.top = 5};
+    if (m == NULL)
+        return no_variant(argv[0]);
     for (int c; (c = getopt_long(argc, argv, "o:h", longs, NULL)) != -1;) {
         int good = 1;
         if (c == 'h') {

@@ -5,7 +5,7 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 4 };
+enum { CODEGEN_ABI = 5, CODEGEN_VARIANTS = 4 };
 
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
@@ -13,6 +13,7 @@ typedef struct EmitOptions {
     const char *prefix; /* C identifier: exported symbols are <prefix>_... */
     const char *net_name;
     int max_batch;
+    bool variant; /* one of several: objects have no functions but a hidden model (dispatch) */
     bool embed; /* objects refer to a weights object (training: of initial parameters); else weights
                    come at create */
     uint64_t weights_hash;    /* of the packed weights (cnnrt_hash); 0 = not known */
@@ -53,6 +54,10 @@ typedef struct CodegenApi {
     bool (*emit)(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
                  size_t err_len);
     void (*emit_free)(EmitResult *r);
+    /* The object with the exported functions of a network of `count` variants (at most
+     * CODEGEN_VARIANTS), given by their prefixes, best first; malloc'ed. */
+    bool (*dispatch)(const Target *t, const char *prefix, const char *const *variants, int count,
+                     EmitPiece *out, char *err, size_t err_len);
     /* Compiles and links into the running process; *model is a const CnnrtModel (cnnrt.h). */
     Loaded *(*load)(const Plan *p, const EmitOptions *o, const void **model, char *err,
                     size_t err_len);

@@ -3,6 +3,7 @@
 #include "codegen/pieces.h"
 #include "codegen/target.h"
 #include "codegen/weights.h"
+#include "codegen/wrappers.h"
 #include <llvm/Config/llvm-config.h>
 
 static bool emit(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
@@ -10,7 +11,7 @@ static bool emit(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
 {
     *out = (EmitResult){0};
     if (kind == EMIT_OBJECT)
-        return pieces_objects(p, o, true, out, err, err_len);
+        return pieces_objects(p, o, !o->variant, out, err, err_len);
     return pieces_text(p, kind, o, out, err, err_len);
 }
 
@@ -52,6 +53,7 @@ static const CodegenApi api = {
     .weights = weights_object,
     .emit = emit,
     .emit_free = pieces_free,
+    .dispatch = wrappers_dispatch,
     .load = load_plan,
     .unload = load_free,
     .no_memory = no_memory,

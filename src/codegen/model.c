@@ -1,5 +1,6 @@
 #include "codegen/model.h"
 #include "cnnrt.h"
+#include "codegen/wrappers.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -330,76 +331,6 @@ static LLVMValueRef model_constant(Builder *b)
     return constant_global(e, record(b, b->t.model, fields), "model");
 }
 
-/* An exported function <prefix>_<suffix> that returns what <library>_<suffix> returns. Where
- * `model` is not NULL it is passed as argument number `at`, between those of the caller. */
-static void wrapper(Builder *b, const char *library, const char *suffix, LLVMTypeRef result,
-                    LLVMTypeRef *params, int n, LLVMValueRef model, int at)
-{
-    Emit *e = b->e;
-    char name[300], target[64];
-    if (!symbol(b, name, sizeof name, suffix))
-        return;
-    snprintf(target, sizeof target, "%s_%s", library, suffix);
-    LLVMTypeRef types[8];
-    LLVMValueRef args[8];
-    LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(result, params, (unsigned)n, 0));
-    int out = 0;
-    for (int i = 0; i <= n; i++) {
-        if (model && i == at) {
-            types[out] = e->ptr;
-            args[out++] = model;
-        }
-        if (i < n) {
-            types[out] = params[i];
-            args[out++] = LLVMGetParam(fn, (unsigned)i);
-        }
-    }
-    LLVMTypeRef type = LLVMFunctionType(result, types, (unsigned)out, 0);
-    LLVMValueRef callee = LLVMAddFunction(e->mod, target, type);
-    LLVMValueRef r = LLVMBuildCall2(e->b, type, callee, args, (unsigned)out, "");
-    LLVMSetTailCall(r, 1);
-    if (result == e->none)
-        LLVMBuildRetVoid(e->b);
-    else
-        LLVMBuildRet(e->b, r);
-}
-
-static void wrappers_of(Builder *b, LLVMValueRef model)
-{
-    static const char lib[] = "cnnrt";
-    Emit *e = b->e;
-    LLVMTypeRef i32 = e->i32, ptr = e->ptr;
-    wrapper(b, lib, "workspace_size", e->i64, (LLVMTypeRef[]){i32, i32}, 2, model, 0);
-    wrapper(b, lib, "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
-    wrapper(b, lib, "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
-    wrapper(b, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32, ptr, e->i64}, 5, model, 1);
-    wrapper(b, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr}, 4, NULL, 0);
-    wrapper(b, lib, "threads", i32, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
-    wrapper(b, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
-    wrapper(b, lib, "strerror", ptr, (LLVMTypeRef[]){i32}, 1, NULL, 0);
-}
-
-static void training_wrappers(Builder *b, LLVMValueRef model)
-{
-    static const char lib[] = "cnnrt_trainer", files[] = "cnntrain_trainer";
-    Emit *e = b->e;
-    LLVMTypeRef i32 = e->i32, ptr = e->ptr;
-    wrapper(b, "cnnrt", "weights_map", i32, (LLVMTypeRef[]){ptr, ptr}, 2, model, 0);
-    wrapper(b, "cnnrt", "weights_unmap", e->none, (LLVMTypeRef[]){ptr}, 1, model, 0);
-    wrapper(b, lib, "create", i32, (LLVMTypeRef[]){ptr, ptr, i32}, 3, model, 1);
-    wrapper(b, lib, "destroy", e->none, (LLVMTypeRef[]){ptr}, 1, NULL, 0);
-    wrapper(b, lib, "step", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, real64(e), ptr}, 6, NULL, 0);
-    wrapper(b, lib, "gradients", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, ptr}, 5, NULL, 0);
-    wrapper(b, lib, "output", ptr, (LLVMTypeRef[]){ptr, i32}, 2, NULL, 0);
-    wrapper(b, lib, "run", i32, (LLVMTypeRef[]){ptr, i32, ptr, ptr, i32}, 5, NULL, 0);
-    wrapper(b, lib, "parameters", ptr, (LLVMTypeRef[]){ptr, i32}, 2, NULL, 0);
-    wrapper(b, lib, "find", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
-    wrapper(b, lib, "counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, NULL, 0);
-    wrapper(b, lib, "set_counters", i32, (LLVMTypeRef[]){ptr, ptr}, 2, NULL, 0);
-    wrapper(b, files, "save", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
-    wrapper(b, files, "load", i32, (LLVMTypeRef[]){ptr, ptr, ptr}, 3, NULL, 0);
-}
-
 bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole)
 {
     Builder b = {.e = e, .p = p, .o = o, .whole = whole, .t = make_types(e)};
@@ -407,11 +338,17 @@ bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, boo
     LLVMValueRef model = model_constant(&b);
     if (e->err[0] || !symbol(&b, name, sizeof name, "model"))
         return false;
+    if (o->variant && !whole) {
+        LLVMSetValueName2(model, name, strlen(name));
+        LLVMSetLinkage(model, LLVMExternalLinkage);
+        LLVMSetVisibility(model, LLVMHiddenVisibility);
+        return !e->err[0];
+    }
     emit_function(e, name, LLVMFunctionType(e->ptr, NULL, 0, 0));
     LLVMBuildRet(e->b, model);
-    if (wrappers && p->train)
-        training_wrappers(&b, model);
-    else if (wrappers)
-        wrappers_of(&b, model);
-    return !e->err[0];
+    if (!wrappers)
+        return !e->err[0];
+    ModelSource source = {.model = model};
+    return p->train ? wrappers_emit_training(e, o->prefix, &source)
+                    : wrappers_emit(e, o->prefix, &source);
 }

@@ -5,19 +5,11 @@
 #include "codegen/llvm/emit.h"
 
 /* Adds to the module: the model and `const CnnrtModel *<prefix>_model(void)`; with `wrappers`, the
- * functions of a built model too, each calling its counterpart of the runtime:
- *   size_t <prefix>_workspace_size(int batch, int threads)
- *   int <prefix>_weights_map(const char *path, const float **out)
- *   void <prefix>_weights_unmap(const float *weights)
- *   int <prefix>_create(CnnrtContext **out, const float *weights, int threads, void *workspace,
- *                       size_t workspace_len)
- *   int <prefix>_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)
- *   int <prefix>_threads(const CnnrtContext *c)
- *   void <prefix>_destroy(CnnrtContext *c)
- *   const char *<prefix>_strerror(int status)
- * and, of a training plan, in their place those of a trainer (cnnrt_trainer_..., and save and load
- * of cnntrain), which calls <inference>_model for the network without training.
- * Kernels are declared as <prefix>_k<index> unless the module defines them already. Embedded
- * weights are the symbol <prefix>_weights of another object; `whole`: there is no other object. */
+ * functions of a built network too (wrappers.h). Of a variant (EmitOptions.variant) the model is
+ * the hidden constant <prefix>_model, and there are no functions. Kernels are declared as
+ * <prefix>_k<index> unless the module defines them already. Embedded weights are the symbol
+ * <prefix>_weights of another object; `whole`: there is no other object.
+ * Of a training plan the functions are those of a trainer (cnnrt_trainer_..., and save and load of
+ * cnntrain), and the model refers to <inference>_model for the network without training. */
 bool model_emit(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers, bool whole);
 #endif

@@ -35,16 +35,28 @@ static const CpuRow x86[] = {
     {"znver5", "x86-64-v4"},
 };
 static const CpuRow arm[] = {
-    {"generic", "generic"},         {"neoverse-n1", "neoverse-n1"}, {"neoverse-n2", "neoverse-n2"},
-    {"neoverse-v1", "neoverse-v1"}, {"neoverse-v2", "neoverse-v2"}, {"cortex-a53", "cortex-a53"},
-    {"cortex-a72", "cortex-a72"},   {"cortex-a76", "cortex-a76"},   {"apple-m1", "apple-m1"},
+    {"aarch64", "generic"},         {"generic", "generic"},         {"neoverse-n1", "neoverse-n1"},
+    {"neoverse-n2", "neoverse-n2"}, {"neoverse-v1", "neoverse-v1"}, {"neoverse-v2", "neoverse-v2"},
+    {"cortex-a53", "cortex-a53"},   {"cortex-a72", "cortex-a72"},   {"cortex-a76", "cortex-a76"},
+    {"apple-m1", "apple-m1"},
 };
 
-static const CpuRow *find(const CpuRow *rows, size_t n, const char *name)
+typedef struct Arch {
+    const char *triple; /* when it is not this machine's */
+    const CpuRow *rows;
+    size_t count;
+    bool x86;
+} Arch;
+static const Arch archs[] = {
+    {"x86_64-pc-linux-gnu", x86, sizeof x86 / sizeof *x86, true},
+    {"aarch64-unknown-linux-gnu", arm, sizeof arm / sizeof *arm, false},
+};
+
+static const CpuRow *find(const Arch *a, const char *name)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->rows[i].name, name) == 0)
+            return &a->rows[i];
     return NULL;
 }
 
@@ -120,12 +132,22 @@ static void set_vectors(Target *t, bool is_x86)
     t->regs = level >= 4 || !is_x86 ? 32 : 16;
 }
 
-static bool unknown_cpu(const CpuRow *rows, size_t n, const char *cpu, char *err, size_t err_len)
+static bool unknown_cpu(const char *cpu, char *err, size_t err_len)
 {
     int at = snprintf(err, err_len, "unknown processor '%s'; known are native", cpu);
-    for (size_t i = 0; i < n && at > 0 && (size_t)at < err_len; i++)
-        at += snprintf(err + at, err_len - (size_t)at, ", %s", rows[i].name);
+    for (size_t k = 0; k < sizeof archs / sizeof *archs; k++)
+        for (size_t i = 0; i < archs[k].count && at > 0 && (size_t)at < err_len; i++)
+            at += snprintf(err + at, err_len - (size_t)at, ", %s", archs[k].rows[i].name);
     return false;
+}
+
+/* Of this machine, which has the triple; NULL when nothing is known of it. */
+static const Arch *host_arch(const char *triple)
+{
+    for (size_t i = 0; i < sizeof archs / sizeof *archs; i++)
+        if (strncmp(triple, archs[i].triple, strcspn(archs[i].triple, "-") + 1) == 0)
+            return &archs[i];
+    return NULL;
 }
 
 bool target_describe(const char *cpu, Target *out, char *err, size_t err_len)
@@ -135,21 +157,24 @@ bool target_describe(const char *cpu, Target *out, char *err, size_t err_len)
     char *triple = LLVMGetDefaultTargetTriple();
     snprintf(out->triple, sizeof out->triple, "%s", triple);
     LLVMDisposeMessage(triple);
-    bool is_x86 = strncmp(out->triple, "x86_64", 6) == 0;
-    if (!is_x86 && strncmp(out->triple, "aarch64", 7) != 0) {
+    const Arch *host = host_arch(out->triple), *arch = host;
+    bool native = !cpu || strcmp(cpu, "native") == 0;
+    if (native && !host) {
         snprintf(err, err_len, "no code generator for %s", out->triple);
         return false;
     }
-    bool native = !cpu || strcmp(cpu, "native") == 0;
     if (native)
-        cpu = is_x86 ? native_level() : "generic";
-    const CpuRow *rows = is_x86 ? x86 : arm;
-    size_t n = is_x86 ? sizeof x86 / sizeof *x86 : sizeof arm / sizeof *arm;
-    const CpuRow *row = find(rows, n, cpu);
+        cpu = host->x86 ? native_level() : "generic";
+    const CpuRow *row = host ? find(host, cpu) : NULL;
+    for (size_t i = 0; !row && i < sizeof archs / sizeof *archs; i++)
+        if ((row = find(&archs[i], cpu)) != NULL)
+            arch = &archs[i];
     if (!row)
-        return unknown_cpu(rows, n, cpu, err, err_len);
+        return unknown_cpu(cpu, err, err_len);
+    if (arch != host)
+        snprintf(out->triple, sizeof out->triple, "%s", arch->triple);
     snprintf(out->cpu, sizeof out->cpu, "%s", row->llvm);
-    set_vectors(out, is_x86);
+    set_vectors(out, arch->x86);
     out->l1 = 32 << 10;
     out->l2 = 512 << 10;
     if (native) {

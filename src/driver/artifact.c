@@ -28,7 +28,7 @@ const char *artifact_identifier(Arena *a, const char *name)
 static void header_tensor(const Artifact *x, const char *kind, const char *name, NodeId node,
                           uint32_t index, const GraphInput *in, Buf *out)
 {
-    const char *prefix = x->emit->prefix;
+    const char *prefix = x->prefix;
     Shape s = x->net->an.shape[node.v];
     buf_printf(out, "/* %s %u, \"%s\": float32 [batch][%" PRId64 "]", kind, index, name, s.c);
     if (!s.flat)
@@ -45,10 +45,9 @@ static void header_tensor(const Artifact *x, const char *kind, const char *name,
                        prefix, kind, index, c, in->mean[c], prefix, kind, index, c, in->std[c]);
 }
 
-size_t artifact_weight_bytes(const Artifact *x)
+size_t artifact_weight_bytes(const Artifact *x, const Variant *v)
 {
-    int64_t floats =
-        x->step != NULL ? x->step->code.plan.state.kept : x->native->plan.weight_floats;
+    int64_t floats = x->step != NULL ? x->step->code.plan.state.kept : v->native.plan.weight_floats;
     return (size_t)floats * sizeof(float);
 }
 
@@ -67,29 +66,55 @@ static void header_shared(Buf *out)
     buf_add(out, "#endif\n");
 }
 
-static void header_weights(const Artifact *x, Buf *out)
+/* What differs between variants: of one variant the plain names are true, of several the largest.
+ */
+static void header_sizes(const Artifact *x, Buf *out)
 {
-    const char *p = x->emit->prefix;
-    size_t bytes = artifact_weight_bytes(x);
+    const char *p = x->prefix;
+    int64_t arena = 0;
+    size_t bytes = 0;
+    for (int i = 0; i < x->count; i++) {
+        const Plan *plan = &x->variants[i].native.plan;
+        arena = plan->arena_floats > arena ? plan->arena_floats : arena;
+        size_t own = artifact_weight_bytes(x, &x->variants[i]);
+        bytes = own > bytes ? own : bytes;
+    }
+    buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n", p, arena);
     buf_printf(out, "#define %s_WEIGHTS_EMBEDDED %d\n#define %s_WEIGHTS_BYTES %zu\n", p,
                !x->external, p, bytes);
-    if (x->external)
+    if (x->external && x->count == 1)
         buf_printf(out, "#define %s_WEIGHTS_FILE \"%s\"\n", p,
-                   artifact_file(x->paths[FORM_PACKED]));
+                   artifact_file(x->variants[0].paths[FORM_PACKED]));
+    if (x->count == 1)
+        return;
+    buf_printf(out,
+               "\n/* Compiled for several processors: the best that this one can run is chosen, or "
+               "the one\n * that CNNC_CPU names. */\n#define %s_VARIANTS %d\n",
+               p, x->count);
+    for (int i = 0; i < x->count; i++) {
+        const Variant *v = &x->variants[i];
+        buf_printf(out, "#define %s_VARIANT%d_CPU \"%s\"\n#define %s_VARIANT%d_WEIGHTS_BYTES %zu\n",
+                   p, i, v->native.plan.target.cpu, p, i, artifact_weight_bytes(x, v));
+        if (x->external)
+            buf_printf(out, "#define %s_VARIANT%d_WEIGHTS_FILE \"%s\"\n", p, i,
+                       v->emit.weights_file);
+    }
 }
 
 static void header_functions(const Artifact *x, Buf *out)
 {
-    const char *p = x->emit->prefix;
+    const char *p = x->prefix;
     buf_add(out, "\n/* Functions that return int return a CnnrtStatus; CNNRT_OK is 0.\n *\n"
                  " * Bytes a workspace needs for a batch and a number of threads (0 = as many as "
                  "create\n * would start); 0 = out of range. */\n");
     buf_printf(out, "size_t %s_workspace_size(int batch, int threads);\n\n", p);
     if (x->external && x->step == NULL) {
         buf_printf(out,
-                   "/* Maps %s_WEIGHTS_FILE, wherever it lies, and compares its checksum. One "
-                   "mapping serves any\n * number of contexts; unmap it after the last. */\n",
-                   p);
+                   "/* The name of the file with the weights%s. */\n"
+                   "const char *%s_weights_file(void);\n"
+                   "/* Maps that file, wherever it lies, and compares its checksum. One mapping "
+                   "serves any\n * number of contexts; unmap it after the last. */\n",
+                   x->count > 1 ? " of the chosen variant; NULL when none runs here" : "", p);
         buf_printf(out, "int %s_weights_map(const char *path, const float **out);\n", p);
         buf_printf(out, "void %s_weights_unmap(const float *weights);\n\n", p);
     }
@@ -111,7 +136,8 @@ static void header_functions(const Artifact *x, Buf *out)
     buf_printf(out, "int %s_threads(const CnnrtContext *context);\n", p);
     buf_printf(out, "void %s_destroy(CnnrtContext *context);\n", p);
     buf_printf(out, "const char *%s_strerror(int status);\n", p);
-    buf_printf(out, "const CnnrtModel *%s_model(void); /* for the functions of cnnrt.h */\n", p);
+    buf_printf(out, "const CnnrtModel *%s_model(void); /* for the functions of cnnrt.h%s */\n", p,
+               x->count > 1 ? "; NULL: no variant runs here" : "");
     if (x->step != NULL)
         artifact_training_functions(x, out);
 }
@@ -119,7 +145,7 @@ static void header_functions(const Artifact *x, Buf *out)
 void artifact_header(const Artifact *x, Buf *out)
 {
     const Graph *g = &x->net->elab->graph;
-    const char *prefix = x->emit->prefix;
+    const char *prefix = x->prefix;
     buf_printf(out,
                "/* %s, compiled by cnnc. Link with the object and libcnnrt, or with the shared "
                "object. */\n#ifndef %s_MODEL_H\n#define %s_MODEL_H\n#include <stddef.h>\n#include "
@@ -127,11 +153,9 @@ void artifact_header(const Artifact *x, Buf *out)
                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
                g->name, prefix, prefix);
     buf_printf(out, "#define %s_MAX_BATCH %d\n#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n",
-               prefix, x->emit->max_batch, prefix, g->ins.len, prefix, g->outs.len);
+               prefix, x->variants[0].emit.max_batch, prefix, g->ins.len, prefix, g->outs.len);
     buf_printf(out, "#define %s_PARAMETERS %" PRId64 "\n", prefix, x->net->an.params);
-    buf_printf(out, "#define %s_ARENA_FLOATS_PER_IMAGE %" PRId64 "\n", prefix,
-               x->native->plan.arena_floats);
-    header_weights(x, out);
+    header_sizes(x, out);
     if (x->step != NULL)
         artifact_training_sizes(x, out);
     buf_addc(out, '\n');

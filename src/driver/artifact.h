@@ -21,16 +21,36 @@ extern const FormInfo form_info[FORM_COUNT];
  * linker holds what is embedded in memory, and code reaches 2 GiB at most. */
 #define ARTIFACT_EMBED_LIMIT ((size_t)768 << 20)
 
+/* The forms that an artefact for several processors has once for each. */
+#define FORMS_OF_VARIANT (FORM_BIT(PACKED) | FORM_BIT(IR) | FORM_BIT(ASM))
+
+/* The network compiled for one processor. */
+typedef struct Variant {
+    const char *asked; /* as the command line has it; NULL = native */
+    Native native;
+    EmitOptions emit;
+    const char *paths[FORM_COUNT]; /* FORMS_OF_VARIANT; NULL when not written */
+} Variant;
+
 /* A model about to be written. Texts are in the net's arena. */
 typedef struct Artifact {
     const Net *net;
-    const Native *native;
-    const TrainStep *step; /* NULL: no training */
-    const EmitOptions *emit;
+    const char *prefix;    /* of exported names */
+    const TrainStep *step; /* NULL: no training; else there is one variant */
+    Variant variants[CODEGEN_VARIANTS];
+    int count;                     /* of variants, best first */
     bool external;                 /* weights are a file of their own */
-    const char *paths[FORM_COUNT]; /* NULL when not written */
+    const char *paths[FORM_COUNT]; /* the other forms; NULL when not written */
     const char *origin;            /* of the parameter values: "seed 1", "net.safetensors" */
 } Artifact;
+
+/* Reads a list of processors ("x86-64-v3,x86-64-v4", NULL = native) into the variants' `asked`. */
+int variant_parse(Run *r, Artifact *x, const char *list);
+/* Plans all of them, puts the best first, and names what each exports. Returns an exit code. */
+int variant_plan(Run *r, Artifact *x);
+void variant_close(Artifact *x);
+/* The one that demands least; the only one there mostly is. */
+const Variant *variant_least(const Artifact *x);
 
 /* The part of a path after the last '/'. */
 const char *artifact_file(const char *path);
@@ -43,17 +63,19 @@ void artifact_training_types(Buf *out);
 void artifact_training_sizes(const Artifact *x, Buf *out);
 void artifact_training_functions(const Artifact *x, Buf *out);
 void artifact_training_manifest(const Artifact *x, Buf *out);
-/* Bytes of weights, or of the parameters that a training begins with. */
-size_t artifact_weight_bytes(const Artifact *x);
+/* Bytes of a variant's weights, or of the parameters that a training begins with. */
+size_t artifact_weight_bytes(const Artifact *x, const Variant *v);
 /* What a deployment has to know, as JSON (docs/artefacts.md). */
 void artifact_manifest(const Artifact *x, Buf *out);
 /* A .pc file for the shared object, or else the object, beside it. */
 void artifact_pkg_config(const Artifact *x, Buf *out);
 
 typedef enum LinkKind { LINK_PROGRAM, LINK_SHARED } LinkKind;
-/* Links object files with libcnnrt through cc, into a temporary file renamed to `path`. */
-int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
+/* Links object files with the libcnnrt of their machine through cc, into a temporary file renamed
+ * to `path`. */
+int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *objects, int count,
                   const char *path);
 /* Makes one relocatable object of several. */
-int artifact_join(Run *r, const char *const *objects, int count, const char *path);
+int artifact_join(Run *r, const Artifact *x, const char *const *objects, int count,
+                  const char *path);
 #endif

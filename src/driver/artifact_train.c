@@ -33,7 +33,7 @@ static void declare(Buf *out, const char *text, const char *prefix)
 
 void artifact_training_sizes(const Artifact *x, Buf *out)
 {
-    const char *p = x->emit->prefix;
+    const char *p = x->prefix;
     const Plan *step = &x->step->code.plan;
     const Graph *g = &x->step->graph.g;
     buf_printf(out,
@@ -87,9 +87,9 @@ void artifact_training_functions(const Artifact *x, Buf *out)
         "/* Maps @_WEIGHTS_FILE, the initial parameters; unmap it after create. */\n"
         "int @_train_weights_map(const char *path, const float **out);\n"
         "void @_train_weights_unmap(const float *initial);\n";
-    declare(out, functions, x->emit->prefix);
+    declare(out, functions, x->prefix);
     if (x->external)
-        declare(out, maps, x->emit->prefix);
+        declare(out, maps, x->prefix);
 }
 
 void artifact_training_manifest(const Artifact *x, Buf *out)

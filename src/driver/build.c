@@ -9,19 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { OBJECTS_MAX = 512 }; /* of all variants: what one process compiles in pieces, and weights */
+
 typedef struct Build {
     Net net;
     Parameters params;
-    Native native;
-    bool trains; /* --mode=train: native is inference on the state of `step` */
+    Artifact artifact;
+    bool trains; /* --mode=train: the one variant is inference on the state of `step` */
     TrainSpec spec;
     TrainStep step;
-    EmitOptions emit, step_emit;
-    Artifact artifact;
+    EmitOptions step_emit;
     unsigned forms;
     FsMapOut packed; /* weights in place, in an object or in a file of their own */
     char *tmp;       /* NULL when there is none */
-    const char *objects[512];
+    const char *objects[OBJECTS_MAX];
     int object_count;
 } Build;
 
@@ -62,13 +63,40 @@ static int parse_emit(Run *r, const char *list, unsigned *out)
     return EXIT_FINE;
 }
 
+/* Of several variants such forms are files NAME.CPU.SUFFIX. */
+static void choose_variant_paths(Run *r, Build *b, const char *base)
+{
+    Artifact *x = &b->artifact;
+    for (int i = 0; i < x->count; i++) {
+        Variant *v = &x->variants[i];
+        for (int f = 0; f < FORM_COUNT; f++) {
+            if (!(b->forms & FORMS_OF_VARIANT & 1u << f))
+                continue;
+            if (x->count > 1)
+                v->paths[f] = arena_printf(&r->net_arena, "%s.%s%s", base,
+                                           v->native.plan.target.cpu, form_info[f].suffix);
+            else if (x->paths[f] != NULL)
+                v->paths[f] = x->paths[f];
+            else
+                v->paths[f] = arena_printf(&r->net_arena, "%s%s", base, form_info[f].suffix);
+        }
+        if (v->paths[FORM_PACKED] != NULL)
+            v->emit.weights_file = artifact_file(v->paths[FORM_PACKED]);
+    }
+    for (int f = 0; f < FORM_COUNT; f++)
+        if (FORMS_OF_VARIANT & 1u << f)
+            x->paths[f] = NULL;
+}
+
 /* -o names the one file that is asked for, or what all files' names begin with. */
-static void choose_paths(Run *r, Build *b)
+static int choose_paths(Run *r, Build *b)
 {
     const char *given = cli_get(r->cli, OPT_OUTPUT);
     const char *base = given != NULL ? given : b->net.elab->graph.name;
     bool single = given != NULL && (b->forms & (b->forms - 1)) == 0;
     unsigned asked = b->forms;
+    if (single && b->artifact.count > 1 && (asked & FORMS_OF_VARIANT) && strcmp(given, "-") == 0)
+        return front_fail(r, EXIT_USAGE, "several processors make several files: -o cannot be -");
     for (int f = 0; f < FORM_COUNT && single; f++) {
         size_t len = strlen(base), suffix = strlen(form_info[f].suffix);
         if (asked != 1u << f)
@@ -80,31 +108,34 @@ static void choose_paths(Run *r, Build *b)
     if (b->artifact.external && (b->forms & linked))
         b->forms |= FORM_BIT(PACKED);
     for (int f = 0; f < FORM_COUNT; f++)
-        if ((b->forms & 1u << f) && b->artifact.paths[f] == NULL)
+        if ((b->forms & 1u << f) && !(FORMS_OF_VARIANT & 1u << f) && b->artifact.paths[f] == NULL)
             b->artifact.paths[f] = arena_printf(&r->net_arena, "%s%s", base, form_info[f].suffix);
-    if (b->artifact.paths[FORM_PACKED] != NULL)
-        b->emit.weights_file = artifact_file(b->artifact.paths[FORM_PACKED]);
+    choose_variant_paths(r, b, base);
+    return EXIT_FINE;
 }
 
-/* What the packed file holds: weights, or the parameters that a training begins with. */
-static size_t packed_bytes(const Build *b)
+/* What a variant's packed file holds: weights, or the parameters that a training begins with. */
+static size_t packed_bytes(const Build *b, const Variant *v)
 {
-    const Plan *p = b->trains ? &b->step.code.plan : &b->native.plan;
-    return (size_t)(b->trains ? p->state.kept : p->weight_floats) * sizeof(float);
+    return artifact_weight_bytes(&b->artifact, v);
 }
 
 static int choose_mode(Run *r, Build *b)
 {
     const char *mode = cli_get(r->cli, OPT_WEIGHTS_MODE);
-    size_t bytes = packed_bytes(b);
+    Artifact *x = &b->artifact;
+    size_t bytes = 0; /* each well below 2^61: the planner's limit */
+    for (int i = 0; i < x->count; i++)
+        bytes += packed_bytes(b, &x->variants[i]);
     if (mode == NULL || strcmp(mode, "auto") == 0)
-        b->artifact.external = bytes > ARTIFACT_EMBED_LIMIT;
+        x->external = bytes > ARTIFACT_EMBED_LIMIT;
     else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
         return front_fail(r, EXIT_USAGE, "--weights-mode takes auto, embed or external, not '%s'",
                           mode);
     else
-        b->artifact.external = strcmp(mode, "external") == 0;
-    b->emit.embed = !b->artifact.external;
+        x->external = strcmp(mode, "external") == 0;
+    for (int i = 0; i < x->count; i++)
+        x->variants[i].emit.embed = !x->external;
     return EXIT_FINE;
 }
 
@@ -123,16 +154,20 @@ static int parse_mode(Run *r, Build *b)
             return front_fail(r, EXIT_USAGE,
                               "--mode=train makes a library: --emit=so or obj, and not %s",
                               form_info[not_trained[i]].name);
+    if (b->trains && b->artifact.count > 1)
+        return front_fail(r, EXIT_USAGE, "--mode=train compiles for one processor");
     return EXIT_FINE;
 }
 
 static int plan_training(Run *r, Build *b)
 {
+    Variant *v = &b->artifact.variants[0];
+    v->emit.prefix = b->artifact.prefix;
     if (!cli_has(r->cli, OPT_MAX_BATCH))
-        b->emit.max_batch = (int)b->spec.batch;
+        v->emit.max_batch = (int)b->spec.batch;
     int code = train_step_plan(&b->step, r, &b->net, &b->spec);
     if (code == EXIT_FINE)
-        code = native_plan_evaluation(&b->native, r, &b->net, &b->step.code);
+        code = native_plan_evaluation(&v->native, r, &b->net, &b->step.code);
     b->artifact.step = &b->step;
     return code;
 }
@@ -140,11 +175,12 @@ static int plan_training(Run *r, Build *b)
 /* Options of the step's object: its names begin with PREFIX_train. */
 static void choose_step(Run *r, Build *b)
 {
-    b->step_emit = b->emit;
-    b->step_emit.prefix = arena_printf(&r->net_arena, "%s_train", b->emit.prefix);
-    b->step_emit.inference = b->emit.prefix;
-    b->emit.embed = false;
-    b->emit.weights_file = NULL;
+    EmitOptions *o = &b->artifact.variants[0].emit;
+    b->step_emit = *o;
+    b->step_emit.prefix = arena_printf(&r->net_arena, "%s_train", o->prefix);
+    b->step_emit.inference = o->prefix;
+    o->embed = false;
+    o->weights_file = NULL;
 }
 
 static int write_buf(Run *r, Buf *text, const char *path)
@@ -159,16 +195,19 @@ static int write_buf(Run *r, Buf *text, const char *path)
     return code;
 }
 
-static int write_code_text(Run *r, Build *b, EmitKind kind, const char *path)
+/* Each text is a model of its own, under the plain prefix. */
+static int write_code_text(Run *r, Build *b, const Variant *v, EmitKind kind, const char *path)
 {
     char err[512] = "";
     EmitResult out = {0};
     Buf text = {0};
-    if (!b->native.api->emit(&b->native.plan, kind, &b->emit, &out, err, sizeof err))
+    EmitOptions o = v->emit;
+    o.prefix = b->artifact.prefix;
+    if (!v->native.api->emit(&v->native.plan, kind, &o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     for (int i = 0; i < out.count; i++)
         buf_addn(&text, out.pieces[i].data, out.pieces[i].len);
-    b->native.api->emit_free(&out);
+    v->native.api->emit_free(&out);
     return write_buf(r, &text, path);
 }
 
@@ -197,19 +236,31 @@ static void remove_temporaries(Build *b)
     }
 }
 
-static const char *new_object(Run *r, Build *b)
+static int new_object(Run *r, Build *b, const char **path)
 {
-    const char *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, b->object_count);
-    temp_add(path);
-    return b->objects[b->object_count++] = path;
+    if (b->object_count == OBJECTS_MAX)
+        return front_fail(r, EXIT_INTERNAL, "too many object files");
+    *path = arena_printf(&r->net_arena, "%s/piece%d.o", b->tmp, b->object_count);
+    temp_add(*path);
+    b->objects[b->object_count++] = *path;
+    return EXIT_FINE;
+}
+
+static int add_object(Run *r, Build *b, const EmitPiece *piece)
+{
+    const char *path = NULL, *why = NULL;
+    int code = new_object(r, b, &path);
+    if (code == EXIT_FINE && !fs_write_all(path, piece->data, piece->len, false, &why))
+        code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
+    return code;
 }
 
 /* Packs into the file `path`, between head and tail, and keeps the checksum. */
-static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
+static int pack_into(Run *r, Build *b, Variant *v, const char *path, const EmitPiece *head,
                      const EmitPiece *tail)
 {
     const char *why = NULL;
-    size_t bytes = packed_bytes(b);
+    size_t bytes = packed_bytes(b, v);
     if (!fs_map_out(&b->packed, path, head->len + bytes + tail->len, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
     unsigned char *at = b->packed.data;
@@ -221,11 +272,11 @@ static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
     if (bytes > 0 && b->trains)
         code = train_step_parameters(&b->step, r, &b->params, (float *)(void *)(at + head->len));
     else if (bytes > 0)
-        code = native_pack(&b->native, r, &b->net, &b->params, (float *)(void *)(at + head->len));
+        code = native_pack(&v->native, r, &b->net, &b->params, (float *)(void *)(at + head->len));
     if (code != EXIT_FINE)
         return code;
     double t = front_seconds();
-    b->emit.weights_hash = b->step_emit.weights_hash = cnnrt_hash(at + head->len, bytes);
+    v->emit.weights_hash = b->step_emit.weights_hash = cnnrt_hash(at + head->len, bytes);
     stage_time(r, "checksum", t);
     if (!fs_map_commit(&b->packed, &why))
         return front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
@@ -233,67 +284,82 @@ static int pack_into(Run *r, Build *b, const char *path, const EmitPiece *head,
 }
 
 /* Weights that are embedded become an object; external ones the file that is mapped later. */
-static int pack_weights(Run *r, Build *b)
+static int pack_weights(Run *r, Build *b, Variant *v)
 {
     EmitPiece head = {0}, tail = {0};
     char err[512] = "";
-    const char *external = b->artifact.paths[FORM_PACKED];
-    const EmitOptions *o = b->trains ? &b->step_emit : &b->emit;
-    size_t bytes = packed_bytes(b);
+    const char *external = v->paths[FORM_PACKED], *path = NULL;
     int code = EXIT_FINE;
     if (external != NULL)
-        code = pack_into(r, b, external, &head, &tail);
+        code = pack_into(r, b, v, external, &head, &tail);
+    const EmitOptions *o = b->trains ? &b->step_emit : &v->emit;
     bool object = (b->forms & linked) && o->embed;
     if (code != EXIT_FINE || (external != NULL && !object))
         return code;
-    if (object && !b->native.api->weights(&b->native.plan.target, o->prefix, bytes, &head, &tail,
-                                          err, sizeof err))
+    if (object && !v->native.api->weights(&v->native.plan.target, o->prefix, packed_bytes(b, v),
+                                          &head, &tail, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
-    code = pack_into(r, b, new_object(r, b), &head, &tail);
+    code = new_object(r, b, &path);
+    if (code == EXIT_FINE)
+        code = pack_into(r, b, v, path, &head, &tail);
     free(head.data);
     free(tail.data);
     return code;
 }
 
 /* Object pieces go to files in a private folder, for the linker to read. */
-static int make_objects(Run *r, Build *b, const Plan *p, const EmitOptions *o)
+static int make_objects(Run *r, Build *b, const CodegenApi *api, const Plan *p,
+                        const EmitOptions *o)
 {
-    const char *why = NULL;
     char err[512] = "";
     EmitResult out = {0};
     double t = front_seconds();
-    if (!b->native.api->emit(p, EMIT_OBJECT, o, &out, err, sizeof err))
+    if (!api->emit(p, EMIT_OBJECT, o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     stage_time(r, "generate code", t);
     int code = EXIT_FINE;
-    for (int i = 0; i < out.count && code == EXIT_FINE; i++) {
-        if (b->object_count == (int)(sizeof b->objects / sizeof b->objects[0])) {
-            code = front_fail(r, EXIT_INTERNAL, "too many object files");
-            break;
-        }
-        const char *path = new_object(r, b);
-        if (!fs_write_all(path, out.pieces[i].data, out.pieces[i].len, false, &why))
-            code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", path, why);
-    }
-    b->native.api->emit_free(&out);
+    for (int i = 0; i < out.count && code == EXIT_FINE; i++)
+        code = add_object(r, b, &out.pieces[i]);
+    api->emit_free(&out);
+    return code;
+}
+
+/* What chooses among several variants. */
+static int make_dispatch(Run *r, Build *b)
+{
+    const Artifact *x = &b->artifact;
+    const char *prefixes[CODEGEN_VARIANTS];
+    char err[512] = "";
+    EmitPiece piece;
+    for (int i = 0; i < x->count; i++)
+        prefixes[i] = x->variants[i].emit.prefix;
+    const Native *n = &x->variants[0].native;
+    if (!n->api->dispatch(&n->plan.target, x->prefix, prefixes, x->count, &piece, err, sizeof err))
+        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
+    int code = add_object(r, b, &piece);
+    free(piece.data);
     return code;
 }
 
 static int link_all(Run *r, Build *b)
 {
-    const char *const *paths = b->artifact.paths;
-    int code = make_objects(r, b, &b->native.plan, &b->emit);
+    const Artifact *x = &b->artifact;
+    int code = EXIT_FINE;
+    for (int i = 0; i < x->count && code == EXIT_FINE; i++) {
+        const Native *n = &x->variants[i].native;
+        code = make_objects(r, b, n->api, &n->plan, &x->variants[i].emit);
+    }
     if (code == EXIT_FINE && b->trains)
-        code = make_objects(r, b, &b->step.code.plan, &b->step_emit);
+        code = make_objects(r, b, b->step.code.api, &b->step.code.plan, &b->step_emit);
+    if (code == EXIT_FINE && x->count > 1)
+        code = make_dispatch(r, b);
     double t = front_seconds();
-    if (code == EXIT_FINE && paths[FORM_SO] != NULL)
-        code = artifact_link(r, LINK_SHARED, b->emit.prefix, b->objects, b->object_count,
-                             paths[FORM_SO]);
-    if (code == EXIT_FINE && paths[FORM_EXE] != NULL)
-        code = artifact_link(r, LINK_PROGRAM, b->emit.prefix, b->objects, b->object_count,
-                             paths[FORM_EXE]);
-    if (code == EXIT_FINE && paths[FORM_OBJ] != NULL)
-        code = artifact_join(r, b->objects, b->object_count, paths[FORM_OBJ]);
+    if (code == EXIT_FINE && x->paths[FORM_SO] != NULL)
+        code = artifact_link(r, x, LINK_SHARED, b->objects, b->object_count, x->paths[FORM_SO]);
+    if (code == EXIT_FINE && x->paths[FORM_EXE] != NULL)
+        code = artifact_link(r, x, LINK_PROGRAM, b->objects, b->object_count, x->paths[FORM_EXE]);
+    if (code == EXIT_FINE && x->paths[FORM_OBJ] != NULL)
+        code = artifact_join(r, x, b->objects, b->object_count, x->paths[FORM_OBJ]);
     stage_time(r, "link", t);
     return code;
 }
@@ -308,10 +374,13 @@ static int write_texts(Run *r, Build *b)
                   {FORM_MANIFEST, artifact_manifest}};
     const char *const *paths = b->artifact.paths;
     int code = EXIT_FINE;
-    if (paths[FORM_IR] != NULL)
-        code = write_code_text(r, b, EMIT_LLVM_IR, paths[FORM_IR]);
-    if (code == EXIT_FINE && paths[FORM_ASM] != NULL)
-        code = write_code_text(r, b, EMIT_ASM, paths[FORM_ASM]);
+    for (int i = 0; i < b->artifact.count && code == EXIT_FINE; i++) {
+        const Variant *v = &b->artifact.variants[i];
+        if (v->paths[FORM_IR] != NULL)
+            code = write_code_text(r, b, v, EMIT_LLVM_IR, v->paths[FORM_IR]);
+        if (code == EXIT_FINE && v->paths[FORM_ASM] != NULL)
+            code = write_code_text(r, b, v, EMIT_ASM, v->paths[FORM_ASM]);
+    }
     for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == EXIT_FINE; i++) {
         Buf text = {0};
         if (paths[beside[i].form] == NULL)
@@ -331,32 +400,37 @@ static int write_weights(Run *r, const Build *b)
     return EXIT_FINE;
 }
 
+static int compile_all(Run *r, Build *b)
+{
+    Artifact *x = &b->artifact;
+    int code = b->forms & weighted ? temporary_folder(r, b) : EXIT_FINE;
+    for (int i = 0; i < x->count; i++)
+        x->variants[i].emit.compiler =
+            arena_printf(&r->net_arena, "cnnc %s (LLVM %s)", CNNC_VERSION,
+                         x->variants[i].native.api->llvm_version);
+    if (b->trains)
+        choose_step(r, b);
+    for (int i = 0; i < x->count && (b->forms & weighted) && code == EXIT_FINE; i++)
+        code = pack_weights(r, b, &x->variants[i]);
+    if (code == EXIT_FINE && (b->forms & linked))
+        code = link_all(r, b);
+    return code;
+}
+
 static int emit_all(Run *r, Build *b)
 {
     bool compile = (b->forms & ~FORM_BIT(WEIGHTS)) != 0;
     int code = EXIT_FINE;
     if (compile)
-        code = b->trains ? plan_training(r, b) : native_plan(&b->native, r, &b->net);
+        code = b->trains ? plan_training(r, b) : variant_plan(r, &b->artifact);
     if (code == EXIT_FINE && compile)
         code = choose_mode(r, b);
-    if (code != EXIT_FINE)
-        return code;
-    choose_paths(r, b);
-    if (compile) {
-        b->emit.compiler = arena_printf(&r->net_arena, "cnnc %s (LLVM %s)", CNNC_VERSION,
-                                        b->native.api->llvm_version);
-        b->artifact.native = &b->native;
-    }
-    if (b->trains)
-        choose_step(r, b);
-    if (b->forms & FORM_BIT(WEIGHTS))
+    if (code == EXIT_FINE)
+        code = choose_paths(r, b);
+    if (code == EXIT_FINE && (b->forms & FORM_BIT(WEIGHTS)))
         code = write_weights(r, b);
-    if (code == EXIT_FINE && (b->forms & weighted))
-        code = temporary_folder(r, b);
-    if (code == EXIT_FINE && (b->forms & weighted))
-        code = pack_weights(r, b);
-    if (code == EXIT_FINE && (b->forms & linked))
-        code = link_all(r, b);
+    if (code == EXIT_FINE && compile)
+        code = compile_all(r, b);
     return code == EXIT_FINE ? write_texts(r, b) : code;
 }
 
@@ -365,11 +439,14 @@ int command_build(Run *r)
     Build b = {0};
     Buf err = {0};
     int64_t max_batch;
+    Artifact *x = &b.artifact;
     int code = parse_emit(r, cli_get(r->cli, OPT_EMIT), &b.forms);
     if (code == EXIT_FINE && !cli_int(r->cli, OPT_MAX_BATCH, 1, 4096, 8, &max_batch, &err)) {
         code = front_fail(r, EXIT_USAGE, "%s", err.at);
         buf_free(&err);
     }
+    if (code == EXIT_FINE)
+        code = variant_parse(r, x, cli_get(r->cli, OPT_TARGET_CPU));
     if (code == EXIT_FINE)
         code = parse_mode(r, &b);
     if (code == EXIT_FINE)
@@ -378,18 +455,18 @@ int command_build(Run *r)
         code = train_settings(r, &b.net, &b.spec);
     if (code != EXIT_FINE)
         return code;
-    b.emit = native_emit_options(r, &b.net, (int)max_batch);
+    for (int i = 0; i < x->count; i++)
+        x->variants[i].emit = native_emit_options(r, &b.net, (int)max_batch);
     const char *prefix = cli_get(r->cli, OPT_PREFIX);
-    b.emit.prefix =
+    x->prefix =
         artifact_identifier(&r->net_arena, prefix != NULL ? prefix : b.net.elab->graph.name);
     code = parameters_open(&b.params, r, &b.net, false);
-    b.artifact.net = &b.net;
-    b.artifact.emit = &b.emit;
-    b.artifact.origin = b.params.origin;
+    x->net = &b.net;
+    x->origin = b.params.origin;
     if (code == EXIT_FINE)
         code = emit_all(r, &b);
     remove_temporaries(&b);
-    native_close(&b.native);
+    variant_close(x);
     if (b.trains)
         train_step_close(&b.step);
     parameters_close(&b.params);

@@ -31,29 +31,67 @@ static int run_linker(Run *r, const char **argv, int at, bool exec, const char *
     return code;
 }
 
-int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *objects, int count,
+/* A tool of the environment, else that of the target's machine, else of this one. Text in the
+ * arena. */
+static const char *tool(Run *r, const Artifact *x, const char *variable, const char *cross,
+                        const char *here)
+{
+    const char *given = getenv(variable);
+    const char *arch = native_foreign(&variant_least(x)->native.plan.target);
+    if (given != NULL && *given != '\0')
+        return given;
+    return arch != NULL ? arena_printf(&r->net_arena, "%s-linux-gnu-%s", arch, cross) : here;
+}
+
+/* A library of the target's machine; malloc'ed. NULL with *code set. */
+static char *find_library(Run *r, const Artifact *x, const char *name, int *code)
+{
+    const char *arch = native_foreign(&variant_least(x)->native.plan.target);
+    char *path =
+        native_library(arch == NULL ? name : arena_printf(&r->net_arena, "%s/%s", arch, name));
+    *code = EXIT_FINE;
+    if (path == NULL) {
+        *code = front_fail(r, EXIT_LIMIT, "out of memory");
+    } else if (arch != NULL && access(path, R_OK) != 0) {
+        *code = front_fail(r, EXIT_FILE,
+                           "%s: no runtime for %s; 'make cross ARCH=%s' makes it, and --emit=obj "
+                           "does without",
+                           path, arch, arch);
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
+int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *objects, int count,
                   const char *path)
 {
     enum { FIXED = 16 };
-    char *runtime = native_library("libcnnrt.a"), *training = native_library("libcnntrain.a");
-    const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
-    const char *cc = getenv("CC");
     int code, n = 0, out;
-    if (runtime == NULL || training == NULL || argv == NULL) {
+    char *runtime = find_library(r, x, "libcnnrt.a", &code), *training = NULL;
+    if (runtime != NULL && x->step != NULL)
+        training = find_library(r, x, "libcnntrain.a", &code);
+    if (code != EXIT_FINE) {
+        free(runtime);
+        return code;
+    }
+    const char **argv = calloc((size_t)count + FIXED, sizeof *argv);
+    if (argv == NULL) {
         code = front_fail(r, EXIT_LIMIT, "out of memory");
     } else {
-        argv[n++] = cc != NULL && *cc != '\0' ? cc : "cc";
+        argv[n++] = tool(r, x, "CC", "gcc", "cc");
         argv[n++] = kind == LINK_SHARED ? "-shared" : "-pie";
         argv[n++] = "-Wl,--build-id=none";
         argv[n++] = "-Wl,-z,noexecstack,-z,relro,-z,now,--exclude-libs,ALL";
         if (kind == LINK_PROGRAM)
             argv[n++] =
-                arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model", prefix);
+                arena_printf(&r->net_arena, "-Wl,--defsym=cnnrt_program_model=%s_model", x->prefix);
         argv[n++] = "-o";
         out = n++;
         for (int i = 0; i < count; i++)
             argv[n++] = objects[i];
-        argv[n++] = training; /* nothing is taken of it where nothing trains */
+        if (training != NULL)
+            argv[n++] = training;
         argv[n++] = runtime;
         argv[n++] = "-lm";
         argv[n++] = "-lpthread";
@@ -65,13 +103,13 @@ int artifact_link(Run *r, LinkKind kind, const char *prefix, const char *const *
     return code;
 }
 
-int artifact_join(Run *r, const char *const *objects, int count, const char *path)
+int artifact_join(Run *r, const Artifact *x, const char *const *objects, int count,
+                  const char *path)
 {
     const char **argv = calloc((size_t)count + 5, sizeof *argv);
     if (argv == NULL)
         return front_fail(r, EXIT_LIMIT, "out of memory");
-    const char *ld = getenv("LD");
-    argv[0] = ld != NULL && *ld != '\0' ? ld : "ld";
+    argv[0] = tool(r, x, "LD", "ld", "ld");
     argv[1] = "-r";
     argv[2] = "-o";
     for (int i = 0; i < count; i++)

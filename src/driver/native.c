@@ -1,4 +1,5 @@
 #include "driver/native.h"
+#include "driver/tuned.h"
 #include "support/temp.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,6 +33,9 @@ char *native_library(const char *name)
     }
     return out;
 }
+
+/* As triples and cross compilers begin. */
+static const char *const architectures[] = {"x86_64", "aarch64"};
 
 /* For a handler that knows of no run. */
 static const char *last_words;
@@ -67,22 +71,36 @@ static int open_codegen(Native *x, Run *r)
     return EXIT_FINE;
 }
 
-int native_open(Native *x, Run *r, Target *target)
+int native_open(Native *x, Run *r, const char *cpu, Target *target)
 {
-    char err[512] = "";
+    char err[1024] = "";
     int code = open_codegen(x, r);
     if (code != EXIT_FINE)
         return code;
+    if (cpu != NULL && strchr(cpu, ',') != NULL)
+        return front_fail(r, EXIT_USAGE, "'%s' works for one processor; 'build' takes several",
+                          cli_command_name(r->cli->command));
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_codegen has set it */
-    if (!x->api->target(cli_get(r->cli, OPT_TARGET_CPU), target, err, sizeof err))
-        return front_fail(
-            r, EXIT_FILE, "target '%s': %s",
-            cli_has(r->cli, OPT_TARGET_CPU) ? cli_get(r->cli, OPT_TARGET_CPU) : "native", err);
+    if (!x->api->target(cpu, target, err, sizeof err))
+        return front_fail(r, EXIT_FILE, "target '%s': %s", cpu != NULL ? cpu : "native", err);
     return EXIT_FINE;
 }
 
+const char *native_foreign(const Target *t)
+{
+#if defined(__aarch64__)
+    static const char host[] = "aarch64";
+#else
+    static const char host[] = "x86_64";
+#endif
+    for (size_t i = 0; i < sizeof architectures / sizeof architectures[0]; i++)
+        if (strncmp(t->triple, architectures[i], strlen(architectures[i])) == 0)
+            return strcmp(architectures[i], host) == 0 ? NULL : architectures[i];
+    return NULL;
+}
+
 /* LLVM IR is made anew for this: the generator keeps none. */
-static int show_llvm(const Native *x, Run *r, const Net *n)
+static int show_llvm(const Native *x, Run *r, const Net *n, const char *label)
 {
     EmitOptions o = native_emit_options(r, n, 1);
     EmitResult out = {0};
@@ -95,14 +113,19 @@ static int show_llvm(const Native *x, Run *r, const Net *n)
             buf_addn(&text, out.pieces[i].data, out.pieces[i].len);
         x->api->emit_free(&out);
     }
-    return stage_show(r, STAGE_LLVM, n->elab->graph.name, &text);
+    return stage_show(r, STAGE_LLVM, label, &text);
 }
 
 int native_plan(Native *x, Run *r, const Net *n)
 {
+    return native_plan_for(x, r, n, cli_get(r->cli, OPT_TARGET_CPU), n->elab->graph.name);
+}
+
+int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char *label)
+{
     Target target;
     *x = (Native){0};
-    int code = native_open(x, r, &target);
+    int code = native_open(x, r, cpu, &target);
     if (code != EXIT_FINE)
         return code;
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
@@ -116,11 +139,13 @@ int native_plan(Native *x, Run *r, const Net *n)
     Buf text = {0};
     if (stage_wanted(r, STAGE_FUSE))
         fuse_print(&x->fusion, &text);
-    code = stage_show(r, STAGE_FUSE, n->elab->graph.name, &text);
+    code = stage_show(r, STAGE_FUSE, label, &text);
     if (code != EXIT_FINE)
         return code;
     t = front_seconds();
-    bad = plan_build(&x->plan, &r->net_arena, &n->an, &x->fusion, &target);
+    Tuned tuned;
+    const PlanTiles *tiles = tuned_tiles(&tuned, r, x->api, n, &target);
+    bad = plan_build_tuned(&x->plan, &r->net_arena, &n->an, &x->fusion, &target, tiles);
     if (bad != NULL)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
     bad = plan_verify(&x->plan);
@@ -128,11 +153,12 @@ int native_plan(Native *x, Run *r, const Net *n)
         return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
                           bad);
     stage_time(r, "plan", t);
+    tuned_report(&tuned, r, &x->plan, label);
     text = (Buf){0};
     if (stage_wanted(r, STAGE_PLAN))
         plan_print(&x->plan, &text);
-    code = stage_show(r, STAGE_PLAN, n->elab->graph.name, &text);
-    return code == EXIT_FINE ? show_llvm(x, r, n) : code;
+    code = stage_show(r, STAGE_PLAN, label, &text);
+    return code == EXIT_FINE ? show_llvm(x, r, n, label) : code;
 }
 
 int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *training)
@@ -192,6 +218,9 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     double t = front_seconds();
     EmitOptions o = native_emit_options(r, n, max_batch);
     const void *model = NULL;
+    if (native_foreign(&x->plan.target) != NULL)
+        return front_fail(r, EXIT_FILE, "code for %s cannot run on this machine; 'build' makes it",
+                          native_foreign(&x->plan.target));
     x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
     if (x->loaded == NULL)
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);

@@ -17,10 +17,14 @@ typedef struct Native {
     const CnnrtModel *model;
 } Native;
 
-/* Opens the code generator and asks it what --target-cpu is. Returns an exit code. */
-int native_open(Native *x, Run *r, Target *target);
-/* Opens the code generator and plans the net for --target-cpu. Returns an exit code. */
+/* Opens the code generator and asks it what `cpu` is (NULL = native). Returns an exit code. */
+int native_open(Native *x, Run *r, const char *cpu, Target *target);
+/* The architecture of a target that this machine is not, "aarch64"; NULL when it is this one. */
+const char *native_foreign(const Target *t);
+/* Opens the code generator and plans the net for --target-cpu, or for `cpu`; dumps of stages bear
+ * the label. Returns an exit code. */
 int native_plan(Native *x, Run *r, const Net *n);
+int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char *label);
 /* Plans the net for inference on the state of its training, which has been planned. */
 int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *training);
 /* Packs the weights into `to` (plan.weight_floats, 64-byte aligned), or, when that is NULL, into a

@@ -82,7 +82,7 @@ static int print_fused(Run *r, const Analysis *an, Pass pass, Buf *out)
         fuse_print(&x.fusion, out);
         return EXIT_FINE;
     }
-    int code = native_open(&x, r, &target);
+    int code = native_open(&x, r, cli_get(r->cli, OPT_TARGET_CPU), &target);
     if (code != EXIT_FINE)
         return code;
     bad = plan_build(&x.plan, &r->net_arena, an, &x.fusion, &target);

@@ -219,7 +219,7 @@ static void examine_generator(Doctor *d)
     Native x = {0};
     Target t;
     char cpu[64];
-    if (native_open(&x, d->r, &t) != EXIT_FINE) {
+    if (native_open(&x, d->r, NULL, &t) != EXIT_FINE) {
         finding(d, ILL, "code generator", "cannot be opened: see the message");
         return;
     }
@@ -260,6 +260,17 @@ static void examine_linker(Doctor *d)
     free(runtime);
 }
 
+/* What programs for another machine are linked with. */
+static void examine_cross(Doctor *d)
+{
+    char *runtime = native_library("aarch64/libcnnrt.a");
+    bool have = runtime != NULL && access(runtime, R_OK) == 0;
+    finding(d, have ? WELL : WITHOUT, "aarch64 runtime",
+            have ? runtime : "'make cross ARCH=aarch64' makes it (optional)");
+    examine_program(d, "aarch64 compiler", "aarch64-linux-gnu-gcc", false);
+    free(runtime);
+}
+
 static void examine_gpu(Doctor *d)
 {
     void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
@@ -291,6 +302,7 @@ int command_doctor(Run *r)
     examine_program(&d, "ld", "ld", true);
     examine_program(&d, "pkg-config", "pkg-config", false);
     examine_program(&d, "graphviz", "dot", false);
+    examine_cross(&d);
     examine_gpu(&d);
     if (json)
         buf_add(&d.out, "\n]}\n");

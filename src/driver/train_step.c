@@ -51,7 +51,7 @@ static int plan(TrainStep *t, Run *r, const Net *n)
 {
     Target target;
     Buf text = {0};
-    int code = native_open(&t->code, r, &target);
+    int code = native_open(&t->code, r, cli_get(r->cli, OPT_TARGET_CPU), &target);
     if (code != EXIT_FINE)
         return code;
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);

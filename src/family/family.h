@@ -185,6 +185,14 @@ int64_t family_units(const Kernel *k, const Target *t);
 int64_t family_scratch(const Kernel *k, const Target *t);
 /* Chooses the tile by the rules of docs/kernels.md. */
 void family_choose_tile(Kernel *k, const Target *t);
+/* Whether code can be made for k->tile, a kernel of inference: what was measured elsewhere, or read
+ * from a file, is asked here first. */
+bool family_tile_fits(const Kernel *k, const Target *t);
+bool family_same_tile(const Tile *a, const Tile *b);
+/* k->tile, then tiles that differ from it in a step or two and fit: at most `most` into out,
+ * FAMILY_CANDIDATES are enough. Returns how many: none for a kernel of training. */
+enum { FAMILY_CANDIDATES = 64 };
+int family_candidates(const Kernel *k, const Target *t, Tile *out, int most);
 /* Floats of packed weights (and of the bias vector: padded channels). */
 int64_t family_weight_floats(const Kernel *k, const Target *t);
 int64_t family_bias_floats(const Kernel *k, const Target *t);

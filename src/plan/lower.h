@@ -17,10 +17,11 @@ typedef struct Planner {
     const Graph *g;
     const Analysis *an;
     const Fusion *f;
-    Value *value;      /* by node; network inputs are PLANAR, all else BLOCKED */
-    Value *blocked;    /* by node: BLOCKED copy of an input or of a flattened map */
-    uint32_t *readers; /* by node: groups that read it */
-    uint32_t *heads;   /* by node: outputs it is */
+    Value *value;           /* by node; network inputs are PLANAR, all else BLOCKED */
+    Value *blocked;         /* by node: BLOCKED copy of an input or of a flattened map */
+    uint32_t *readers;      /* by node: groups that read it */
+    uint32_t *heads;        /* by node: outputs it is */
+    const PlanTiles *tiles; /* NULL: rules alone */
     const char *failed;
     struct TrainPlan *train; /* NULL for inference */
 } Planner;

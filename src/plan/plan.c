@@ -114,7 +114,21 @@ Value plan_result_value(Planner *s, const FuseGroup *g, bool may_be_output)
     return s->value[n.v];
 }
 
-static uint32_t find_kernel(Planner *s, const Kernel *k)
+/* The rules' tile, or one that was measured; whether it was. */
+static bool choose_tile(Planner *s, Kernel *k)
+{
+    const Target *t = &s->p->target;
+    family_choose_tile(k, t);
+    if (s->tiles == NULL)
+        return false;
+    Kernel other = *k;
+    if (!s->tiles->find(s->tiles->ctx, k, t, &other.tile) || !family_tile_fits(&other, t))
+        return false;
+    k->tile = other.tile;
+    return true;
+}
+
+static uint32_t find_kernel(Planner *s, const Kernel *k, bool tuned)
 {
     Plan *p = s->p;
     Buf key = {0};
@@ -129,7 +143,7 @@ static uint32_t find_kernel(Planner *s, const Kernel *k)
         i++;
     if (i == p->kernels.len)
         vec_push(p->arena, &p->kernels,
-                 ((PlanKernel){*k, arena_strndup(p->arena, key.at, key.len), 0}));
+                 ((PlanKernel){*k, arena_strndup(p->arena, key.at, key.len), 0, tuned}));
     p->kernels.at[i].uses++;
     buf_free(&key);
     return i;
@@ -215,9 +229,9 @@ void plan_finish_step(Planner *s, Draft *d)
         s->failed = "a tensor is too large";
         return;
     }
-    if (d->k.family != FAM_PACK) /* which has that of the kernel it packs for */
-        family_choose_tile(&d->k, &p->target);
-    uint32_t kernel = find_kernel(s, &d->k);
+    /* what packs has the tile of the kernel it packs for */
+    bool tuned = d->k.family != FAM_PACK && choose_tile(s, &d->k);
+    uint32_t kernel = find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;
     if (d->out.tensor != 0)
@@ -356,8 +370,15 @@ static const char *planner_close(Planner *s)
 
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t)
 {
+    return plan_build_tuned(p, a, an, f, t, NULL);
+}
+
+const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                             const Target *t, const PlanTiles *tiles)
+{
     Planner s;
     planner_open(&s, p, a, an, f, t);
+    s.tiles = tiles;
     lower_all(&s);
     return planner_close(&s);
 }

@@ -49,6 +49,7 @@ typedef struct PlanKernel {
     Kernel k;
     const char *key;
     uint32_t uses;
+    bool tuned; /* its tile was found, not chosen by the rules */
 } PlanKernel;
 
 /* How one region of the weight blob is filled. */
@@ -119,6 +120,15 @@ typedef struct Plan {
 
 /* NULL on success or a message (limits). */
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);
+/* Where tiles that were measured come from: whether there is one for k, which has the tile of the
+ * rules. One that does not fit the kernel is not used. */
+typedef struct PlanTiles {
+    bool (*find)(void *ctx, const Kernel *k, const Target *t, Tile *out);
+    void *ctx;
+} PlanTiles;
+/* The same; `tiles` may be NULL. */
+const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
+                             const Target *t, const PlanTiles *tiles);
 /* The same for a training graph: an is grad_analysis's, and the outputs are heads and losses. The
  * optimizer has been checked; NULL: gradients are computed and nothing is updated. */
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,

@@ -40,8 +40,8 @@ void plan_print(const Plan *p, Buf *out)
     buf_printf(out, "target %s, %d lanes\n", p->target.cpu, p->target.vl);
     buf_add(out, "kernels\n");
     for (uint32_t i = 0; i < p->kernels.len; i++)
-        buf_printf(out, "%3u  x%u  %s\n", (unsigned)i, (unsigned)p->kernels.at[i].uses,
-                   p->kernels.at[i].key);
+        buf_printf(out, "%3u  x%u  %s%s\n", (unsigned)i, (unsigned)p->kernels.at[i].uses,
+                   p->kernels.at[i].key, p->kernels.at[i].tuned ? " (tuned)" : "");
     buf_add(out, "steps\n");
     for (uint32_t i = 0; i < p->steps.len; i++)
         print_step(p, i, out);

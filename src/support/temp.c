@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 320, LENGTH = PATH_MAX, MAPS = 8 };
+enum { SLOTS = 448, LENGTH = PATH_MAX, MAPS = 8 };
 
 extern char **environ;
 

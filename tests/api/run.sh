@@ -118,6 +118,9 @@ result asm_is_the_same_network "$?"
 python3 -B "$SRC/tests/api/manifest_tests.py" one >log 2>&1
 result manifest "$?"
 
+sh "$SRC/tests/api/variants.sh"
+sh "$SRC/tests/api/cross.sh"
+
 # Installation below a folder with a blank, and a consumer built with what was installed.
 make -C "$SRC" --no-print-directory -s BUILD="$BUILD" DESTDIR="$work/a b" PREFIX=/usr install >log 2>&1
 result install "$?"

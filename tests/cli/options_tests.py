@@ -369,7 +369,8 @@ static bool target(const char *cpu, Target *out, char *err, size_t n)
 static bool emit(const Plan *p, EmitKind k, const EmitOptions *o, EmitResult *r, char *err, size_t n)
 { (void)p; (void)k; (void)o; (void)r; snprintf(err, n, "made to fail"); return false; }
 static void no_memory(void (*fn)(void)) { (void)fn; }
-static const CodegenApi api = {.abi = CODEGEN_ABI, .target = target, .emit = emit, .no_memory = no_memory};
+static void host(char *cpu, size_t n) { snprintf(cpu, n, "fake"); }
+static const CodegenApi api = {.abi = CODEGEN_ABI, .llvm_version = "0", .host = host, .target = target, .emit = emit, .no_memory = no_memory};
 const CodegenApi *cnnc_codegen_entry(void);
 const CodegenApi *cnnc_codegen_entry(void) { return &api; }
 """)

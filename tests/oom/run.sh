@@ -10,7 +10,7 @@ fi
 DATA=$BUILD/tests/oom_data
 export DATA
 if ! ${CC:-cc} -O1 -I"$SRC/include" -o "$DATA" "$SRC/tests/oom/data.c" "$BUILD/lib/libcnndata.a" \
-    -larchive -ljpeg -lpng -lz -lm -lpthread; then
+    -ljpeg -lpng -lz -lm -ldl -lpthread; then
     echo "FAIL oom.build_data"
     exit 1
 fi

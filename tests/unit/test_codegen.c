@@ -224,6 +224,36 @@ static void conv_winograd(Suite *s)
         }
 }
 
+/* Tiles that are candidates for measuring, of every family that has a choice: every other one. */
+static void candidates(Suite *s)
+{
+    int64_t vl = s->plan.target.vl;
+    Kernel k[] = {
+        biased(windowed(FAM_CONV, (Conv){40, 3 * vl + 1, 13, 11, 3, 1, 1, 1, 1})),
+        biased(windowed(FAM_CONV, (Conv){33, 2 * vl, 14, 10, 3, 2, 1, 1, 1})),
+        windowed(FAM_CONV, (Conv){5 * vl, 4 * vl, 7, 6, 1, 1, 1, 0, 1}),
+        biased(windowed(FAM_CONV, (Conv){4 * vl, 6 * vl, 6, 7, 3, 1, 1, 1, 2})),
+        windowed(FAM_DEPTHWISE, (Conv){20, 20, 9, 17, 3, 1, 1, 1, 20}),
+        windowed(FAM_POOL, (Conv){20, 20, 9, 17, 3, 2, 1, 1, 1}),
+        kernel(FAM_ELEM, blocked(9, 12, 13), blocked(9, 12, 13)),
+        kernel(FAM_LN, blocked(33, 6, 5), blocked(33, 6, 5)),
+        biased(kernel(FAM_DENSE, blocked(50, 2, 2), planar(9 * vl + 3, 1, 1))),
+        kernel(FAM_COPY, blocked(20, 6, 5), blocked(20, 12, 10)),
+    };
+    k[7].eps = 1e-5;
+    k[8].kh = k[8].kw = 1;
+    k[9].copy = COPY_BILINEAR;
+    k[9].by_h = k[9].by_w = 2;
+    for (size_t i = 0; i < sizeof k / sizeof *k; i++) {
+        Tile tiles[FAMILY_CANDIDATES];
+        family_choose_tile(&k[i], &s->plan.target);
+        int n = family_candidates(&k[i], &s->plan.target, tiles, FAMILY_CANDIDATES);
+        assert_true(n > 1);
+        for (int c = (int)(i + (size_t)vl / 8) % 2; c < n; c += 2)
+            suite_add(s, with(s, tiled(k[i], tiles[c]), c % 4 < 2 ? RELU : PLAIN));
+    }
+}
+
 static void conv_groups(Suite *s)
 {
     static const Conv shapes[] = {
@@ -486,6 +516,7 @@ TEST(conv_shapes)
 TEST(conv_pointwise)
 TEST(conv_tiles)
 TEST(conv_chunks)
+TEST(candidates)
 TEST(conv_groups)
 TEST(conv_winograd)
 TEST(depthwise)
@@ -536,12 +567,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_shapes),   cmocka_unit_test(test_conv_pointwise),
         cmocka_unit_test(test_conv_tiles),    cmocka_unit_test(test_conv_chunks),
-        cmocka_unit_test(test_conv_groups),   cmocka_unit_test(test_depthwise),
-        cmocka_unit_test(test_dense),         cmocka_unit_test(test_pooling),
-        cmocka_unit_test(test_global_mean),   cmocka_unit_test(test_elementwise),
-        cmocka_unit_test(test_over_channels), cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_transposed),    cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_conv_winograd), cmocka_unit_test(test_neon_compiles),
+        cmocka_unit_test(test_candidates),    cmocka_unit_test(test_conv_groups),
+        cmocka_unit_test(test_depthwise),     cmocka_unit_test(test_dense),
+        cmocka_unit_test(test_pooling),       cmocka_unit_test(test_global_mean),
+        cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_over_channels),
+        cmocka_unit_test(test_copies),        cmocka_unit_test(test_transposed),
+        cmocka_unit_test(test_functions),     cmocka_unit_test(test_conv_winograd),
+        cmocka_unit_test(test_neon_compiles),
     };
     api = suite_api();
     return cmocka_run_group_tests_name("codegen", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "kernel_suite.h"
 #include "plan_nets.h"
+#include <elf.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -189,6 +190,80 @@ static void test_unknown_processor(void **state)
     assert_false(api->target("i8086", &t, little, sizeof little));
 }
 
+/* The machine an ELF object is for. */
+static int machine_of(const EmitPiece *p)
+{
+    Elf64_Ehdr h;
+    assert_true(p->len >= sizeof h);
+    memcpy(&h, p->data, sizeof h);
+    assert_memory_equal(h.e_ident, ELFMAG, SELFMAG);
+    return h.e_machine;
+}
+
+/* Another machine's objects need nothing of that machine. */
+static void test_every_machine(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *triple;
+        int vl, regs, machine;
+    } wanted[] = {{"aarch64", "aarch64-", 4, 32, EM_AARCH64},
+                  {"cortex-a72", "aarch64-", 4, 32, EM_AARCH64},
+                  {"x86-64-v2", "x86_64-", 4, 16, EM_X86_64},
+                  {"x86-64-v3", "x86_64-", 8, 16, EM_X86_64},
+                  {"x86-64-v4", "x86_64-", 16, 32, EM_X86_64}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        Target t;
+        Plan plan;
+        EmitResult r;
+        EmitPiece head, tail;
+        char err[1024] = "";
+        EmitOptions o = options(2);
+        assert_true(api->target(wanted[i].name, &t, err, sizeof err));
+        assert_memory_equal(t.triple, wanted[i].triple, strlen(wanted[i].triple));
+        assert_int_equal(t.vl, wanted[i].vl);
+        assert_int_equal(t.regs, wanted[i].regs);
+        assert_null(plan_build(&plan, &built.arena, &built.an, &built.fusion, &t));
+        if (!api->emit(&plan, EMIT_OBJECT, &o, &r, err, sizeof err))
+            fail_msg("%s: %s", wanted[i].name, err);
+        for (int k = 0; k < r.count; k++)
+            assert_int_equal(machine_of(&r.pieces[k]), wanted[i].machine);
+        api->emit_free(&r);
+        assert_true(api->weights(&t, "tiny", 64, &head, &tail, err, sizeof err));
+        assert_int_equal(machine_of(&head), wanted[i].machine);
+        free(head.data);
+        free(tail.data);
+    }
+}
+
+/* Of a variant the model is a constant; the functions are in the object that chooses. */
+static void test_variants(void **state)
+{
+    (void)state;
+    const char *const prefixes[] = {"tiny_a", "tiny_b"};
+    char err[1024] = "";
+    EmitPiece piece;
+    EmitOptions o = options(2);
+    o.variant = true;
+    EmitResult r = emit(EMIT_OBJECT, &o);
+    const EmitPiece *model = &r.pieces[r.count - 1];
+    assert_non_null(memmem(model->data, model->len, "tiny_model", 10));
+    assert_null(memmem(model->data, model->len, "tiny_create", 11));
+    api->emit_free(&r);
+    const Target *t = &built.plan.target;
+    if (!api->dispatch(t, "tiny", prefixes, 2, &piece, err, sizeof err))
+        fail_msg("%s", err);
+    static const char *const names[] = {"tiny_model",   "tiny_create",  "tiny_a_model",
+                                        "tiny_b_model", "cnnrt_choose", "tiny_weights_file"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!memmem(piece.data, piece.len, names[i], strlen(names[i]) + 1))
+            fail_msg("no %s", names[i]);
+    free(piece.data);
+    assert_false(api->dispatch(t, "tiny", prefixes, 0, &piece, err, sizeof err));
+    assert_false(api->dispatch(t, "tiny", prefixes, CODEGEN_VARIANTS + 1, &piece, err, sizeof err));
+    assert_null(piece.data);
+}
+
 static void write_file(const char *path, const void *data, size_t len)
 {
     FILE *f = fopen(path, "wb");
@@ -360,6 +435,8 @@ int main(void)
         cmocka_unit_test(test_progress_counts_pieces),
         cmocka_unit_test(test_failures_are_messages),
         cmocka_unit_test(test_unknown_processor),
+        cmocka_unit_test(test_every_machine),
+        cmocka_unit_test(test_variants),
         cmocka_unit_test(test_objects_link_with_their_weights),
     };
     api = suite_api();

@@ -248,6 +248,30 @@ static size_t make_npy(unsigned char *out, size_t cap, const char *dict, size_t 
     return 10 + n + data;
 }
 
+/* The first that runs here; forced, that one or none. */
+static void test_variants_are_chosen(void **state)
+{
+    (void)state;
+    CnnrtModel a = {.cpu = "any-a", .weights_file = "a.packed"}, b = {.cpu = "any-b"}, c = {0};
+    const CnnrtModel *const all[] = {&a, &b, &c};
+    unsetenv("CNNC_CPU");
+    assert_ptr_equal(cnnrt_choose(all, 3), &a);
+    assert_ptr_equal(cnnrt_choose(all + 2, 1), &c);
+    assert_null(cnnrt_choose(all, 0));
+    assert_null(cnnrt_choose(NULL, 3));
+    setenv("CNNC_CPU", "any-b", 1);
+    assert_ptr_equal(cnnrt_choose(all, 3), &b);
+    assert_null(cnnrt_choose(all + 2, 1));
+    setenv("CNNC_CPU", "any", 1);
+    assert_null(cnnrt_choose(all, 3));
+    setenv("CNNC_CPU", "", 1);
+    assert_ptr_equal(cnnrt_choose(all, 3), &a);
+    unsetenv("CNNC_CPU");
+    assert_string_equal(cnnrt_weights_file(&a), "a.packed");
+    assert_null(cnnrt_weights_file(&b));
+    assert_null(cnnrt_weights_file(NULL));
+}
+
 static void test_npy_round_trip(void **state)
 {
     (void)state;
@@ -316,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_bad_arguments_are_refused),
         cmocka_unit_test(test_whole_steps_run_once_and_alone),
         cmocka_unit_test(test_contexts_do_not_share_state),
+        cmocka_unit_test(test_variants_are_chosen),
         cmocka_unit_test(test_npy_round_trip),
         cmocka_unit_test(test_npy_refuses_malformed),
     };

@@ -281,12 +281,108 @@ static void test_copies(void **state)
     assert_int_equal(family_units(&k, t), 14);
 }
 
+/* Candidates fit, differ, start with the tile itself, and where there is a choice offer one. */
+static void test_candidates(void **state)
+{
+    (void)state;
+    static Tile tiles[FAMILY_CANDIDATES + 1];
+    uint32_t kc = 0, wino = 0, other = 0, most = 0;
+    for (int round = 0; round < 4000; round++) {
+        const Target *t = &targets[round % TARGETS];
+        Kernel k = random_conv_kernel();
+        if (round % 3 == 0) {
+            MapDesc m = map(LAYOUT_BLOCKED, draw(1, 300), draw(1, 70), draw(1, 70));
+            k = kernel((Family)(round / TARGETS % (FAM_CONVT + 1)), m, m); /* those of inference */
+            if (k.family == FAM_CONV || k.family == FAM_CONVT)
+                continue;
+            if (k.family == FAM_DENSE || k.family == FAM_GAP)
+                k.out = map(LAYOUT_PLANAR, m.c, 1, 1);
+            k.kh = k.kw = draw(1, 7);
+            k.sh = k.sw = k.dh = k.dw = 1;
+        }
+        family_choose_tile(&k, t);
+        Tile own = k.tile;
+        int n = family_candidates(&k, t, tiles, FAMILY_CANDIDATES + 1);
+        assert_in_range(n, 1, FAMILY_CANDIDATES);
+        assert_true(family_same_tile(&tiles[0], &own));
+        most = n > (int)most ? (uint32_t)n : most;
+        for (int i = 0; i < n; i++) {
+            k.tile = tiles[i];
+            assert_true(family_tile_fits(&k, t));
+            for (int j = 0; j < i; j++)
+                assert_false(family_same_tile(&tiles[i], &tiles[j]));
+            kc += tiles[i].kc != own.kc;
+            wino += tiles[i].winograd != own.winograd;
+            other += tiles[i].ocv != own.ocv || tiles[i].px != own.px || tiles[i].rb != own.rb;
+        }
+        k.tile = own;
+        assert_int_equal(family_candidates(&k, t, tiles, 1), 1);
+        assert_int_equal(family_candidates(&k, t, tiles, 0), 0);
+        k.family = FAM_UPDATE; /* of training: no choice */
+        assert_int_equal(family_candidates(&k, t, tiles, 2), 0);
+    }
+    assert_true(kc > 1000 && wino > 1000 && other > 10000 && most > 20);
+}
+
+/* What no code could be made for, or would pass a buffer's end. */
+static void test_tiles_that_do_not_fit(void **state)
+{
+    (void)state;
+    const Target *t = &targets[2];
+    Kernel direct = conv_kernel(20, 40, 12, 5, 1), flat = conv_kernel(20, 40, 12, 1, 1), k;
+    Kernel wino = conv_kernel(64, 64, 28, 3, 1), pool = direct, dense = direct;
+    pool.family = FAM_POOL;
+    dense.family = FAM_DENSE;
+    dense.out = map(LAYOUT_PLANAR, 100, 1, 1);
+    Kernel *const all[] = {&direct, &flat, &wino, &pool, &dense};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        family_choose_tile(all[i], t);
+        assert_true(family_tile_fits(all[i], t));
+    }
+#define UNFIT(FROM, CHANGE)                                                                        \
+    k = FROM;                                                                                      \
+    CHANGE;                                                                                        \
+    assert_false(family_tile_fits(&k, t))
+    UNFIT(direct, k.tile.ocv = 0);
+    UNFIT(direct, k.tile.ocv = 5);
+    UNFIT(direct, k.tile.px = 0);
+    UNFIT(direct, k.tile.px = 13);
+    UNFIT(direct, k.tile.rb = 0);
+    UNFIT(direct, k.tile.rb = 13);
+    UNFIT(direct, k.tile.rb = -1);
+    UNFIT(direct, k.tile.kc = 1);
+    UNFIT(direct, k.tile.kc = -1);
+    UNFIT(direct, k.tile.flat = true);
+    UNFIT(direct, k.tile.winograd = 4);
+    UNFIT(direct, k.tile.winograd = -4);
+    UNFIT(direct, k.tile.split_oc = !k.tile.split_oc; k.tile.rb = 3);
+    UNFIT(flat, k.tile.flat = false);
+    UNFIT(flat, k.tile.split_oc = false; k.tile.px = 5; k.tile.rb = 7);
+    UNFIT(wino, k.tile.winograd = 50000);
+    UNFIT(wino, k.tile.rb = 1);
+    UNFIT(wino, k.tile.split_oc = true);
+    UNFIT(wino, k.gate_arg = 0);
+    UNFIT(pool, k.tile.px = 17);
+    UNFIT(pool, k.tile.ocv = 2);
+    UNFIT(pool, k.tile.rb = 1000);
+    UNFIT(dense, k.tile.ocv = 9);
+    UNFIT(dense, k.tile.px = 16);
+    UNFIT(dense, k.tile.winograd = 1);
+    Target exact = *t;
+    exact.exact_conv = true;
+    assert_false(family_tile_fits(&wino, &exact));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_ARENA(test_conv_tiles),      WITH_ARENA(test_known_tiles),
-        WITH_ARENA(test_winograd_choice), WITH_ARENA(test_other_tiles),
+        WITH_ARENA(test_conv_tiles),
+        WITH_ARENA(test_known_tiles),
+        WITH_ARENA(test_winograd_choice),
+        WITH_ARENA(test_other_tiles),
         WITH_ARENA(test_copies),
+        WITH_ARENA(test_candidates),
+        WITH_ARENA(test_tiles_that_do_not_fit),
     };
     return cmocka_run_group_tests_name("tile", tests, NULL, NULL);
 }

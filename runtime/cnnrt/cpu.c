@@ -1,0 +1,48 @@
+#include "cpu.h"
+#include "cnnrt.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The levels of the x86-64 psABI; code for this very machine carries the level it needs. */
+bool cnnrt_cpu_suffices(const char *need)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    static const char prefix[] = "x86-64-v";
+    if (need == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof prefix - 1; i++)
+        if (need[i] != prefix[i])
+            return true;
+    __builtin_cpu_init();
+    switch (need[sizeof prefix - 1]) {
+    case '2': return __builtin_cpu_supports("sse4.2") != 0;
+    case '3': return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+    case '4':
+        return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+               __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512bw") != 0;
+    default: return true;
+    }
+#else
+    (void)need;
+    return true;
+#endif
+}
+
+const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count)
+{
+    const char *forced = getenv("CNNC_CPU");
+    if (variants == NULL)
+        return NULL;
+    for (int64_t i = 0; i < count; i++) {
+        const char *cpu = variants[i]->cpu;
+        bool asked = forced == NULL || *forced == '\0' || (cpu != NULL && strcmp(forced, cpu) == 0);
+        if (asked && cnnrt_cpu_suffices(cpu))
+            return variants[i];
+    }
+    return NULL;
+}
+
+const char *cnnrt_weights_file(const CnnrtModel *m)
+{
+    return m == NULL ? NULL : m->weights_file;
+}

@@ -33,6 +33,7 @@ from trainer import Trainer  # noqa: E402
 CNNC = os.environ["CNNC"]
 SIDE, CLASSES, SMOOTHING, LIMIT, MARGIN = 64, 10, 0.1, 1e-4, 8e-6
 NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2, 3)
+BATCH = {"resnet18": 2, "efficientnet_b0": 4}  # few where kinks have to be kept clear of
 OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop=0", "-p", "drop_connect=0"]}
 # --set of each optimizer, and what its slots are called by PyTorch
 SETTINGS = {
@@ -75,12 +76,16 @@ class Graph:
         """Logits in training mode; p: tensors by name, running statistics are changed."""
         v = {}
         for n, op, inputs, attrs, name in self.nodes:
+            if self.nearest is not None and self.nearest <= MARGIN:
+                return None
             v[n] = x if op == "input" else self.apply(op, [v[i] for i in inputs], attrs, name, p)
         return v[self.out]
 
     def margin(self, x, p):
         """How near any rectifier's input is to zero, or two values of a maximum's window to each
         other, in units of the root mean square of their map. Statistics are as before."""
+        if not any(n[1] in ("relu", "maxpool") for n in self.nodes):
+            return 1.0
         p = {n: t.detach().clone() if statistic(n) else t for n, t in p.items()}
         self.nearest = 1.0
         with torch.no_grad():
@@ -103,7 +108,7 @@ class Graph:
         k = [int(i) for i in attrs.get("k", "1x1").split("x")]
         stride = [int(i) for i in attrs.get("stride", "1x1").split("x")]
         pad = [int(i) for i in attrs["pad"].split(",")][1::2][::-1] if "pad" in attrs else [(i - 1) // 2 for i in k]
-        if self.nearest is not None and op in ("relu", "maxpool"):
+        if self.nearest is not None and op in ("relu", "maxpool") and self.nearest > MARGIN:
             self.see_kinks(op, x, k, stride, pad)
         if op == "conv":
             return F.conv2d(x, p[name + ".weight"], p.get(name + ".bias"), stride, pad,
@@ -215,7 +220,7 @@ class Case:
         if not os.path.exists(path):
             sets = [w for s in SETTINGS[optimizer][0] + ["smoothing=%g" % SMOOTHING] for w in ("--set", s)]
             cnnc("build", *net_args(net), "--mode=train", "--emit=so", "--init=1", "--prefix=net", *sets,
-                 "--max-batch=%d" % batch, "-o", path, "-q")
+                 "--max-batch=8", "-o", path, "-q")
         self.graph = Graph(cnnc("print-graph", *net_args(net)))
         self.lib = Trainer(path, "net", threads)
         self.found = {n: self.lib.find(n) for n in self.graph.names()}
@@ -408,8 +413,8 @@ def in_band(case, steps, batch):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--folder", help="keep the libraries here")
     parser.add_argument("cases", nargs="*")
     args = parser.parse_args()
@@ -421,9 +426,10 @@ def main():
             net, kind = name.split(":")
             band = net == "band"
             net, kind = (kind, "sgd") if band else (net, kind)
-            case = Case(net, kind, args.batch, args.threads, args.folder or folder)
+            batch = args.batch or (4 if band else BATCH[net])
+            case = Case(net, kind, batch, args.threads, args.folder or folder)
             run = in_band if band else beside_torch if SETTINGS[kind][1] else beside_published
-            ok = run(case, args.steps, args.batch) and ok
+            ok = run(case, args.steps, batch) and ok
             case.lib.close()
     return not ok
 

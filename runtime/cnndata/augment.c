@@ -200,7 +200,8 @@ static bool apply(const CnndataChain *c, const CnndataOp *op, CnndataWork *w, Cn
         return true;
     case CNNDATA_COLOR_JITTER: color_jitter(&w->image, op->arg, &d); return true;
     case CNNDATA_RAND_AUGMENT:
-        return cnndata_rand_augment(w, op->arg[0], op->arg[1], (int)op->arg[2], c->fill, &d);
+        return cnndata_rand_augment(w, op->arg[0], op->arg[1], (int)op->arg[2], op->arg[3], c->fill,
+                                    &d);
     case CNNDATA_AUTO_AUGMENT: return cnndata_auto_augment(w, (int)op->arg[0], c->fill, &d);
     case CNNDATA_ERASE:
     case CNNDATA_MIXUP:

@@ -79,7 +79,8 @@ bool cnndata_cut(CnndataImage *im, CnndataImage *other, int64_t y, int64_t x, in
 
 /* ---- Policies ---- */
 
-bool cnndata_rand_augment(CnndataWork *w, double magnitude, double p, int n, const uint8_t fill[4],
-                          CnndataDraw *d);
+/* std: deviation of each operation's magnitude from the given one, within 0 to 10. */
+bool cnndata_rand_augment(CnndataWork *w, double magnitude, double std, int ops, double p,
+                          const uint8_t fill[4], CnndataDraw *d);
 bool cnndata_auto_augment(CnndataWork *w, int policy, const uint8_t fill[4], CnndataDraw *d);
 #endif

@@ -3,6 +3,7 @@
 #ifndef CNNDATA_DRAW_H
 #define CNNDATA_DRAW_H
 #include "rng.h"
+#include <math.h>
 
 typedef struct CnndataDraw {
     uint64_t key, at;
@@ -22,5 +23,12 @@ static inline double draw_between(CnndataDraw *d, double lo, double hi)
 static inline int64_t draw_below(CnndataDraw *d, int64_t n)
 {
     return (int64_t)(((unsigned __int128)rng_mix(d->key, d->at++) * (uint64_t)n) >> 64);
+}
+
+/* Standard normal (Box & Muller 1958), one value of the pair. */
+static inline double draw_normal(CnndataDraw *d)
+{
+    double u = 1.0 - draw_unit(d), angle = 6.283185307179586 * draw_unit(d);
+    return sqrt(-2.0 * log(u)) * cos(angle);
 }
 #endif

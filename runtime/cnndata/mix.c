@@ -25,13 +25,6 @@ void cnndata_shuffle(int64_t *order, int64_t n, uint64_t seed, int64_t epoch)
     }
 }
 
-/* Standard normal (Box & Muller 1958), one value of the pair. */
-static double draw_normal(CnndataDraw *d)
-{
-    double u = 1.0 - draw_unit(d), angle = 6.283185307179586 * draw_unit(d);
-    return sqrt(-2.0 * log(u)) * cos(angle);
-}
-
 /* The logarithm of a gamma variable of shape a (Marsaglia & Tsang 2000); shapes below 1 through
  * a + 1 and a power of a uniform, as they say. Logarithms because small shapes underflow. */
 static double draw_log_gamma(CnndataDraw *d, double a)

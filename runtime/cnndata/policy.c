@@ -1,5 +1,6 @@
 /* RandAugment (Cubuk et al. 2020) and AutoAugment (Cubuk et al. 2019) with the operations, levels
- * and policies of timm (timm/data/auto_augment.py): rand-mM-pP-nN, v0 and original, bilinear. */
+ * and policies of timm (timm/data/auto_augment.py): rand-mM-mstdS-nN-pP-inc1, v0 and original,
+ * bilinear. */
 #include "augment.h"
 #include <math.h>
 #include <string.h>
@@ -113,14 +114,11 @@ static bool move(CnndataWork *w, Act act, double by, const uint8_t fill[4])
     return cnndata_affine(&w->image, &w->other, m, fill);
 }
 
-/* One operation at a level from 0 to 10, with probability p. */
-static bool act_on(CnndataWork *w, Act act, double level, double p, const uint8_t fill[4],
-                   CnndataDraw *d)
+/* One operation at a level from 0 to 10. */
+static bool act_on(CnndataWork *w, Act act, double level, const uint8_t fill[4], CnndataDraw *d)
 {
     const double part = level / 10.0, enhance = part * 1.8 + 0.1;
     CnndataImage *im = &w->image;
-    if (p < 1.0 && draw_unit(d) > p)
-        return true;
     switch (act) {
     case AUTO_CONTRAST: cnndata_autocontrast(im); break;
     case EQUALIZE: cnndata_equalize(im); break;
@@ -142,13 +140,26 @@ static bool act_on(CnndataWork *w, Act act, double level, double p, const uint8_
     return true;
 }
 
-bool cnndata_rand_augment(CnndataWork *w, double magnitude, double p, int n, const uint8_t fill[4],
-                          CnndataDraw *d)
+/* Whether chance lets an operation happen. */
+static bool happens(double p, CnndataDraw *d)
+{
+    return p >= 1.0 || draw_unit(d) <= p;
+}
+
+/* A level with a deviation, within 0 to 10 as timm bounds it. */
+static double draw_level(double magnitude, double std, CnndataDraw *d)
+{
+    return std > 0 ? fmin(fmax(magnitude + std * draw_normal(d), 0), 10) : magnitude;
+}
+
+bool cnndata_rand_augment(CnndataWork *w, double magnitude, double std, int ops, double p,
+                          const uint8_t fill[4], CnndataDraw *d)
 {
     bool ok = true;
-    for (int i = 0; i < n && ok; i++) {
+    for (int i = 0; i < ops && ok; i++) {
         Act act = (Act)draw_below(d, RAND_ACTS);
-        ok = act_on(w, act, magnitude, p, fill, d);
+        if (happens(p, d))
+            ok = act_on(w, act, draw_level(magnitude, std, d), fill, d);
     }
     return ok;
 }
@@ -158,6 +169,6 @@ bool cnndata_auto_augment(CnndataWork *w, int policy, const uint8_t fill[4], Cnn
     const Part *sub = (policy == CNNDATA_POLICY_V0 ? v0 : original)[draw_below(d, SUB_POLICIES)];
     bool ok = true;
     for (int i = 0; i < 2 && ok; i++)
-        ok = act_on(w, sub[i].act, sub[i].level, sub[i].p, fill, d);
+        ok = !happens(sub[i].p, d) || act_on(w, sub[i].act, sub[i].level, fill, d);
     return ok;
 }

@@ -176,17 +176,18 @@ static int print_classes(Run *r, const Execution *x)
     uint32_t head = g->outs.len - 1;
     int64_t n = shape_count(x->net.an.shape[g->outs.at[head].node.v]), top;
     const char *path = cli_get(r->cli, OPT_CLASSES), *err;
-    char *classes = NULL;
+    char *file = NULL;
     size_t len;
     int code = usage_int(r, OPT_TOP, 1, 1 << 20, 5, &top);
     if (code != EXIT_FINE)
         return code;
-    if (path != NULL && (classes = fs_read(path, 1 << 26, &len, &err)) == NULL)
+    if (path != NULL && (file = fs_read(path, 1 << 26, &len, &err)) == NULL)
         return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     Buf out = {0};
+    const char *classes = file != NULL ? file : parameters_classes(&x->params);
     for (int64_t i = 0; i < x->in.batch; i++)
         top_table(x->out[head] + i * n, n, top, classes, &out);
-    free(classes);
+    free(file);
     return front_write(r, NULL, &out);
 }
 

@@ -1,5 +1,6 @@
 #include "driver/parameters.h"
 #include "rng.h"
+#include "safetensors.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -31,6 +32,11 @@ void parameters_close(Parameters *p)
 {
     weights_free(&p->weights);
     weights_free(&p->file);
+}
+
+const char *parameters_classes(const Parameters *p)
+{
+    return p->file.file != NULL ? cnnrt_st_pair(p->file.file, "classes") : NULL;
 }
 
 int parameters_each(Run *r, const Net *n, ParameterVisit *visit, void *ctx)
@@ -135,6 +141,7 @@ typedef struct Misfit {
     Buf table;
     int rows, more;
     bool *used; /* by index in p->file.all */
+    bool means; /* the file's running means, not the values that they are means of */
 } Misfit;
 enum { MISFIT_ROWS = 20 };
 
@@ -179,6 +186,10 @@ static int match_parameter(void *ctx, const Net *n, uint32_t node, const ParamSp
         m->names != NULL ? elab_name_theirs(&m->r->net_arena, m->names, name) : NULL;
     const char *look = theirs != NULL ? theirs : name;
     const WeightTensor *t = weights_find(&m->p->file, look);
+    if (t != NULL && m->means) {
+        m->used[t - m->p->file.all.at] = true;
+        t = weights_find(&m->p->file, arena_printf(&m->r->net_arena, PARAMETERS_MEAN "%s", look));
+    }
     char want[80], have[160];
     dims_text(want, sizeof want, spec->dims, spec->ndim);
     if (t == NULL) {
@@ -222,11 +233,25 @@ static const NameMap *choose_names(Run *r, const Net *n, const Weights *file)
     return best;
 }
 
-/* What a checkpoint holds beside parameters, for a training that goes on (docs/checkpoints.md). */
-static bool of_training(const char *name)
+static int count_means(void *ctx, const Net *n, uint32_t node, const ParamSpec *spec,
+                       const char *name)
 {
-    static const char slot[] = "optimizer.", mean[] = "ema.";
-    return strncmp(name, slot, sizeof slot - 1) == 0 || strncmp(name, mean, sizeof mean - 1) == 0;
+    Misfit *m = ctx;
+    (void)n;
+    (void)node;
+    (void)spec;
+    const char *mean = arena_printf(&m->r->net_arena, PARAMETERS_MEAN "%s", name);
+    m->means = m->means && weights_find(&m->p->file, name) != NULL &&
+               weights_find(&m->p->file, mean) != NULL;
+    return EXIT_FINE;
+}
+
+/* Values that a training run keeps beside the parameters. */
+static bool kept_beside(const char *name)
+{
+    static const char optimizer[] = "optimizer.";
+    return strncmp(name, optimizer, sizeof optimizer - 1) == 0 ||
+           strncmp(name, PARAMETERS_MEAN, sizeof PARAMETERS_MEAN - 1) == 0;
 }
 
 int parameters_load(Parameters *p, Run *r, const Net *n, const char *path)
@@ -237,11 +262,13 @@ int parameters_load(Parameters *p, Run *r, const Net *n, const char *path)
     Misfit m = {.r = r, .p = p, .names = choose_names(r, n, &p->file)};
     m.used = arena_array(&r->net_arena, p->file.all.len + 1, sizeof *m.used);
     p->weights.arena = &r->net_arena;
+    m.means = m.names == NULL && p->file.all.len > 0 && !cli_has(r->cli, OPT_NO_EMA);
+    parameters_each(r, n, count_means, &m);
     parameters_each(r, n, match_parameter, &m);
     for (uint32_t i = 0; i < p->file.all.len; i++) {
         const WeightTensor *t = &p->file.all.at[i];
         char have[160];
-        if (m.used[i] || of_training(t->name) ||
+        if (m.used[i] || kept_beside(t->name) ||
             (m.names != NULL && elab_name_ignored(m.names, t->name)))
             continue;
         dims_text(have, sizeof have, t->dims, t->ndim);

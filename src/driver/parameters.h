@@ -12,14 +12,21 @@ typedef struct Parameters {
     const char *origin; /* "seed 1", or the last part of the file's path */
 } Parameters;
 
+/* What names of running means begin with in a checkpoint. */
+#define PARAMETERS_MEAN "ema."
+
 /* Loads --weights or makes --init; `required` without either is a usage error. A weights spec
  * "fixture:SEED" makes the reproducible values of docs/random.md, keyed by the names of the net's
  * first `names` section. Returns an exit code. */
 int parameters_open(Parameters *p, Run *r, const Net *n, bool required);
-/* The same from this file, and from this seed. */
+/* The same from this file, and from this seed. Of a checkpoint that has running means of all
+ * parameters those are taken, unless --no-ema says otherwise; what the optimizer keeps is passed
+ * over. */
 int parameters_load(Parameters *p, Run *r, const Net *n, const char *path);
 int parameters_init(Parameters *p, Run *r, const Net *n, uint64_t seed);
 void parameters_close(Parameters *p);
+/* The names of the classes that a checkpoint was trained with, one a line; NULL: not known. */
+const char *parameters_classes(const Parameters *p);
 /* Values by full name; p must outlive it. Made ones exist while they are in use only. */
 ParamSource parameters_source(Parameters *p);
 /* Every parameter of every live node, in topological order; stops at a result that is not 0 and

@@ -19,7 +19,7 @@ uint32_t train_data_head(const Net *n)
     return g->outs.len - 1;
 }
 
-static int data_failure(Run *r, int status, const char *message)
+int train_data_failure(Run *r, int status, const char *message)
 {
     int code = status == CNNDATA_NO_MEMORY || status == CNNDATA_NO_THREADS ? EXIT_LIMIT
                : status == CNNDATA_BAD_ARGUMENT                            ? EXIT_USAGE
@@ -60,11 +60,30 @@ static int32_t augmentation(const TrainSpec *spec, CnndataOp *ops)
     return n;
 }
 
-/* Pictures and classes are all that data sets have. */
-static int check_net(Run *r, const Net *n)
+/* Targets are one class for a picture, the same for every head that has a loss. */
+static int check_head(Run *r, const Net *n, uint32_t head)
 {
     const Graph *g = &n->elab->graph;
-    Shape out = n->an.shape[g->outs.at[train_data_head(n)].node.v];
+    const char *name = g->outs.at[head].name;
+    Shape out = n->an.shape[g->outs.at[head].node.v];
+    Shape first = n->an.shape[g->outs.at[train_data_head(n)].node.v];
+    if (out.h != 1 || out.w != 1)
+        return front_fail(r, EXIT_REFUSED,
+                          "the head '%s' of '%s' is a map of %" PRId64 "x%" PRId64
+                          "; data sets have one class for a picture",
+                          name, g->name, out.h, out.w);
+    if (out.c != first.c)
+        return front_fail(r, EXIT_REFUSED,
+                          "the head '%s' of '%s' has %" PRId64 " classes, '%s' %" PRId64
+                          "; data sets have one class for a picture",
+                          name, g->name, out.c, g->outs.at[train_data_head(n)].name, first.c);
+    return EXIT_FINE;
+}
+
+/* Pictures and classes are all that data sets have. */
+static int check_net(Run *r, const Net *n, const TrainSpec *spec)
+{
+    const Graph *g = &n->elab->graph;
     Shape in = n->an.shape[g->ins.at[0].node.v];
     if (g->ins.len != 1)
         return front_fail(r, EXIT_REFUSED, "'%s' has %u inputs; data sets have pictures alone",
@@ -73,12 +92,10 @@ static int check_net(Run *r, const Net *n)
         return front_fail(r, EXIT_REFUSED,
                           "'%s' takes %" PRId64 " channels; pictures have 3, or 1 in grey", g->name,
                           in.c);
-    if (out.h != 1 || out.w != 1)
-        return front_fail(r, EXIT_REFUSED,
-                          "the head '%s' of '%s' is a map of %" PRId64 "x%" PRId64
-                          "; data sets have one class for a picture",
-                          g->outs.at[train_data_head(n)].name, g->name, out.h, out.w);
-    return EXIT_FINE;
+    int code = check_head(r, n, train_data_head(n));
+    for (uint32_t i = 0; code == EXIT_FINE && i < spec->loss_count; i++)
+        code = check_head(r, n, spec->loss[i].output);
+    return code;
 }
 
 static CnndataLoaderConfig loader_config(const Net *n, const TrainSpec *spec, int64_t classes)
@@ -106,7 +123,7 @@ static int open_set(CnndataSet **set, Run *r, const Net *n, CnndataSplit split, 
     const char *data = cli_get(r->cli, OPT_DATA);
     int status = cnndata_open(set, data, split, message, sizeof message);
     if (status != CNNDATA_OK)
-        return data_failure(r, status, message);
+        return train_data_failure(r, status, message);
     if (cnndata_classes(*set) > classes)
         return front_fail(r, EXIT_REFUSED,
                           "%s has %" PRId64 " classes, the head '%s' of '%s' %" PRId64
@@ -121,7 +138,21 @@ static int open_loader(CnndataLoader **l, Run *r, const CnndataLoaderConfig *c)
 {
     char message[CNNDATA_ERROR_MAX] = "";
     int status = cnndata_loader_create(l, c, message, sizeof message);
-    return status == CNNDATA_OK ? EXIT_FINE : data_failure(r, status, message);
+    return status == CNNDATA_OK ? EXIT_FINE : train_data_failure(r, status, message);
+}
+
+/* A folder without parts gives the same pictures for both. */
+static bool same_pictures(const CnndataSet *a, const CnndataSet *b)
+{
+    char one[512], other[512];
+    int64_t ends[2] = {0, cnndata_count(a) - 1};
+    bool same = cnndata_count(a) == cnndata_count(b);
+    for (int i = 0; same && i < 2; i++) {
+        cnndata_sample_name(a, ends[i], one, sizeof one);
+        cnndata_sample_name(b, ends[i], other, sizeof other);
+        same = strcmp(one, other) == 0;
+    }
+    return same;
 }
 
 static int open_validation(TrainData *d, Run *r, const Net *n, const TrainSpec *spec, bool needed)
@@ -135,7 +166,15 @@ static int open_validation(TrainData *d, Run *r, const Net *n, const TrainSpec *
             return EXIT_FINE;
         }
         if (status != CNNDATA_OK)
-            return data_failure(r, status, message);
+            return train_data_failure(r, status, message);
+        if (same_pictures(d->set, d->val_set)) {
+            front_note(r,
+                       "no validation: %s has no part of its own for that (folders train and val)",
+                       cli_get(r->cli, OPT_DATA));
+            cnndata_close(d->val_set);
+            d->val_set = NULL;
+            return EXIT_FINE;
+        }
     } else {
         int code = open_set(&d->val_set, r, n, CNNDATA_VAL, d->classes);
         if (code != EXIT_FINE)
@@ -155,7 +194,7 @@ int train_data_open(TrainData *d, Run *r, const Net *n, const TrainSpec *spec, b
         return front_fail(r, EXIT_USAGE,
                           "which pictures? --data=KIND:PATH, such as idx:/usr/share/datasets or "
                           "folder:pictures");
-    int code = check_net(r, n);
+    int code = check_net(r, n, spec);
     if (code != EXIT_FINE)
         return code;
     d->classes = n->an.shape[n->elab->graph.outs.at[train_data_head(n)].node.v].c;
@@ -196,6 +235,8 @@ char *train_data_class_names(const TrainData *d)
 int validation_open(Validation *v, Run *r, const Net *n, int64_t batch, int threads)
 {
     *v = (Validation){.n = n};
+    if (n->elab->graph.outs.len > sizeof v->out / sizeof v->out[0])
+        return front_fail(r, EXIT_LIMIT, "more than %zu heads", sizeof v->out / sizeof v->out[0]);
     int code = native_plan(&v->code, r, n);
     if (code == EXIT_FINE)
         code = native_load(&v->code, r, n, (int)batch);
@@ -206,7 +247,7 @@ int validation_open(Validation *v, Run *r, const Net *n, int64_t batch, int thre
         v->code.blob = NULL;
         return front_fail(r, EXIT_LIMIT, "out of memory for %zu bytes of weights", bytes);
     }
-    for (uint32_t i = 0; i < n->elab->graph.outs.len && i < 64; i++) {
+    for (uint32_t i = 0; i < n->elab->graph.outs.len; i++) {
         int64_t count = shape_count(n->an.shape[n->elab->graph.outs.at[i].node.v]) * batch;
         v->out[i] = calloc((size_t)count, sizeof(float));
         if (v->out[i] == NULL)
@@ -235,13 +276,14 @@ static double cross_entropy(const float *z, int64_t n, int32_t label)
     return max + log(sum) - z[label];
 }
 
-int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *params, Score *out)
+int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *params,
+                   const volatile sig_atomic_t *stop, Score *out)
 {
     CnndataBatch b;
     CnntrainMetrics m;
     CnntrainMeter meter = cnntrain_meter(
         STDERR_FILENO, cnntrain_progress_voice(STDERR_FILENO, r->quiet), PLAIN_EVERY);
-    double start = front_seconds();
+    double start = meter.last = front_seconds(); /* a short one shows nothing */
     uint32_t head = train_data_head(v->n);
     *out = (Score){0};
     const char *missing = plan_pack(&v->code.plan, params, 0, v->code.blob);
@@ -249,9 +291,10 @@ int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *param
         return front_fail(r, EXIT_REFUSED, "no value for parameter '%s'", missing);
     if (!cnntrain_metrics_init(&m, d->classes, false))
         return front_fail(r, EXIT_LIMIT, "out of memory");
-    cnndata_loader_start_epoch(d->val, 0, 0);
-    int status = CNNRT_OK, data;
-    while (status == CNNRT_OK && (data = cnndata_loader_next(d->val, &b)) == CNNDATA_OK) {
+    int status = CNNRT_OK, data = cnndata_loader_start_epoch(d->val, 0, 0);
+    while (status == CNNRT_OK && data == CNNDATA_OK && !out->cut &&
+           (data = cnndata_loader_next(d->val, &b)) == CNNDATA_OK) {
+        out->cut = stop != NULL && *stop != 0;
         status = cnnrt_run(v->ctx, (int)b.n, &b.images, v->out);
         cnntrain_metrics_add(&m, v->out[head], b.labels, b.n);
         for (int64_t i = 0; i < b.n; i++)
@@ -275,5 +318,7 @@ int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *param
     cnntrain_metrics_free(&m);
     if (status != CNNRT_OK)
         return front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
-    return data == CNNDATA_END ? EXIT_FINE : data_failure(r, data, cnndata_loader_error(d->val));
+    return data == CNNDATA_END || out->cut
+               ? EXIT_FINE
+               : train_data_failure(r, data, cnndata_loader_error(d->val));
 }

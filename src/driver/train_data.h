@@ -6,6 +6,7 @@
 #include "cnntrain/metrics.h"
 #include "driver/native.h"
 #include "elab/train_spec.h"
+#include <signal.h>
 
 typedef struct TrainData {
     CnndataSet *set, *val_set; /* val_set NULL: the data has no such part */
@@ -18,6 +19,8 @@ typedef struct TrainData {
  * an exit code. */
 int train_data_open(TrainData *d, Run *r, const Net *n, const TrainSpec *spec, bool train);
 void train_data_close(TrainData *d);
+/* Reports what a data set or loader returned; its exit code. */
+int train_data_failure(Run *r, int status, const char *message);
 /* The head that answers with classes. */
 uint32_t train_data_head(const Net *n);
 /* "airplane\nautomobile\n...": malloc'ed, NULL when memory runs out. */
@@ -34,10 +37,13 @@ typedef struct Validation {
 typedef struct Score {
     double loss, top1, top5, seconds; /* loss: cross entropy of the labels */
     int64_t images;
+    bool cut; /* ended before all were seen */
 } Score;
 
 int validation_open(Validation *v, Run *r, const Net *n, int64_t batch, int threads);
 void validation_close(Validation *v);
-/* Runs the validation pictures with these parameters; the progress is shown as `what`. */
-int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *params, Score *out);
+/* Runs the validation pictures with these parameters and shows the progress. Ends early when *stop
+ * (may be NULL) is no longer 0. */
+int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *params,
+                   const volatile sig_atomic_t *stop, Score *out);
 #endif

@@ -3,10 +3,12 @@
 #include "driver/commands.h"
 #include <string.h>
 
-/* The value of a NAME=VALUE with that name, NULL when it has another. */
+/* The value that --NAME=VALUE or --set NAME=VALUE gives to this name, NULL when it is another. */
 static const char *value_of(const CliValue *v, const char *name)
 {
     size_t n = strlen(name);
+    if (v->option >= OPT_TRAIN_EPOCHS && v->option <= OPT_TRAIN_WORKERS)
+        return strcmp(opt_info[v->option].name, name) == 0 ? v->text : NULL;
     return v->option == OPT_SET && strncmp(v->text, name, n) == 0 && v->text[n] == '='
                ? v->text + n + 1
                : NULL;

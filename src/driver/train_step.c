@@ -89,7 +89,7 @@ static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
     if (!r->quiet)
         front_note(r,
                    "'%s': a step of %" PRId64
-                   " images takes %.0f MB: %.0f MB of activations, %.0f MB of parameters, "
+                   " images takes %.1f MB: %.1f MB of activations, %.1f MB of parameters, "
                    "gradients and what the optimizer keeps",
                    n->elab->graph.name, t->batch, (double)(work + state) / 1e6, (double)work / 1e6,
                    (double)state / 1e6);
@@ -176,23 +176,29 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p)
     return EXIT_FINE;
 }
 
-int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
-                   const float *hyper, bool update)
-{
-    const Plan *p = &t->code.plan;
-    int status = cnnrt_set_run(t->ctx, seed, step, hyper);
-    if (status != CNNRT_OK)
-        return status;
-    return cnnrt_run_steps(t->ctx, (int)n, in, t->out, 0, update ? p->steps.len : p->update, NULL);
-}
-
-double train_step_loss(const TrainStep *t, int64_t n)
+/* Mean of the weighted losses of the last pass. */
+static double loss_of(const TrainStep *t, int64_t n)
 {
     double sum = 0;
     for (uint32_t i = 0; i < t->losses; i++)
         for (int64_t k = 0; k < n; k++)
             sum += t->out[t->heads + i][k];
     return sum / (double)n;
+}
+
+int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
+                   const float *hyper, bool update, double *loss)
+{
+    const Plan *p = &t->code.plan;
+    int status = cnnrt_set_run(t->ctx, seed, step, hyper);
+    if (status == CNNRT_OK)
+        status = cnnrt_run_steps(t->ctx, (int)n, in, t->out, 0, p->update, NULL);
+    if (status != CNNRT_OK)
+        return status;
+    *loss = loss_of(t, n);
+    if (!update || !isfinite(*loss))
+        return CNNRT_OK;
+    return cnnrt_run_steps(t->ctx, (int)n, in, t->out, p->update, p->steps.len, NULL);
 }
 
 static bool all_finite(const float *v, int64_t n)
@@ -203,12 +209,28 @@ static bool all_finite(const float *v, int64_t n)
     return true;
 }
 
+static const char *bad_parameter(const TrainStep *t, bool statistics)
+{
+    const PlanState *s = &t->code.plan.state;
+    for (uint32_t i = 0; i < s->params.len; i++)
+        if ((s->params.at[i].trained || statistics) &&
+            !all_finite(t->state + s->params.at[i].offset, s->params.at[i].floats))
+            return s->params.at[i].name;
+    return NULL;
+}
+
+const char *train_step_bad_parameter(const TrainStep *t)
+{
+    return bad_parameter(t, true);
+}
+
 const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *in)
 {
     const Plan *p = &t->code.plan;
-    for (uint32_t i = 0; i < p->state.params.len; i++)
-        if (!all_finite(t->state + p->state.params.at[i].offset, p->state.params.at[i].floats))
-            return p->state.params.at[i].name;
+    /* the pass has changed the statistics */
+    const char *bad = bad_parameter(t, false);
+    if (bad != NULL)
+        return bad;
     for (uint32_t i = 0; i < p->backward; i++) {
         const PlanStep *s = &p->steps.at[i];
         const PlanOperand *o = &s->args[KERNEL_ARG_OUT];
@@ -248,6 +270,19 @@ ParamSource train_step_source(TrainStep *t, bool average)
     return (ParamSource){t, average ? from_average : from_state, NULL};
 }
 
+/* What a slot is to PyTorch's optimizers. */
+static const char *slot_name(OptimKind kind, int slot)
+{
+    static const char *const names[OPTIM_KINDS][2] = {
+        [OPTIM_SGD] = {"momentum_buffer"},
+        [OPTIM_ADAM] = {"exp_avg", "exp_avg_sq"},
+        [OPTIM_ADAMW] = {"exp_avg", "exp_avg_sq"},
+        [OPTIM_RMSPROP] = {"square_avg", "momentum_buffer"},
+        [OPTIM_LAMB] = {"exp_avg", "exp_avg_sq"},
+    };
+    return names[kind][slot];
+}
+
 CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count)
 {
     const PlanState *s = &t->code.plan.state;
@@ -260,12 +295,13 @@ CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count)
         one.data = t->state + q->offset;
         all[n++] = one;
         for (int k = 0; k < s->slots && q->trained; k++) {
-            one.name = arena_printf(&r->net_arena, "optimizer.%d.%s", k, q->name);
+            one.name = arena_printf(&r->net_arena, "optimizer.%s.%s", slot_name(t->optim.kind, k),
+                                    q->name);
             one.data = t->state + s->slot[k] + q->offset;
             all[n++] = one;
         }
         if (s->average >= 0) {
-            one.name = arena_printf(&r->net_arena, "ema.%s", q->name);
+            one.name = arena_printf(&r->net_arena, PARAMETERS_MEAN "%s", q->name);
             one.data = t->state + s->average + q->offset;
             all[n++] = one;
         }

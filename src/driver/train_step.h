@@ -28,14 +28,16 @@ int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, i
 void train_step_close(TrainStep *t);
 /* Parameters and running statistics from a command's --weights or --init. */
 int train_step_init(TrainStep *t, Run *r, Parameters *p);
-/* One pass over n images: in[i] for every input of the training graph. `update`: with the
- * optimizer's step at the end. Returns a CnnrtStatus. */
+/* One pass over n images: in[i] for every input of the training graph; *loss is the mean of their
+ * weighted losses. `update`: with the optimizer's step at the end, unless the loss is no finite
+ * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
-                   const float *hyper, bool update);
-/* Mean of the weighted losses of the last pass. */
-double train_step_loss(const TrainStep *t, int64_t n);
-/* The name of the first layer whose values in the pass over these inputs are not finite; NULL when
- * all are. Forward only: the state's parameters do not change. */
+                   const float *hyper, bool update, double *loss);
+/* The name of the first parameter or running statistic that is not finite; NULL when all are. */
+const char *train_step_bad_parameter(const TrainStep *t);
+/* The name of the first trained parameter that is not finite, or of the first layer whose values in
+ * the pass over these inputs are not; NULL when all are. Forward only: the state's parameters do
+ * not change. */
 const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *in);
 /* Values by name from the state, or from the running mean of the weights. */
 ParamSource train_step_source(TrainStep *t, bool average);

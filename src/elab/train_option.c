@@ -14,11 +14,11 @@ typedef enum OptionKind {
 } OptionKind;
 
 const TrainOption train_options[] = {
-#define OPTION_CALL(NAME, ARG, KIND, DOC) {NAME, ARG, DOC},
-#define OPTION_KEY(NAME, ARG, KEY, DOC) {NAME, ARG, DOC},
-#define OPTION_ARG(NAME, ARG, KIND, FIELD, OR, DOC) {NAME, ARG, DOC},
-#define OPTION_TERM(NAME, ARG, ID, FIELD, DOC) {NAME, ARG, DOC},
-#define OPTION_POLICY(NAME, ARG, DOC) {NAME, ARG, DOC},
+#define OPTION_CALL(ID, NAME, ARG, KIND, DOC) {NAME, ARG, DOC},
+#define OPTION_KEY(ID, NAME, ARG, KEY, DOC) {NAME, ARG, DOC},
+#define OPTION_ARG(ID, NAME, ARG, KIND, FIELD, OR, DOC) {NAME, ARG, DOC},
+#define OPTION_TERM(ID, NAME, ARG, TERM, FIELD, DOC) {NAME, ARG, DOC},
+#define OPTION_POLICY(ID, NAME, ARG, DOC) {NAME, ARG, DOC},
 #include "elab/train_option.def"
 };
 enum { OPTIONS = sizeof train_options / sizeof *train_options };
@@ -31,11 +31,11 @@ typedef struct OptionTarget {
     const char *field, *other;
 } OptionTarget;
 static const OptionTarget targets[OPTIONS] = {
-#define OPTION_CALL(NAME, ARG, KIND, DOC) {OPTION_IS_CALL, SV_##KIND, NULL, NULL},
-#define OPTION_KEY(NAME, ARG, KEY, DOC) {OPTION_IS_KEY, SECTION_TRAIN_##KEY, NULL, NULL},
-#define OPTION_ARG(NAME, ARG, KIND, FIELD, OR, DOC) {OPTION_IS_ARG, SV_##KIND, FIELD, OR},
-#define OPTION_TERM(NAME, ARG, ID, FIELD, DOC) {OPTION_IS_TERM, TRAIN_##ID, FIELD, NULL},
-#define OPTION_POLICY(NAME, ARG, DOC) {OPTION_IS_POLICY, 0, NULL, NULL},
+#define OPTION_CALL(ID, NAME, ARG, KIND, DOC) {OPTION_IS_CALL, SV_##KIND, NULL, NULL},
+#define OPTION_KEY(ID, NAME, ARG, KEY, DOC) {OPTION_IS_KEY, SECTION_TRAIN_##KEY, NULL, NULL},
+#define OPTION_ARG(ID, NAME, ARG, KIND, FIELD, OR, DOC) {OPTION_IS_ARG, SV_##KIND, FIELD, OR},
+#define OPTION_TERM(ID, NAME, ARG, TERM, FIELD, DOC) {OPTION_IS_TERM, TRAIN_##TERM, FIELD, NULL},
+#define OPTION_POLICY(ID, NAME, ARG, DOC) {OPTION_IS_POLICY, 0, NULL, NULL},
 #include "elab/train_option.def"
 };
 

@@ -16,6 +16,9 @@ from harness import *
 DEF = open(os.path.join(SRC, "src", "driver", "options.def")).read()
 OPTIONS = re.findall(r'^OPT\((\w+), "([\w-]+)", (0|\'.\'), (NULL|"[^"]*"), "([\w*]+)", "(.*)"\)$',
                      DEF, re.M)
+OPTIONS += [("TRAIN_" + i, name, "0", arg, "t", doc) for i, name, arg, doc in re.findall(
+    r'^OPTION_\w+\((\w+), "([\w-]+)", ("[^"]*"),.* "(.*)"\)$',
+    open(os.path.join(SRC, "src", "elab", "train_option.def")).read(), re.M)]
 COMMANDS = re.findall(r'^CMD\(\w+, "([\w-]+)", \'(.)\'', DEF, re.M)
 LINTS = re.findall(r'^DIAG\(\w+, "(\w+)", SEV_(\w+), "(\w+)"',
                    open(os.path.join(SRC, "src", "support", "diag.def")).read(), re.M)

@@ -96,7 +96,7 @@ def table_complaints():
         if want not in rows.get(call, ""):
             yield f"the row of {call} lacks {want}"
     options = (SRC / "src" / "elab" / "train_option.def").read_text()
-    for name in re.findall(r'^OPTION_\w+\("([\w-]+)"', options, re.M):
+    for name in re.findall(r'^OPTION_\w+\(\w+, "([\w-]+)"', options, re.M):
         if f"`{name}`" not in (SRC / "docs" / "summary.md").read_text():
             yield f"docs/summary.md does not mention the option {name}"
     for name in re.findall(r'^(?:FUNCTION)\(\w+, "(\w+)"', (SRC / "src/sema/builtin.def").read_text(),

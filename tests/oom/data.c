@@ -8,7 +8,7 @@
 static const CnndataOp ops[] = {
     {CNNDATA_RANDOM_RESIZED_CROP, {16, 0.3}},
     {CNNDATA_HFLIP, {0.5}},
-    {CNNDATA_RAND_AUGMENT, {9, 1, 4}},
+    {CNNDATA_RAND_AUGMENT, {9, 0.5, 4, 1}},
     {CNNDATA_ERASE, {0.5}},
     {CNNDATA_MIXUP, {0.4}},
 };

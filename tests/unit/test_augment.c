@@ -75,7 +75,7 @@ static void check_outcomes(int kind, double magnitude, int draws, const uint32_t
         CnndataDraw d = {rng_key("outcomes", (uint64_t)i), 0};
         data_picture(&w.image, 32, 32, 3, true);
         if (kind < 0)
-            assert_true(cnndata_rand_augment(&w, magnitude, 1, 1, fill, &d));
+            assert_true(cnndata_rand_augment(&w, magnitude, 0, 1, 1, fill, &d));
         else
             assert_true(cnndata_auto_augment(&w, kind, fill, &d));
         int at = place(set, n, sum_of(&w.image));
@@ -111,13 +111,58 @@ static void test_rand_augment_p(void **state)
     for (int i = 0; i < 2000; i++) {
         CnndataDraw d = {rng_key("p", (uint64_t)i), 0};
         data_picture(&w.image, 32, 32, 3, true);
-        assert_true(cnndata_rand_augment(&w, 9, i < 100 ? 0 : 0.5, 2, fill, &d));
+        assert_true(cnndata_rand_augment(&w, 9, 0, 2, i < 100 ? 0 : 0.5, fill, &d));
         bool equal = sum_of(&w.image) == start;
         assert_true(equal || i >= 100);
         same += equal && i >= 100;
     }
     /* 1/4, and a little for pairs of inversions */
     assert_in_range(same, 1900 / 4 - 90, 1900 / 4 + 100);
+    cnndata_work_free(&w);
+}
+
+static int64_t sum_of_pixels(const CnndataImage *im)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < bytes_of(im); i++)
+        sum += im->pixels[i];
+    return sum;
+}
+
+/* A level with a deviation: brightness, operation 9 of the 15, of a grey picture tells which it
+ * was, 100 (0.1 + 0.18 level). Mean and deviation are those asked for, and what would lie beyond 0
+ * or 10 is 0 or 10. */
+static void test_rand_augment_std(void **state)
+{
+    (void)state;
+    static const struct {
+        double magnitude, std, mean, deviation;
+    } cases[] = {{5, 1, 5, 1}, {9, 0.5, 8.99, 0.46}, {5, 0, 5, 0}};
+    CnndataWork w = {0};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        double sum = 0, squares = 0, most = 0;
+        int n = 0;
+        for (int i = 0; i < 60000; i++) {
+            CnndataDraw d = {rng_key("level", (uint64_t)i), 0}, look = d;
+            if (draw_below(&look, 15) != 9)
+                continue;
+            data_picture(&w.image, 8, 8, 1, true);
+            memset(w.image.pixels, 100, bytes_of(&w.image));
+            assert_true(cnndata_rand_augment(&w, cases[k].magnitude, cases[k].std, 1, 1, fill, &d));
+            double level = ((double)sum_of_pixels(&w.image) / 64 / 100 - 0.1) / 0.18;
+            sum += level;
+            squares += level * level;
+            most = fmax(most, level);
+            n++;
+        }
+        double mean = sum / n, deviation = sqrt(fmax(0, squares / n - mean * mean));
+        assert_in_range(n, 3700, 4300);
+        /* pixels are whole: levels are seen to within 0.056, downwards by half of it on average */
+        if (fabs(mean - cases[k].mean) > 0.08 || fabs(deviation - cases[k].deviation) > 0.05)
+            fail_msg("m%g-mstd%g: mean %g, deviation %g", cases[k].magnitude, cases[k].std, mean,
+                     deviation);
+        assert_true(most <= 10);
+    }
     cnndata_work_free(&w);
 }
 
@@ -563,7 +608,10 @@ static void test_refusals(void **state)
         {{CNNDATA_RANDOM_RESIZED_CROP, {32, 0}}, "scale_min is 0 and must be a number from 1e-06"},
         {{CNNDATA_RANDOM_CROP, {32, 1.5}}, "pad is 1.5 and must be a whole number"},
         {{CNNDATA_HFLIP, {1.5}}, "hflip: p is 1.5"},
-        {{CNNDATA_RAND_AUGMENT, {11, 0.5, 2}}, "magnitude is 11"},
+        {{CNNDATA_RAND_AUGMENT, {11, 0.5, 2, 0.5}}, "magnitude is 11"},
+        {{CNNDATA_RAND_AUGMENT, {9, 10.5, 2, 0.5}}, "std is 10.5"},
+        {{CNNDATA_RAND_AUGMENT, {9, 0.5, 0, 0.5}}, "ops is 0"},
+        {{CNNDATA_RAND_AUGMENT, {9, 0.5, 2, 1.5}}, "p is 1.5"},
         {{CNNDATA_AUTO_AUGMENT, {2}}, "policy is 2"},
         {{CNNDATA_MIXUP, {0}}, "alpha is 0"},
         {{CNNDATA_CUTMIX, {-1}}, "alpha is -1"},
@@ -623,6 +671,7 @@ int main(void)
         cmocka_unit_test(test_against_pillow),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_rand_augment_p),
+        cmocka_unit_test(test_rand_augment_std),
         cmocka_unit_test(test_normalise),
         cmocka_unit_test(test_channels_and_size),
         cmocka_unit_test(test_hflip),

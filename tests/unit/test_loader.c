@@ -32,7 +32,7 @@ static int loader_teardown(void **state)
 static const CnndataOp all_ops[] = {
     {CNNDATA_RANDOM_CROP, {SIDE, 4}},
     {CNNDATA_HFLIP, {0.5}},
-    {CNNDATA_RAND_AUGMENT, {9, 0.5, 2}},
+    {CNNDATA_RAND_AUGMENT, {9, 0.5, 2, 0.5}},
     {CNNDATA_COLOR_JITTER, {0.4, 0.4, 0.4}},
     {CNNDATA_AUTO_AUGMENT, {0}},
     {CNNDATA_RANDOM_RESIZED_CROP, {SIDE, 0.3}},

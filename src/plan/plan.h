@@ -134,8 +134,8 @@ const char *plan_build_tuned(Plan *p, Arena *a, const Analysis *an, const Fusion
 const char *plan_build_training(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                                 const Target *t, const TrainGraph *train, const OptimSpec *optim);
 /* Inference with the parameters of a training plan of the same net: its weights are that plan's
- * state, which its first steps pack, behind the weight_floats of the other, in every run. The fusion
- * is fuse_run_apart's. */
+ * state, which its first steps pack, behind the weight_floats of the other, in every run. The
+ * fusion is fuse_run_apart's. */
 const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const Fusion *f,
                                   const Plan *training);
 const char *plan_verify(const Plan *p);

@@ -44,7 +44,7 @@ UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/te
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -larchive -lpng -ljpeg -lz -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo paper docs pictures zoo man config clean help install uninstall
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo experiment-refine paper docs pictures zoo man config clean help install uninstall
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -158,6 +158,9 @@ paper: all ## the tables of the paper with our figures beside the published ones
 
 bench-compile: all ## how long checking and building take, and how large the result is
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) CC=$(CC) python3 -B bench/compile.py $(BENCH)
+
+experiment-refine: all ## networks as drawn and refined, trained on Fashion-MNIST: docs/experiments.md; hours, resumable
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/experiment.py $(BENCH)
 
 bench-zoo: all ## check and build times, memory and sizes of every network; BENCH=--write keeps the table
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/zoo.py $(BENCH)

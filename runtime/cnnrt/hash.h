@@ -14,5 +14,5 @@ typedef struct CnnrtHash {
 void cnnrt_hash_begin(CnnrtHash *h);
 void cnnrt_hash_add(CnnrtHash *h, const void *data, size_t len);
 /* Of all that was added; more may be added afterwards. */
-uint64_t cnnrt_hash_value(const CnnrtHash *h);
+uint64_t cnnrt_hash_value(const CnnrtHash *state);
 #endif

@@ -168,7 +168,8 @@ static void draw_points(Plot *p, const CnntrainCurve *c)
         pen = shown;
     }
     cnntrain_text_add(p->out, "\"/>\n");
-    if (c->n > 1 && (at_x(p, c->x[c->n - 1]) - at_x(p, c->x[0])) / (double)c->n < DOTS_APART)
+    if (c->n > 1 &&
+        (at_x(p, c->x[c->n - 1]) - at_x(p, c->x[0])) / (double)c->n < (double)DOTS_APART)
         return;
     for (size_t i = 0; i < c->n; i++)
         if (isfinite(c->y[i]))
@@ -197,7 +198,7 @@ static void draw_buckets(Plot *p, const CnntrainCurve *c)
         return;
     }
     for (size_t i = 0; i < c->n; i++) {
-        double at = (at_x(p, c->x[i]) - p->x) / BUCKET;
+        double at = (at_x(p, c->x[i]) - p->x) / (double)BUCKET;
         if (!isfinite(c->y[i]) || !(at >= 0) || at >= (double)count)
             continue;
         Bucket *k = &b[(size_t)at];

@@ -13,7 +13,7 @@ int64_t cnntrain_rank(const float *logits, int64_t classes, int64_t label)
     for (int64_t i = 0; i < classes; i++) {
         if (isnan(logits[i]))
             return classes;
-        rank += logits[i] > mine || (logits[i] == mine && i < label);
+        rank += logits[i] > mine || (i < label && logits[i] == mine);
     }
     return rank;
 }

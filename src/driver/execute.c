@@ -1,4 +1,5 @@
 /* run, verify, bench: compiled code in this process. */
+#include "driver/bench.h"
 #include "driver/commands.h"
 #include "driver/inputs.h"
 #include "driver/native.h"
@@ -313,89 +314,22 @@ int command_verify(Run *r)
     return code;
 }
 
-static int by_value(const void *a, const void *b)
+static int run_for_bench(void *ctx, double *step_seconds)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void bench_layers(const Execution *x, const double *seconds, int64_t runs, Buf *out)
-{
-    const CnnrtModel *m = x->native.model;
-    double total = 0;
-    for (int64_t i = 0; i < m->step_count; i++)
-        total += seconds[i];
-    buf_printf(out, "%-28s %10s %7s %9s\n", "step", "us", "share", "GFLOP/s");
-    for (int64_t i = 0; i < m->step_count; i++) {
-        double s = seconds[i] / (double)runs;
-        buf_printf(out, "%-28s %10.1f %6.1f%%", m->steps[i].name, 1e6 * s,
-                   100 * seconds[i] / total);
-        if (m->steps[i].macs > 0)
-            buf_printf(out, " %9.1f",
-                       2e-9 * (double)(m->steps[i].macs * x->in.batch) / (s > 0 ? s : 1e-9));
-        buf_addc(out, '\n');
-    }
-}
-
-static int measure(Run *r, Execution *x, int64_t repeat)
-{
-    enum { MOST = 10000, WARM_UP = 3 };
-    double *t = malloc(MOST * sizeof *t);
-    double *steps = calloc((size_t)x->native.model->step_count, sizeof *steps);
-    bool layers = cli_has(r->cli, OPT_PER_LAYER);
-    int64_t n = 0;
-    int status = CNNRT_OK;
-    if (t == NULL || steps == NULL) {
-        free(t);
-        free(steps);
-        return front_fail(r, EXIT_LIMIT, "out of memory");
-    }
-    const float *const *in = (const float *const *)x->in.data;
-    for (int i = 0; i < WARM_UP && status == CNNRT_OK; i++)
-        status = cnnrt_run(x->ctx, (int)x->in.batch, in, x->out);
-    double start = front_seconds();
-    while (status == CNNRT_OK && n < MOST &&
-           (repeat > 0 ? n < repeat : n < 5 || front_seconds() - start < 2.0)) {
-        double t0 = front_seconds();
-        status = cnnrt_profile(x->ctx, (int)x->in.batch, in, x->out, layers ? steps : NULL);
-        t[n++] = front_seconds() - t0;
-    }
-    Buf out = {0};
-    if (status == CNNRT_OK) {
-        qsort(t, (size_t)n, sizeof *t, by_value);
-        double med = t[n / 2], flop = 2.0 * (double)x->net.an.macs * (double)x->in.batch;
-        const char *f = cli_get(r->cli, OPT_FORMAT);
-        if (layers)
-            bench_layers(x, steps, n, &out);
-        if (f != NULL && strcmp(f, "json") == 0)
-            buf_printf(&out,
-                       "{\"schema\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",\"threads\":%d,"
-                       "\"runs\":%" PRId64 ",\"median_ms\":%.4f,\"min_ms\":%.4f,"
-                       "\"images_per_s\":%.2f,\"gflops\":%.2f}\n",
-                       x->net.elab->graph.name, x->in.batch, cnnrt_threads(x->ctx), n, 1e3 * med,
-                       1e3 * t[0], (double)x->in.batch / med, 1e-9 * flop / med);
-        else
-            buf_printf(&out,
-                       "%s, batch %" PRId64 ", %d thread%s, %" PRId64 " runs: median %.3f ms, min "
-                       "%.3f ms, %.1f images/s, %.1f GFLOP/s\n",
-                       x->net.elab->graph.name, x->in.batch, cnnrt_threads(x->ctx),
-                       cnnrt_threads(x->ctx) == 1 ? "" : "s", n, 1e3 * med, 1e3 * t[0],
-                       (double)x->in.batch / med, 1e-9 * flop / med);
-    }
-    free(t);
-    free(steps);
-    return status != CNNRT_OK ? runtime_failure(r, status) : front_write(r, NULL, &out);
+    Execution *x = ctx;
+    return cnnrt_profile(x->ctx, (int)x->in.batch, (const float *const *)x->in.data, x->out,
+                         step_seconds);
 }
 
 int command_bench(Run *r)
 {
     Execution x = {0};
-    int64_t batch = 1, repeat = 0, seed = 1;
+    int64_t batch = 1, seed = 1;
+    if (cli_has(r->cli, OPT_TRAIN))
+        return bench_training(r);
     int code = usage_int(r, OPT_THREADS, 0, 1024, 0, &x.threads);
     if (code == EXIT_FINE)
         code = usage_int(r, OPT_BATCH, 1, 4096, 1, &batch);
-    if (code == EXIT_FINE)
-        code = usage_int(r, OPT_REPEAT, 1, 10000, 0, &repeat);
     if (code == EXIT_FINE)
         code = usage_int(r, OPT_SEED, 0, INT64_MAX, 1, &seed);
     if (code == EXIT_FINE)
@@ -407,7 +341,13 @@ int command_bench(Run *r)
     if (code == EXIT_FINE)
         code = prepare(&x, r);
     if (code == EXIT_FINE)
-        code = measure(r, &x, repeat);
+        code = bench_measure(r, &(Bench){.net = x.net.elab->graph.name,
+                                         .model = x.native.model,
+                                         .batch = batch,
+                                         .threads = cnnrt_threads(x.ctx),
+                                         .macs = x.net.an.macs,
+                                         .run = run_for_bench,
+                                         .ctx = &x});
     close_all(&x);
     return code;
 }

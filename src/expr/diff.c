@@ -26,11 +26,6 @@ static ExprId product(ExprPool *p, ExprId a, ExprId b)
     return a.v == 0 || b.v == 0 ? zero : expr_binary(p, EX_MUL, a, b);
 }
 
-static ExprId quotient(ExprPool *p, ExprId a, ExprId b)
-{
-    return a.v == 0 ? zero : expr_binary(p, EX_DIV, a, b);
-}
-
 static ExprId chosen(ExprPool *p, ExprId cond, ExprId yes, ExprId no)
 {
     if (yes.v == 0 && no.v == 0)
@@ -66,8 +61,14 @@ static ExprId derive(Diff *s, ExprId e, uint32_t arg)
     case EX_SUB: return sum(p, a, negative(p, b));
     case EX_NEG: return negative(p, a);
     case EX_MUL: return sum(p, product(p, a, n.b), product(p, b, n.a));
-    case EX_DIV: /* a'/b - (a/b)(b'/b): no square of b, which would overflow first */
-        return sum(p, quotient(p, a, n.b), negative(p, product(p, e, quotient(p, b, n.b))));
+    case EX_DIV: { /* (a' - a r b') r with r = 1/b: one division, and no square of b, which would
+                      overflow first */
+        if (a.v == 0 && b.v == 0)
+            return zero;
+        ExprId r = expr_binary(p, EX_DIV, expr_const(p, 1), n.b);
+        ExprId moved = product(p, expr_binary(p, EX_MUL, n.a, r), b);
+        return expr_binary(p, EX_MUL, sum(p, a, negative(p, moved)), r);
+    }
     case EX_MAX: return chosen(p, expr_binary(p, EX_SUB, n.a, n.b), a, b);
     case EX_MIN: return chosen(p, expr_binary(p, EX_SUB, n.b, n.a), a, b);
     case EX_SELECT_GT0: return chosen(p, n.a, b, s->d[n.c.v]);

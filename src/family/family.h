@@ -69,7 +69,8 @@ typedef enum LossForm { LOSS_FORM_CE, LOSS_FORM_BCE, LOSS_FORM_MSE } LossForm;
 
 typedef struct Tile {
     int ocv;       /* output-channel vectors per register tile */
-    int px;        /* most pixels per register tile; DENSE: partial sums per output vector */
+    int px;        /* most pixels per register tile; DENSE: partial sums per output vector;
+                      CONV_DW: channels of x */
     int rb;        /* rows (or, flat, pixels) per unit block: see family_row_blocks */
     int kc;        /* input-channel blocks per chunk of the reduction; 0 = all at once */
     bool flat;     /* 1x1 stride 1: h*w is one row */
@@ -149,7 +150,8 @@ enum {
 /* How a kernel's work is cut. What a unit is, per family (docs/kernels.md has the pictures):
  *   CONV CONVT       split_oc: unit = output-channel tile; else unit = row block
  *   DENSE            unit = output-channel tile of ocv vectors (each a panel of its own)
- *   DEPTHWISE POOL ELEM COPY_BORDER COPY_NEAREST COPY_BILINEAR
+ *   CONV_DW          unit = rectangle of output by input channels (train.h)
+ *   DEPTHWISE DEPTHWISE_DX POOL ELEM COPY_BORDER COPY_NEAREST COPY_BILINEAR
  *                    unit = channel block * family_row_blocks + row block
  *   LN SOFTMAX LRN   unit = row block (flat: rb positions)
  *   GAP, COPY_LAYOUT COPY_SPACE_TO_DEPTH COPY_SHUFFLE   unit = channel block of the output
@@ -191,7 +193,7 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  *   CONV, CONVT [oc tile][ic block][kh][kw][ic lane][ocv][oc lane]; ic blocks from family_ic_first.
  *          The last oc tile may be narrower: it has its own width in place of ocv.
  *          Winograd: [6 * y + x of the transformed filter], each as a 1 x 1 CONV.
- *   DEPTHWISE [c block][kh][kw][lane]
+ *   DEPTHWISE, DEPTHWISE_DX [c block][kh][kw][lane]
  *   DENSE  [o block][input float in its physical order][o lane]
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
 #define FAMILY_LIMIT ((int64_t)1 << 60)

@@ -13,10 +13,10 @@ void train_conv_rows(const Kernel *k, MapDesc *x, MapDesc *dy);
 /* Columns of the window per register tile, at most; they are cut in groups of nearly equal width.
  */
 int train_conv_taps(const Kernel *k, const Target *t);
-/* CONV_DW: channels of a block of x; blocks of x that a channel tile of dy meets (all, but for
- * groups); channel tiles of dy. A unit is number (i * runs + j) * parts + p: channel tiles from
- * i * dw_tiles on, their blocks of x from j * kc on, window rows from p * dw_rows on. DEPTHWISE_DW:
- * number block * parts + p. */
+/* CONV_DW: channels of a block of x, here a part of a vector where there would be few units; blocks
+ * of x that a channel tile of dy meets (all, but for groups); channel tiles of dy. A unit is number
+ * (i * runs + j) * parts + p: channel tiles from i * dw_tiles on, their blocks of x from j * kc on,
+ * window rows from p * dw_rows on. DEPTHWISE_DW: number block * parts + p. */
 int64_t train_dw_lanes(const Kernel *k, const Target *t);
 int64_t train_dw_blocks(const Kernel *k, const Target *t);
 int64_t train_dw_tiles(const Kernel *k, const Target *t);

@@ -2,7 +2,6 @@
 #include "family/train.h"
 
 enum {
-    LATENCY = 4,       /* of a multiply-add: so many times two accumulators keep the pipes busy */
     UNITS_WANTED = 14, /* per kernel: 2 to 8 threads divide it well */
     UNITS_FEW = 8,
     ACC_MAX = 30,
@@ -66,9 +65,11 @@ Kernel train_dw_forward(const Kernel *k)
 
 int64_t train_dw_lanes(const Kernel *k, const Target *t)
 {
-    if (k->in.layout == LAYOUT_BLOCKED)
-        return t->vl;
-    return k->in.c <= 16 ? k->in.c : t->vl;
+    if (k->in.layout == LAYOUT_PLANAR)
+        return k->in.c <= 16 ? k->in.c : t->vl;
+    int64_t pairs = mul(train_dw_tiles(k, t), map_blocks(k->in, t->vl));
+    bool few = k->groups <= 1 && mul(pairs, k->kh) < UNITS_FEW;
+    return few && k->tile.px > 0 && t->vl % k->tile.px == 0 ? k->tile.px : t->vl;
 }
 
 int64_t train_dw_blocks(const Kernel *k, const Target *t)
@@ -110,10 +111,12 @@ int train_conv_taps(const Kernel *k, const Target *t)
 /* Cycles of one position: w vectors of dy, each against p values of x. */
 static double step_cost(int64_t w, int64_t p)
 {
+    /* of a multiply-add 4, and not every one is issued the moment it could be */
+    const double latency = 4.5;
     double fma = (double)(w * p) / 2, load = (double)(w + p) / 2;
     double busy = fma > load ? fma : load;
-    if (busy < (double)LATENCY)
-        busy = LATENCY;
+    if (busy < latency)
+        busy = latency;
     return busy + 0.08 * (double)w + 0.03 * (double)p;
 }
 
@@ -130,6 +133,7 @@ static double window_cost(int64_t w, int64_t px, int64_t kw, int64_t taps)
 static void choose_registers(Kernel *k, const Target *t, int64_t blocks, int64_t whole)
 {
     enum { OCV_MAX = 6, PX_MAX = 8 };
+    k->tile.px = 0; /* whole blocks of x */
     int64_t lanes = train_dw_lanes(k, t);
     double best = 0;
     for (int ocv = 1; ocv <= OCV_MAX && ocv <= blocks; ocv++)
@@ -189,7 +193,9 @@ static void choose_units(Kernel *k, const Target *t)
     int64_t bytes = mul(mul(train_dw_lanes(k, t), mul(k->tile.dw_rows, k->kw)),
                         (int64_t)k->tile.ocv * t->vl * 4);
     int64_t pairs = max64(1, t->l2 / 4 / bytes);
-    int64_t most = mul(mul(all_tiles, all_blocks), window), wanted = min64(most, UNITS_WANTED);
+    /* pointwise windows do little with what they read */
+    int64_t most = mul(mul(all_tiles, all_blocks), window);
+    int64_t wanted = min64(most, k->kh * k->kw > 1 ? UNITS_WANTED : UNITS_FEW);
     double best = 0;
     k->tile.dw_tiles = k->tile.kc = 1;
     for (int64_t tiles = 1; tiles <= all_tiles && tiles <= pairs; tiles++) {

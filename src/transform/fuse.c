@@ -212,7 +212,7 @@ static void start_merge(Fuser *s, NodeId n)
     for (uint32_t i = 0; i < node->in_count; i++) {
         if (i == first)
             continue;
-        if (!fuse_has_room(&g, MERGE_ROOM)) {
+        if (!fuse_has_room(&g, s->virtual[input_of(s, n, i).v] ? MERGE_ROOM : 1)) {
             g.root = x;
             push_group(s, g);
             g = new_group(s, NODE_NONE, n, n);

@@ -47,7 +47,7 @@ static const Case epilogues[] = {
 
 static const Case uses[] = {
     {"read twice: stored", N(2, "conv(%1) c=16 k=3x3") N(3, "relu(%2)") N(4, "add(%3, %2)"), Y(4),
-     "%2 = conv %2(%1)\n%4 = elem(%2) map %2 : t1=max(a0,0);add(t1,a1)\n"},
+     "%2 = conv %2(%1)\n%4 = elem(%2) : t1=max(a0,0);add(t1,a0)\n"},
     {"read by a norm and another: not folded",
      N(2, "conv(%1) c=8 k=3x3") N(3, "bn(%2)") N(4, "concat(%3, %2)"), Y(4),
      "%2 = conv %2(%1)\n%3 = elem(%2) bn_scale %3 bn_shift %3 : " AFFINE "\n"
@@ -61,7 +61,7 @@ static const Case uses[] = {
     {"what no head needs", N(2, "conv(%1) c=8 k=3x3") N(3, "relu(%2)") N(4, "tanh(%2)"), Y(3),
      "%3 = conv %2(%1) : max(a0,0)\n"},
     {"twice the same operand", N(2, "conv(%1) c=8 k=3x3") N(3, "add(%2, %2)"), Y(3),
-     "%2 = conv %2(%1)\n%3 = elem(%2) map %2 : add(a0,a1)\n"},
+     "%2 = conv %2(%1)\n%3 = elem(%2) : add(a0,a0)\n"},
     {"identities in between",
      N(2, "conv(%1) c=8 k=3x3") N(3, "dropout(%2)") N(4, "drop_path(%3) p=0.5")
          N(5, "slice(%4) from=0 to=8") N(6, "upsample(%5) by=1x1") N(7, "space_to_depth(%6) by=1")
@@ -76,6 +76,17 @@ static const Case uses[] = {
      Y(7), "%2 = gap %2(%1)\n%4 = dense %4(%2)\n%7 = dense %6(%5) map %4 : add(a0,a1)\n"},
 };
 
+/* Ten values that are stored. */
+#define TEN                                                                                        \
+    N(2, "gap(%1)")                                                                                \
+    N(3, "scale(%1) by=2.0") N(4, "scale(%1) by=3.0") N(5, "scale(%1) by=4.0")                     \
+        N(6, "scale(%1) by=5.0") N(7, "scale(%1) by=6.0") N(8, "scale(%1) by=7.0")                 \
+            N(9, "scale(%1) by=8.0") N(10, "scale(%1) by=9.0") N(11, "scale(%1) by=10.0")
+#define TEN_GROUPS                                                                                 \
+    "%2 = gap %2(%1)\n%3 = elem(%1) : mul(a0,2)\n%4 = elem(%1) : mul(a0,3)\n"                      \
+    "%5 = elem(%1) : mul(a0,4)\n%6 = elem(%1) : mul(a0,5)\n%7 = elem(%1) : mul(a0,6)\n"            \
+    "%8 = elem(%1) : mul(a0,7)\n%9 = elem(%1) : mul(a0,8)\n%10 = elem(%1) : mul(a0,9)\n"           \
+    "%11 = elem(%1) : mul(a0,10)\n"
 static const Case merges[] = {
     {"the later producer takes the sum",
      N(2, "conv(%1) c=8 k=3x3") N(3, "conv(%1) c=8 k=1x1") N(4, "add(%3, %2)") N(5, "relu(%4)"),
@@ -89,20 +100,29 @@ static const Case merges[] = {
     {"the broadcast one does not take the sum",
      N(2, "conv(%1) c=16 k=3x3") N(3, "gap(%2)") N(4, "add(%3, %2)"), Y(4),
      "%2 = conv %2(%1)\n%3 = gap %3(%2)\n%4 = elem(%2) gate %3 : add(a0,a1)\n"},
-    {"nine operands in two turns",
-     N(2, "tanh(%1)") N(3, "relu(%1)") N(4, "add(%2, %3, %1, %1, %1, %1, %1, %1, %2)")
-         N(5, "relu(%4)"),
-     Y(5),
-     "%2 = elem(%1) : tanh(a0)\n%3 = elem(%1) : max(a0,0)\n"
-     "%4 = elem(%2) map %3 map %1 map %1 map %1 map %1 map %1 map %1 : t1=add(a0,a1);"
-     "t2=add(t1,a2);t3=add(t2,a3);t4=add(t3,a4);t5=add(t4,a5);t6=add(t5,a6);add(t6,a7)\n"
-     "%4 = elem(%4) map %2 : add(a0,a1)\n%5 = elem(%4) : max(a0,0)\n"},
-    {"eight operands in one",
-     N(2, "conv(%1) c=16 k=1x1") N(3, "mul(%2, %1, %1, %1, %1, %1, %1, %1)") N(4, "add(%3, %1)"),
-     Y(4),
-     "%3 = conv %2(%1) map %1 map %1 map %1 map %1 map %1 map %1 map %1 : t1=mul(a0,a1);"
-     "t2=mul(t1,a2);t3=mul(t2,a3);t4=mul(t3,a4);t5=mul(t4,a5);t6=mul(t5,a6);mul(t6,a7)\n"
-     "%4 = elem(%3) map %1 : add(a0,a1)\n"},
+    {"an operand that is there already",
+     N(2, "conv(%1) c=16 k=1x1") N(3, "mul(%2, %1, %1)") N(4, "add(%3, %1)"), Y(4),
+     "%4 = conv %2(%1) map %1 : t1=mul(a0,a1);t2=mul(t1,a1);add(t2,a1)\n"},
+    {"ten operands in one",
+     TEN N(12, "conv(%1) c=16 k=1x1") N(13, "mul(%12, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11)")
+         N(14, "add(%13, %1)"),
+     Y(14),
+     TEN_GROUPS
+     "%13 = conv %12(%1) gate %2 map %3 map %4 map %5 map %6 map %7 map %8 map %9 map %10 map %11 "
+     ": "
+     "t1=mul(a0,a1);t2=mul(t1,a2);t3=mul(t2,a3);t4=mul(t3,a4);t5=mul(t4,a5);t6=mul(t5,a6);"
+     "t7=mul(t6,a7);t8=mul(t7,a8);t9=mul(t8,a9);mul(t9,a10)\n"
+     "%14 = elem(%13) map %1 : add(a0,a1)\n"},
+    {"thirteen in two turns",
+     TEN N(12, "conv(%1) c=16 k=1x1") N(13, "slice(%12) from=0 to=16")
+         N(14, "add(%12, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %1, %1)") N(15, "relu(%14)"),
+     Y(15),
+     TEN_GROUPS
+     "%12 = conv %12(%1)\n"
+     "%14 = elem(%12) gate %2 map %3 map %4 map %5 map %6 map %7 map %8 map %9 map %10 map %11 : "
+     "t1=add(a0,a1);t2=add(t1,a2);t3=add(t2,a3);t4=add(t3,a4);t5=add(t4,a5);t6=add(t5,a6);"
+     "t7=add(t6,a7);t8=add(t7,a8);t9=add(t8,a9);add(t9,a10)\n"
+     "%14 = elem(%14) map %1 : t1=add(a0,a1);add(t1,a1)\n%15 = elem(%14) : max(a0,0)\n"},
 };
 
 #define SE N(2, "conv(%1) c=8 k=3x3") N(3, "gap(%2)") N(4, "sigmoid(%3)")

@@ -165,17 +165,24 @@ static const PlanNet plan_nets[] = {
                                  "%16 = upsample(%15) by=2x3 : \"u3\"\n"
                                  "%17 = adaptive_avgpool(%16) k=5x7 : \"aa\"\n" PORT(1) MAIN(17)},
     {"sums of many",
-     NET("many") IN(1, 18, 5, 5) "%2 = conv(%1) c=18 k=3x3 : \"a\"\n"
-                                 "%3 = relu(%1) : \"b\"\n"
-                                 "%4 = tanh(%1) : \"c\"\n"
-                                 "%5 = sigmoid(%1) : \"d\"\n"
-                                 "%6 = scale(%1) by=0.5 : \"e\"\n"
-                                 "%7 = silu(%2) : \"f\"\n"
-                                 "%8 = gap(%2) : \"g\"\n"
-                                 "%9 = add(%1, %2, %3, %4, %5, %6, %7, %8, %1, %2, %3) : \"sum\"\n"
-                                 "%10 = mul(%9, %3) : \"m\"\n"
-                                 "%11 = mul(%10, %10) : \"m2\"\n"
-                                 "%12 = add(%11, %9, %9) : \"s2\"\n" PORT(1) MAIN(12)},
+     NET("many")
+         IN(1, 18, 5, 5) "%2 = conv(%1) c=18 k=3x3 : \"a\"\n"
+                         "%3 = relu(%1) : \"b\"\n"
+                         "%4 = tanh(%1) : \"c\"\n"
+                         "%5 = sigmoid(%1) : \"d\"\n"
+                         "%6 = scale(%1) by=0.5 : \"e\"\n"
+                         "%7 = silu(%2) : \"f\"\n"
+                         "%8 = gap(%2) : \"g\"\n"
+                         "%9 = scale(%2) by=0.25 : \"h\"\n"
+                         "%10 = scale(%2) by=0.75 : \"i\"\n"
+                         "%11 = scale(%1) by=0.25 : \"j\"\n"
+                         "%12 = tanh(%2) : \"k\"\n"
+                         "%13 = sigmoid(%2) : \"l\"\n"
+                         "%14 = add(%1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, "
+                         "%2, %3) : \"sum\"\n"
+                         "%15 = mul(%14, %3) : \"m\"\n"
+                         "%16 = mul(%15, %15) : \"m2\"\n"
+                         "%17 = add(%16, %14, %14) : \"s2\"\n" PORT(1) MAIN(17)},
     {"windows over large maps",
      NET("large") IN(1, 36, 29, 31) "%2 = conv(%1) c=40 k=3x3 bias=false : \"a\"\n"
                                     "%3 = bn(%2) : \"b\"\n"

@@ -103,6 +103,15 @@ static void channels(const ConvDw *c, const DwTile *d, const SweepPart *p, LLVMV
     loop_end(e, &l, NULL);
 }
 
+/* The float of x at which a block begins; it may be a part of a vector. */
+static LLVMValueRef block_place(const ConvDw *c, LLVMValueRef block)
+{
+    Emit *e = c->e;
+    int64_t per_vector = c->k->in.layout == LAYOUT_BLOCKED ? c->vl / c->lanes : 1;
+    LLVMValueRef vector = emit_mul(e, emit_div(e, block, per_vector), c->x_block * per_vector);
+    return emit_add(e, vector, emit_mul(e, emit_rem(e, block, per_vector), c->lanes));
+}
+
 /* All of the unit's blocks of x, window rows and channels against one channel tile. Padding lanes
  * of a blocked x are left out as far as whole register tiles allow; their sums are not stored. */
 static void channel_tile(const ConvDw *c, const DwTile *d, const SweepPart *p)
@@ -112,7 +121,7 @@ static void channel_tile(const ConvDw *c, const DwTile *d, const SweepPart *p)
     Loop lb, ly;
     loop_begin(e, &lb, emit_int(e, 0), d->u->blocks, 1, true, 0, NULL);
     LLVMValueRef block = emit_add(e, d->u->block, lb.iv);
-    LLVMValueRef x = emit_at(e, c->kn->in, emit_mul(e, block, c->x_block));
+    LLVMValueRef x = emit_at(e, c->kn->in, block_place(c, block));
     LLVMValueRef sums = emit_at(e, d->sums, emit_mul(e, lb.iv, c->lanes * c->taps * c->vl));
     LLVMValueRef n = emit_int(e, c->lanes), whole = n;
     if (c->k->in.c % c->lanes) {

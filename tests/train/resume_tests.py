@@ -103,23 +103,20 @@ def test_accumulated_gradients_are_not_cut():
 def test_killed_at_any_moment():
     """SIGKILL, at random times and inside of saving: what is there can be resumed, to the same bits."""
     args = prepare() + BUSY + ["--epochs=30"]
-    begin_ = time.time()
     expect(0, *args, "-o", "want")
-    seconds = time.time() - begin_
     rng = random.Random(13)
     killed = 0
     for k in range(50 if FULL else 10):
         if k % 5 == 0:
             shutil.rmtree("run", ignore_errors=True)
         child = begin(args + ["-o", "run", "--resume"])
+        if k:  # the first one at any time, the others ever later in the run
+            wait_for("run", child, 60 * (k % 5) + rng.randrange(-30, 40))
         if k % 2:  # while a checkpoint is being written
-            tmp, until = "run/last.safetensors.tmp", time.time() + rng.uniform(0.2, 1) * seconds
-            while child.poll() is None and time.time() < until:
-                time.sleep(0.001)
-            while child.poll() is None and not os.path.exists(tmp):
+            while child.poll() is None and not os.path.exists("run/last.safetensors.tmp"):
                 pass
         else:
-            time.sleep(rng.uniform(0, seconds))
+            time.sleep(rng.uniform(0, 0.05))
         killed += child.poll() is None
         child.kill()
         ended(child)
@@ -131,7 +128,7 @@ def test_killed_at_any_moment():
             assert left <= {"best.safetensors.tmp", "last.safetensors.old"}, left
             steps = [r["step"] for r in records("run")]
             assert steps == sorted(set(steps)) and steps[-1] == 300, steps
-    assert killed >= 3, killed
+    assert killed >= (25 if FULL else 5), killed
 
 
 def test_a_damaged_checkpoint_is_passed_over():

@@ -425,7 +425,7 @@ def exit_4():
     with open(CNNC, "rb") as f:
         if b"__asan_init" in f.read():
             return  # a sanitizer needs more address space
-    limit = (20 << 20, 20 << 20)
+    limit = (64 << 20, 64 << 20)  # the libraries take 45 MB
     write("big.cnn", "\n".join("let a%d = %s" % (i, " + ".join(["1"] * 50)) for i in range(20000)))
     done = run("check", "big.cnn", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit))
     assert done.returncode == 4 and b"memory" in done.stderr, done

@@ -88,6 +88,27 @@ def test_a_second_interrupt_is_obeyed_at_once():
     assert code == 130, (code, err)
 
 
+def test_interrupted_validation():
+    """It ends at once, and the resumed run makes it again before it counts the epoch."""
+    args = prepare(train=48, times=500) + ["--epochs=3", "-q"]
+    expect(0, *args, "-o", "want")
+    for wait in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
+        shutil.rmtree("run", ignore_errors=True)
+        code, err = stop(args + ["-o", "run"], "run", signal.SIGINT, wait)
+        if code != 130:
+            continue
+        meta = checkpoint("run/last.safetensors")[0]
+        if meta["batch"] == "3":
+            break
+    assert code == 130 and meta["batch"] == "3", (code, meta)
+    seen = int(meta["epoch"])
+    assert sum("val_loss" in r for r in records("run")) == seen, (meta, records("run"))
+    resumed(args, "run")
+    same("want", "run")
+    same("want", "run", "best.safetensors")
+    assert sum("val_loss" in r for r in records("run")) == 3
+
+
 def test_accumulated_gradients_are_not_cut():
     args = prepare() + ["--grad-accum-steps=3", "--epochs=20", "-q"]
     expect(0, *args, "-o", "want")

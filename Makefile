@@ -57,7 +57,8 @@ all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnn
 deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
 
-demo: deps ## the main job: a refusal with its repair, then a network built and run on a photograph
+demo: deps ## the main job: a refusal with its repair, a network built and run, one trained for a minute
+	@sh tests/tools/deps.sh dataset-fashion-mnist || echo "the demo goes on without training"
 	@$(MAKE) $(PARALLEL) --no-print-directory -s all
 	@CNNC=$(BUILD)/bin/cnnc BUILD=$(BUILD) sh examples/demo.sh
 

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Makes sure that what the build needs is installed: through apt on Debian and its kin; elsewhere it
 # prints what to install and exits 3. Quick when nothing is missing.
+# usage: deps.sh [PACKAGE...]   these too; dataset-fashion-mnist is what the demo trains on
 set -eu
 
 packages="gcc make pkg-config flex bison llvm-19-dev libcmocka-dev libjansson-dev libpng-dev
-libjpeg62-turbo-dev zlib1g-dev libarchive-dev python3"
+libjpeg62-turbo-dev zlib1g-dev libarchive-dev python3 $*"
 
 have() {
     case $1 in
@@ -21,6 +22,7 @@ have() {
     libjpeg62-turbo-dev) header jpeglib.h ;;
     zlib1g-dev) header zlib.h ;;
     libarchive-dev) header archive.h ;;
+    dataset-fashion-mnist) [ -f /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz ] ;;
     esac
 }
 

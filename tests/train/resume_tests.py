@@ -88,6 +88,27 @@ def test_a_second_interrupt_is_obeyed_at_once():
     assert code == 130, (code, err)
 
 
+def test_interrupted_validation():
+    """It ends at once, and the resumed run makes it again before it counts the epoch."""
+    args = prepare(train=48, times=500) + ["--epochs=3", "-q"]
+    expect(0, *args, "-o", "want")
+    for wait in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
+        shutil.rmtree("run", ignore_errors=True)
+        code, err = stop(args + ["-o", "run"], "run", signal.SIGINT, wait)
+        if code != 130:
+            continue
+        meta = checkpoint("run/last.safetensors")[0]
+        if meta["batch"] == "3":
+            break
+    assert code == 130 and meta["batch"] == "3", (code, meta)
+    seen = int(meta["epoch"])
+    assert sum("val_loss" in r for r in records("run")) == seen, (meta, records("run"))
+    resumed(args, "run")
+    same("want", "run")
+    same("want", "run", "best.safetensors")
+    assert sum("val_loss" in r for r in records("run")) == 3
+
+
 def test_accumulated_gradients_are_not_cut():
     args = prepare() + ["--grad-accum-steps=3", "--epochs=20", "-q"]
     expect(0, *args, "-o", "want")
@@ -103,23 +124,20 @@ def test_accumulated_gradients_are_not_cut():
 def test_killed_at_any_moment():
     """SIGKILL, at random times and inside of saving: what is there can be resumed, to the same bits."""
     args = prepare() + BUSY + ["--epochs=30"]
-    begin_ = time.time()
     expect(0, *args, "-o", "want")
-    seconds = time.time() - begin_
     rng = random.Random(13)
     killed = 0
     for k in range(50 if FULL else 10):
         if k % 5 == 0:
             shutil.rmtree("run", ignore_errors=True)
         child = begin(args + ["-o", "run", "--resume"])
+        if k:  # the first one at any time, the others ever later in the run
+            wait_for("run", child, 60 * (k % 5) + rng.randrange(-30, 40))
         if k % 2:  # while a checkpoint is being written
-            tmp, until = "run/last.safetensors.tmp", time.time() + rng.uniform(0.2, 1) * seconds
-            while child.poll() is None and time.time() < until:
-                time.sleep(0.001)
-            while child.poll() is None and not os.path.exists(tmp):
+            while child.poll() is None and not os.path.exists("run/last.safetensors.tmp"):
                 pass
         else:
-            time.sleep(rng.uniform(0, seconds))
+            time.sleep(rng.uniform(0, 0.05))
         killed += child.poll() is None
         child.kill()
         ended(child)
@@ -131,7 +149,7 @@ def test_killed_at_any_moment():
             assert left <= {"best.safetensors.tmp", "last.safetensors.old"}, left
             steps = [r["step"] for r in records("run")]
             assert steps == sorted(set(steps)) and steps[-1] == 300, steps
-    assert killed >= 3, killed
+    assert killed >= (25 if FULL else 5), killed
 
 
 def test_a_damaged_checkpoint_is_passed_over():

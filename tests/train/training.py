@@ -55,16 +55,17 @@ def picture(label, rng, channels=1):
     return bytes(out)
 
 
-def idx(folder, train=160, test=80, classes=CLASSES, seed=1):
-    """Fills a folder in MNIST's form."""
+def idx(folder, train=160, test=80, classes=CLASSES, seed=1, times=1):
+    """Fills a folder in MNIST's form, with the test pictures that many times."""
     rng = random.Random(seed)
     os.makedirs(folder, exist_ok=True)
     for part, n in (("train", train), ("t10k", test)):
         labels = [i % classes for i in range(n)]
         rng.shuffle(labels)
-        write("%s/%s-images-idx3-ubyte" % (folder, part), struct.pack(">IIII", 0x803, n, SIDE, SIDE) +
-              b"".join(picture(c % CLASSES, rng) for c in labels))
-        write("%s/%s-labels-idx1-ubyte" % (folder, part), struct.pack(">II", 0x801, n) + bytes(labels))
+        pictures, k = b"".join(picture(c % CLASSES, rng) for c in labels), times if part == "t10k" else 1
+        write("%s/%s-images-idx3-ubyte" % (folder, part), struct.pack(">IIII", 0x803, n * k, SIDE, SIDE) + pictures * k)
+        write("%s/%s-labels-idx1-ubyte" % (folder, part),
+              struct.pack(">II", 0x801, n * k) + bytes(labels) * k)
     return "idx:" + folder
 
 

@@ -8,7 +8,7 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 19 };
+enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 20 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
@@ -23,7 +23,7 @@ typedef struct Builder {
     Types t;
 } Builder;
 
-_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 192 &&
+_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 208 &&
                    sizeof(CnnrtParameter) == 72,
                "the types below are those of cnnrt.h");
 
@@ -50,9 +50,26 @@ static Types make_types(Emit *e)
     t.parameter = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i64, dims}, 6);
     t.optimizer = structure(e, (LLVMTypeRef[]){f64, f64, f64, i64}, 4);
     t.training = structure(e,
-                           (LLVMTypeRef[]){ptr, i64, i64, i64, i64, i64, i64, i64, i64, two,
-                                           LLVMArrayType2(f64, 2), i64, i64, i64, i64, i64,
-                                           t.optimizer, ptr, ptr},
+                           (LLVMTypeRef[]){ptr,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           two,
+                                           LLVMArrayType2(f64, 2),
+                                           LLVMArrayType2(ptr, 2),
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           t.optimizer,
+                                           ptr,
+                                           ptr},
                            TRAINING_FIELDS);
     t.model = structure(e,
                         (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
@@ -276,6 +293,7 @@ static LLVMValueRef training_constant(Builder *b)
     const CnnrtOptimizer *o = &s->optimizer;
     LLVMValueRef slot[2] = {emit_int(e, s->slot[0]), emit_int(e, s->slot[1])};
     LLVMValueRef start[2] = {number(b, s->slot_start[0]), number(b, s->slot_start[1])};
+    LLVMValueRef names[2] = {text_or_null(e, s->slot_name[0]), text_or_null(e, s->slot_name[1])};
     LLVMValueRef optimizer[4] = {number(b, o->beta1), number(b, o->beta2), number(b, o->average),
                                  emit_int(e, o->accumulate)};
     LLVMValueRef fields[TRAINING_FIELDS] = {
@@ -290,6 +308,7 @@ static LLVMValueRef training_constant(Builder *b)
         emit_int(e, s->slots),
         LLVMConstArray2(e->i64, slot, 2),
         LLVMConstArray2(real64(e), start, 2),
+        LLVMConstArray2(e->ptr, names, 2),
         emit_int(e, p->forward),
         emit_int(e, p->backward),
         emit_int(e, p->update),

@@ -6,12 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The rows of a table, which begin with a line break and two blanks, stay rows; other control
+ * characters, of a file's name for example, are shown as what they are. */
+static void add_rows(Buf *out, const char *text)
+{
+    static const char row[] = "\n  ";
+    for (const char *next; (next = strstr(text, row)) != NULL; text = next + sizeof row - 1) {
+        Buf part = {0};
+        buf_addn(&part, text, (size_t)(next - text));
+        if (part.at != NULL)
+            utf8_add_shown(out, part.at);
+        buf_free(&part);
+        buf_add(out, row);
+    }
+    utf8_add_shown(out, text);
+}
+
 static void say(Run *r, const char *word, const char *colour, const char *text)
 {
     Buf out = {0};
     buf_printf(&out, "cnnc: %s%s:%s ", r->colour_err ? colour : "", word,
                r->colour_err ? "\x1b[0m" : "");
-    utf8_add_shown(&out, text);
+    add_rows(&out, text);
     fprintf(stderr, "%s\n", buf_ok(&out) ? out.at : "cnnc: error: out of memory");
     buf_free(&out);
 }

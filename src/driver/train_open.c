@@ -94,6 +94,15 @@ static int read_place(Training *t, const CnntrainCheckpoint *c)
     return EXIT_FINE;
 }
 
+/* A table without the line break at its end. */
+static const char *rows_of(char *report)
+{
+    size_t n = strlen(report);
+    if (n > 0 && report[n - 1] == '\n')
+        report[n - 1] = '\0';
+    return report;
+}
+
 /* Takes up the newest good checkpoint of the folder; *none when there is none. */
 static int resume(Training *t, bool *none)
 {
@@ -111,7 +120,7 @@ static int resume(Training *t, bool *none)
     if (code == EXIT_FINE &&
         !cnntrain_checkpoint_load(c, t->tensors, t->tensor_count, &report, message))
         code = front_fail(t->r, report != NULL ? EXIT_REFUSED : EXIT_FILE, "%s%s%s", message,
-                          report != NULL ? "\n" : "", report != NULL ? report : "");
+                          report != NULL ? "\n" : "", report != NULL ? rows_of(report) : "");
     const char *train = cnntrain_checkpoint_pair(c, "train");
     if (code == EXIT_FINE && train != NULL && strcmp(train, t->settings) != 0)
         front_note(t->r, "the settings are not those that %s was trained with",
@@ -154,11 +163,11 @@ static int fit(Training *t, const char *path)
         return front_fail(t->r, EXIT_FILE, "%s", message);
     if (f.copied == 0)
         front_fail(t->r, EXIT_REFUSED, "%s: none of the %zu parameters fits%s%s", path, n,
-                   report != NULL ? "\n" : "", report != NULL ? report : "");
+                   report != NULL ? "\n" : "", report != NULL ? rows_of(report) : "");
     else if (training_talks(t))
         front_note(t->r, "%s: %zu of %zu parameters fit%s%s%s", path, f.copied, n,
                    means ? ", by their running means" : "", report != NULL ? "\n" : "",
-                   report != NULL ? report : "");
+                   report != NULL ? rows_of(report) : "");
     free(report);
     if (s->average >= 0)
         memcpy(t->step.state + s->average, t->step.state, (size_t)s->kept * sizeof(float));

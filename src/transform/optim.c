@@ -20,6 +20,13 @@ static const int slot_table[OPTIM_KINDS][2] = {
 #include "transform/optim.def"
 };
 
+/* What PyTorch's optimizers call their state. */
+static const char *const slot_names[OPTIM_KINDS][2] = {
+    [OPTIM_SGD] = {"momentum_buffer"},         [OPTIM_ADAM] = {"exp_avg", "exp_avg_sq"},
+    [OPTIM_ADAMW] = {"exp_avg", "exp_avg_sq"}, [OPTIM_RMSPROP] = {"square_avg", "momentum_buffer"},
+    [OPTIM_LAMB] = {"exp_avg", "exp_avg_sq"},
+};
+
 OptimKind optim_find(const char *name)
 {
     int k = 0;
@@ -313,6 +320,8 @@ void optim_build(const OptimSpec *s, bool decays, ExprPool *p, OptimProgram *out
     *out = (OptimProgram){.slots = slot_table[s->kind][0]};
     if (has(s, " momentum ") && s->momentum > 0)
         out->slots += slot_table[s->kind][1];
+    for (int i = 0; i < out->slots; i++)
+        out->slot_name[i] = slot_names[s->kind][i];
     if (s->kind == OPTIM_RMSPROP && s->tf)
         out->slot_start[0] = 1;
     if (s->max_norm > 0)

@@ -86,6 +86,7 @@ typedef struct OptimPass {
  * `clip` once. Then pass[0, pass_count) for each parameter. */
 typedef struct OptimProgram {
     int slots;
+    const char *slot_name[2]; /* PyTorch's */
     double slot_start[2]; /* what every float of a slot is before the first step */
     bool has_clip;
     OptimPass norm, clip;

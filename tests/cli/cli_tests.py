@@ -149,7 +149,7 @@ def test_misfitting_weights_are_refused_with_a_table():
     for kw, word in (({"drop": "s2.0.bn.bias"}, "missing"), ({"resize": "s2.0.bn.bias"}, "17")):
         safetensors("w.safetensors", tiny_weights(**kw))
         text = expect(1, *base, "w.safetensors").stderr.decode()
-        assert "s2.0.bn.bias" in text and word in text and "does not fit" in text
+        assert "\n  s2.0.bn.bias" in text and word in text and "does not fit" in text
     extra = tiny_weights()
     extra["stranger"] = ([2], [1.0, 2.0])
     safetensors("w.safetensors", extra)

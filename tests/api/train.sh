@@ -91,7 +91,7 @@ evaluate() { # name, first head where there are two, net and its options
     shift 2
     "$CNNC" build "$@" -A underutilized,unproductive --init=1 --mode=train --max-batch=3 --prefix=net --emit=so -o "$name.so" >log 2>&1 &&
         ./evaluate "./$name.so" net "$name.ckpt" 0 >log 2>&1 &&
-        "$CNNC" run "$@" -A underutilized,unproductive --weights="$name.ckpt" --input="$name.ckpt.in.npy" -o "$to" >log 2>&1 &&
+        "$CNNC" run "$@" -A underutilized,unproductive --no-ema --weights="$name.ckpt" --input="$name.ckpt.in.npy" -o "$to" >log 2>&1 &&
         python3 -B "$SRC/tests/api/near.py" "$name.npy" "$name.ckpt.out.npy" 1e-5 >log 2>&1
     result "train_evaluates_$name" "$?"
 }

@@ -148,6 +148,7 @@ typedef struct CnnrtTraining {
     int64_t trained, kept, saved, grad, sum, average;
     int64_t slot_count, slot[2];
     double slot_start[2];
+    const char *slot_name[2]; /* in checkpoints */
     int64_t forward, backward, update;
     int64_t heads, images; /* outputs before the losses; inputs before the targets */
     CnnrtOptimizer optimizer;

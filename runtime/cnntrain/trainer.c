@@ -13,23 +13,27 @@ typedef struct Tensors {
     char *names;
 } Tensors;
 
-static void add(Tensors *x, char **text, const char *kind, const char *name, const CnnrtValues *v,
-                float *data)
+/* kind and slot, when there are any, come before the name. */
+static void add(Tensors *x, char **text, const char *kind, const char *slot, const char *name,
+                const CnnrtValues *v, float *data)
 {
     if (data == NULL)
         return;
     CnntrainTensor *one = &x->at[x->count++];
     *one = (CnntrainTensor){.name = *text, .ndim = v->ndim, .data = data};
     memcpy(one->dims, v->dims, sizeof one->dims);
-    *text += sprintf(*text, "%s%s", kind, name) + 1;
+    *text += sprintf(*text, "%s%s%s%s", kind, slot, *kind != '\0' ? "." : "", name) + 1;
 }
 
 static bool list(CnnrtTrainer *t, Tensors *x)
 {
     const CnnrtTraining *g = cnnrt_trainer_model(t)->training;
-    size_t bytes = 1;
+    size_t bytes = 1, longest = sizeof "ema.";
+    for (int64_t s = 0; s < g->slot_count; s++)
+        if (strlen(g->slot_name[s]) + sizeof "optimizer.." > longest)
+            longest = strlen(g->slot_name[s]) + sizeof "optimizer..";
     for (int64_t i = 0; i < g->parameter_count; i++)
-        bytes += PER_PARAMETER * (strlen(g->parameters[i].name) + sizeof "optimizer.0.");
+        bytes += PER_PARAMETER * (strlen(g->parameters[i].name) + longest);
     *x = (Tensors){.at = calloc((size_t)g->parameter_count * PER_PARAMETER + 1, sizeof *x->at),
                    .names = malloc(bytes)};
     char *text = x->names;
@@ -43,10 +47,10 @@ static bool list(CnnrtTrainer *t, Tensors *x)
         CnnrtValues v;
         if (cnnrt_trainer_find(t, name, &v) != CNNRT_OK)
             continue;
-        add(x, &text, "", name, &v, v.value);
-        add(x, &text, "optimizer.0.", name, &v, v.slot[0]);
-        add(x, &text, "optimizer.1.", name, &v, v.slot[1]);
-        add(x, &text, "ema.", name, &v, v.average);
+        add(x, &text, "", "", name, &v, v.value);
+        for (int64_t s = 0; s < g->slot_count; s++)
+            add(x, &text, "optimizer.", g->slot_name[s], name, &v, v.slot[s]);
+        add(x, &text, "ema", "", name, &v, v.average);
     }
     return true;
 }

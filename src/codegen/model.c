@@ -7,7 +7,7 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 19 };
+enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 20 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
@@ -22,7 +22,7 @@ typedef struct Builder {
     Types t;
 } Builder;
 
-_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 192 &&
+_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 208 &&
                    sizeof(CnnrtParameter) == 72,
                "the types below are those of cnnrt.h");
 
@@ -49,9 +49,26 @@ static Types make_types(Emit *e)
     t.parameter = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i64, dims}, 6);
     t.optimizer = structure(e, (LLVMTypeRef[]){f64, f64, f64, i64}, 4);
     t.training = structure(e,
-                           (LLVMTypeRef[]){ptr, i64, i64, i64, i64, i64, i64, i64, i64, two,
-                                           LLVMArrayType2(f64, 2), i64, i64, i64, i64, i64,
-                                           t.optimizer, ptr, ptr},
+                           (LLVMTypeRef[]){ptr,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           two,
+                                           LLVMArrayType2(f64, 2),
+                                           LLVMArrayType2(ptr, 2),
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           i64,
+                                           t.optimizer,
+                                           ptr,
+                                           ptr},
                            TRAINING_FIELDS);
     t.model = structure(e,
                         (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
@@ -85,6 +102,11 @@ static LLVMValueRef text(Emit *e, const char *s)
     LLVMValueRef g = constant_global(e, v, "text");
     LLVMSetUnnamedAddress(g, LLVMGlobalUnnamedAddr);
     return g;
+}
+
+static LLVMValueRef text_or_null(Emit *e, const char *s)
+{
+    return s ? text(e, s) : LLVMConstNull(e->ptr);
 }
 
 static bool symbol(Builder *b, char *out, size_t len, const char *suffix)
@@ -226,11 +248,6 @@ static LLVMValueRef embedded_weights(Builder *b)
     return g;
 }
 
-static LLVMValueRef text_or_null(Emit *e, const char *s)
-{
-    return s ? text(e, s) : LLVMConstNull(e->ptr);
-}
-
 static LLVMValueRef number(Builder *b, double v)
 {
     return LLVMConstReal(real64(b->e), v);
@@ -274,6 +291,7 @@ static LLVMValueRef training_constant(Builder *b)
     uint32_t losses = p->train->losses.len;
     const CnnrtOptimizer *o = &s->optimizer;
     LLVMValueRef slot[2] = {emit_int(e, s->slot[0]), emit_int(e, s->slot[1])};
+    LLVMValueRef names[2] = {text_or_null(e, s->slot_name[0]), text_or_null(e, s->slot_name[1])};
     LLVMValueRef start[2] = {number(b, s->slot_start[0]), number(b, s->slot_start[1])};
     LLVMValueRef optimizer[4] = {number(b, o->beta1), number(b, o->beta2), number(b, o->average),
                                  emit_int(e, o->accumulate)};
@@ -289,6 +307,7 @@ static LLVMValueRef training_constant(Builder *b)
         emit_int(e, s->slots),
         LLVMConstArray2(e->i64, slot, 2),
         LLVMConstArray2(real64(e), start, 2),
+        LLVMConstArray2(e->ptr, names, 2),
         emit_int(e, p->forward),
         emit_int(e, p->backward),
         emit_int(e, p->update),

@@ -270,19 +270,6 @@ ParamSource train_step_source(TrainStep *t, bool average)
     return (ParamSource){t, average ? from_average : from_state, NULL};
 }
 
-/* What a slot is to PyTorch's optimizers. */
-static const char *slot_name(OptimKind kind, int slot)
-{
-    static const char *const names[OPTIM_KINDS][2] = {
-        [OPTIM_SGD] = {"momentum_buffer"},
-        [OPTIM_ADAM] = {"exp_avg", "exp_avg_sq"},
-        [OPTIM_ADAMW] = {"exp_avg", "exp_avg_sq"},
-        [OPTIM_RMSPROP] = {"square_avg", "momentum_buffer"},
-        [OPTIM_LAMB] = {"exp_avg", "exp_avg_sq"},
-    };
-    return names[kind][slot];
-}
-
 CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count)
 {
     const PlanState *s = &t->code.plan.state;
@@ -295,8 +282,7 @@ CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count)
         one.data = t->state + q->offset;
         all[n++] = one;
         for (int k = 0; k < s->slots && q->trained; k++) {
-            one.name = arena_printf(&r->net_arena, "optimizer.%s.%s", slot_name(t->optim.kind, k),
-                                    q->name);
+            one.name = arena_printf(&r->net_arena, "optimizer.%s.%s", s->slot_name[k], q->name);
             one.data = t->state + s->slot[k] + q->offset;
             all[n++] = one;
         }

@@ -176,6 +176,7 @@ void plan_optimizer_state(Planner *s, const OptimSpec *spec)
         for (int i = 0; i < o.slots; i++) {
             p->slot[i] = plan_state_add(s, p->trained);
             p->slot_start[i] = o.slot_start[i];
+            p->slot_name[i] = optim_slot_name(spec->kind, i);
         }
         if (spec->average > 0)
             p->average = plan_state_add(s, p->kept);

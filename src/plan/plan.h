@@ -92,6 +92,7 @@ typedef struct PlanState {
     int slots;
     int64_t slot[2], average, saved;
     double slot_start[2];
+    const char *slot_name[2];
     CnnrtOptimizer optimizer; /* what the runtime computes hyper-parameters from */
 } PlanState;
 

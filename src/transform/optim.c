@@ -64,6 +64,18 @@ const char *optim_check(const OptimSpec *s)
     return NULL;
 }
 
+const char *optim_slot_name(OptimKind kind, int slot)
+{
+    static const char *const names[OPTIM_KINDS][2] = {
+        [OPTIM_SGD] = {"momentum_buffer"},
+        [OPTIM_ADAM] = {"exp_avg", "exp_avg_sq"},
+        [OPTIM_ADAMW] = {"exp_avg", "exp_avg_sq"},
+        [OPTIM_RMSPROP] = {"square_avg", "momentum_buffer"},
+        [OPTIM_LAMB] = {"exp_avg", "exp_avg_sq"},
+    };
+    return names[kind][slot];
+}
+
 CnnrtOptimizer optim_constants(const OptimSpec *s)
 {
     bool corrected = has(s, " beta1 ");

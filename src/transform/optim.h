@@ -43,6 +43,8 @@ typedef enum OptimHyper {
     OPTIM_AVERAGE, /* 1 - average: the share of the new value, which float32 holds exactly enough */
     OPTIM_HYPERS
 } OptimHyper;
+/* What a slot is to PyTorch's optimizers, and in checkpoints. */
+const char *optim_slot_name(OptimKind kind, int slot);
 /* What the runtime needs to compute them. */
 CnnrtOptimizer optim_constants(const OptimSpec *s);
 /* `step` updates have been made before. Writes out[0, OPTIM_HYPERS). */

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Training steps beside PyTorch's: two of each here; all fifty, with more optimizers, are
-# tests/tools/torch_train.py. CHECK_FULL=1: those. Its free runs (band:NET) are no test yet: where a
+# tests/tools/torch_train.py. CHECK_FULL=1: those. Its free runs (band:NET) are no test yet: where
 # batches are not kept clear of kinks, ours leaves PyTorch's earlier than PyTorch with other threads does.
 set -u
 python=/usr/bin/python3

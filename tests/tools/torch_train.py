@@ -40,17 +40,17 @@ from trainer import Trainer  # noqa: E402
 
 CNNC = os.environ["CNNC"]
 SIDE, CLASSES, SMOOTHING, LIMIT, MARGIN = 64, 10, 0.1, 1e-4, 6e-6
-NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2, 3)
+NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2)
 BATCH = {"resnet18": 2, "efficientnet_b0": 4}  # few where kinks have to be kept clear of
 OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop=0", "-p", "drop_connect=0"]}
 # --set of each optimizer, and what its slots are called by PyTorch
 SETTINGS = {
-    "sgd": (["opt=sgd", "lr=0.05", "momentum=0.9", "weight-decay=1e-4"], ["momentum_buffer"]),
+    "sgd": (["opt=sgd", "lr=0.01", "momentum=0.9", "weight-decay=1e-4"], ["momentum_buffer"]),
     "adamw": (["opt=adamw", "lr=1e-3", "weight-decay=0.05", "opt-eps=1e-8"], ["exp_avg", "exp_avg_sq"]),
     "lamb": (["opt=lamb", "lr=5e-3", "weight-decay=0.02"], None),
     "rmsproptf": (["opt=rmsproptf", "lr=0.01", "momentum=0.9", "weight-decay=1e-5", "opt-eps=1e-3"], None),
 }
-RATE = {"sgd": 0.05, "adamw": 1e-3, "lamb": 5e-3, "rmsproptf": 0.01}
+RATE = {"sgd": 0.01, "adamw": 1e-3, "lamb": 5e-3, "rmsproptf": 0.01}
 
 
 def cnnc(*args):
@@ -436,7 +436,7 @@ def main():
             net, kind = name.split(":")
             band = net == "band"
             net, kind = (kind, "sgd") if band else (net, kind)
-            batch = args.batch or (4 if band else BATCH[net])
+            batch = args.batch or (8 if band else BATCH[net])
             case = Case(net, kind, batch, args.threads, args.folder or folder)
             run = in_band if band else beside_torch if SETTINGS[kind][1] else beside_published
             ok = run(case, args.steps, batch) and ok

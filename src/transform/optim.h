@@ -87,7 +87,7 @@ typedef struct OptimPass {
 typedef struct OptimProgram {
     int slots;
     const char *slot_name[2]; /* PyTorch's */
-    double slot_start[2]; /* what every float of a slot is before the first step */
+    double slot_start[2];     /* what every float of a slot is before the first step */
     bool has_clip;
     OptimPass norm, clip;
     int pass_count;

@@ -13,7 +13,10 @@ if [ -z "$clang" ]; then
     echo "SKIP san.generated_$kind: no clang"
     exit 0
 fi
-runtime=$(ls "$SRC"/runtime/cnnrt/*.c | grep -v "/program\.c$")
+runtime=
+for f in "$SRC"/runtime/cnnrt/*.c; do
+    [ "$(basename "$f")" = program.c ] || runtime="$runtime $f"
+done
 bad=0
 
 result() {

@@ -10,21 +10,25 @@ enum { PER_PARAMETER = 4 /* values, two slots, running mean */ };
 typedef struct Tensors {
     CnntrainTensor *at;
     size_t count;
-    char *names;
+    char *names, *next; /* memory for their names, and where the next one goes */
+    size_t left;
 } Tensors;
 
 /* kind, with the slot's name and a dot where that is not NULL, before the parameter's name */
-static void add(Tensors *x, char **text, const char *kind, const char *slot, const char *name,
+static void add(Tensors *x, const char *kind, const char *slot, const char *name,
                 const CnnrtValues *v, float *data)
 {
     if (data == NULL)
         return;
     CnntrainTensor *one = &x->at[x->count++];
-    *one = (CnntrainTensor){.name = *text, .ndim = v->ndim, .data = data};
+    *one = (CnntrainTensor){.name = x->next, .ndim = v->ndim, .data = data};
     memcpy(one->dims, v->dims, sizeof one->dims);
-    *text +=
-        sprintf(*text, "%s%s%s%s", kind, slot != NULL ? slot : "", slot != NULL ? "." : "", name) +
-        1;
+    int n = snprintf(x->next, x->left, "%s%s%s%s", kind, slot != NULL ? slot : "",
+                     slot != NULL ? "." : "", name);
+    size_t used = n > 0 ? (size_t)n + 1 : 1;
+    used = used < x->left ? used : x->left; /* list has made room for all */
+    x->next += used;
+    x->left -= used;
 }
 
 static bool list(CnnrtTrainer *t, Tensors *x)
@@ -36,9 +40,10 @@ static bool list(CnnrtTrainer *t, Tensors *x)
     for (int64_t i = 0; i < g->parameter_count; i++)
         bytes += PER_PARAMETER * (strlen(g->parameters[i].name) + sizeof "optimizer.." + slots);
     *x = (Tensors){.at = calloc((size_t)g->parameter_count * PER_PARAMETER + 1, sizeof *x->at),
-                   .names = malloc(bytes)};
-    char *text = x->names;
-    if (x->at == NULL || text == NULL) {
+                   .names = malloc(bytes),
+                   .left = bytes};
+    x->next = x->names;
+    if (x->at == NULL || x->names == NULL) {
         free(x->at);
         free(x->names);
         return false;
@@ -48,10 +53,10 @@ static bool list(CnnrtTrainer *t, Tensors *x)
         CnnrtValues v;
         if (cnnrt_trainer_find(t, name, &v) != CNNRT_OK)
             continue;
-        add(x, &text, "", NULL, name, &v, v.value);
+        add(x, "", NULL, name, &v, v.value);
         for (int k = 0; k < 2; k++)
-            add(x, &text, "optimizer.", g->slot_name[k], name, &v, v.slot[k]);
-        add(x, &text, "ema.", NULL, name, &v, v.average);
+            add(x, "optimizer.", g->slot_name[k], name, &v, v.slot[k]);
+        add(x, "ema.", NULL, name, &v, v.average);
     }
     return true;
 }

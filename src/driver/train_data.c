@@ -268,10 +268,11 @@ void validation_close(Validation *v)
 
 static double cross_entropy(const float *z, int64_t n, int32_t label)
 {
-    double max = z[0], sum = 0;
+    double max = z[0];
     for (int64_t i = 1; i < n; i++)
         max = fmax(max, z[i]);
-    for (int64_t i = 0; i < n; i++)
+    double sum = exp(z[0] - max);
+    for (int64_t i = 1; i < n; i++)
         sum += exp(z[i] - max);
     return max + log(sum) - z[label];
 }

@@ -81,9 +81,10 @@ static const Case uses[] = {
     N(2, "gap(%1)")                                                                                \
     N(3, "scale(%1) by=2.0")                                                                       \
     N(4, "scale(%1) by=3.0")                                                                       \
-    N(5, "scale(%1) by=4.0") N(6, "scale(%1) by=5.0") N(7, "scale(%1) by=6.0")                     \
-        N(8, "scale(%1) by=7.0") N(9, "scale(%1) by=8.0") N(10, "scale(%1) by=9.0")                \
-            N(11, "scale(%1) by=10.0")
+    N(5, "scale(%1) by=4.0")                                                                       \
+    N(6, "scale(%1) by=5.0")                                                                       \
+    N(7, "scale(%1) by=6.0") N(8, "scale(%1) by=7.0") N(9, "scale(%1) by=8.0")                     \
+        N(10, "scale(%1) by=9.0") N(11, "scale(%1) by=10.0")
 #define TEN_GROUPS                                                                                 \
     "%2 = gap %2(%1)\n%3 = elem(%1) : mul(a0,2)\n%4 = elem(%1) : mul(a0,3)\n"                      \
     "%5 = elem(%1) : mul(a0,4)\n%6 = elem(%1) : mul(a0,5)\n%7 = elem(%1) : mul(a0,6)\n"            \

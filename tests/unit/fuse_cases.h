@@ -78,13 +78,16 @@ static const Case uses[] = {
 
 /* Ten values that are stored. */
 #define TEN                                                                                        \
-    N(2, "gap(%1)")                                                                                \
-    N(3, "scale(%1) by=2.0")                                                                       \
-    N(4, "scale(%1) by=3.0")                                                                       \
-    N(5, "scale(%1) by=4.0")                                                                       \
-    N(6, "scale(%1) by=5.0")                                                                       \
-    N(7, "scale(%1) by=6.0") N(8, "scale(%1) by=7.0") N(9, "scale(%1) by=8.0")                     \
-        N(10, "scale(%1) by=9.0") N(11, "scale(%1) by=10.0")
+    "%2 = gap(%1) : \"n2\"\n"                                                                      \
+    "%3 = scale(%1) by=2.0 : \"n3\"\n"                                                             \
+    "%4 = scale(%1) by=3.0 : \"n4\"\n"                                                             \
+    "%5 = scale(%1) by=4.0 : \"n5\"\n"                                                             \
+    "%6 = scale(%1) by=5.0 : \"n6\"\n"                                                             \
+    "%7 = scale(%1) by=6.0 : \"n7\"\n"                                                             \
+    "%8 = scale(%1) by=7.0 : \"n8\"\n"                                                             \
+    "%9 = scale(%1) by=8.0 : \"n9\"\n"                                                             \
+    "%10 = scale(%1) by=9.0 : \"n10\"\n"                                                           \
+    "%11 = scale(%1) by=10.0 : \"n11\"\n"
 #define TEN_GROUPS                                                                                 \
     "%2 = gap %2(%1)\n%3 = elem(%1) : mul(a0,2)\n%4 = elem(%1) : mul(a0,3)\n"                      \
     "%5 = elem(%1) : mul(a0,4)\n%6 = elem(%1) : mul(a0,5)\n%7 = elem(%1) : mul(a0,6)\n"            \

@@ -230,10 +230,8 @@ static void remove_temporaries(Build *b)
         unlink(b->objects[i]);
         temp_drop(b->objects[i]);
     }
-    if (b->tmp != NULL) {
-        rmdir(b->tmp);
-        temp_drop(b->tmp);
-    }
+    if (b->tmp != NULL)
+        temp_remove_folder(b->tmp);
 }
 
 static int new_object(Run *r, Build *b, const char **path)

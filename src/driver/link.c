@@ -13,12 +13,13 @@ static int run_linker(Run *r, const char **argv, int at, bool exec, const char *
     const char *err = NULL;
     int folder = (int)(artifact_file(object) - object), code = EXIT_FINE;
     char *scratch = arena_printf(&r->net_arena, "%.*slinked", folder, object);
+    const char *own = arena_printf(&r->net_arena, "%.*s", folder - 1, object);
     FsOut o;
     if (!fs_open_out(&o, path, &err))
         return front_fail(r, front_blame(EXIT_FILE, err), "%s: %s", path, err);
     argv[at] = o.tmp != NULL ? o.tmp : scratch;
     temp_add(scratch);
-    int status = fs_spawn(argv, &err);
+    int status = fs_spawn(argv, own, &err);
     if (status != 0) {
         code = front_fail(r, EXIT_FILE, "%s: linking with '%s' failed%s%s", path, argv[0],
                           err ? ": " : "", err ? err : "");

@@ -240,23 +240,20 @@ static void examine_linker(Doctor *d)
     bool have = runtime != NULL && access(runtime, R_OK) == 0;
     finding(d, have ? WELL : ILL, "runtime", runtime != NULL ? runtime : "not found");
     char *path = arena_printf(a, "%s/cnnc-XXXXXX", dir != NULL && *dir != '\0' ? dir : "/tmp");
-    int fd = temp_file(path);
-    if (fd < 0) {
+    if (!temp_folder(path)) {
         finding(d, ILL, "temporary files", arena_printf(a, "%s: %s", path, strerror(errno)));
         free(runtime);
         return;
     }
-    close(fd);
     finding(d, WELL, "temporary files", dir != NULL && *dir != '\0' ? dir : "/tmp");
     const char *cc = getenv("CC");
     cc = cc != NULL && *cc != '\0' ? cc : "cc";
-    const char *argv[] = {cc, "-shared", "-o", path, have ? runtime : "-lm", "-lpthread", NULL};
-    int status = fs_spawn(argv, &why);
+    const char *argv[] = {cc, "-shared", "-o", arena_printf(a, "%s/linked", path), have ? runtime : "-lm", "-lpthread", NULL};
+    int status = fs_spawn(argv, path, &why);
     finding(d, status == 0 ? WELL : ILL, "linking",
             status == 0 ? arena_printf(a, "%s makes shared objects", cc)
                         : arena_printf(a, "%s: %s", cc, why != NULL ? why : "failed; see above"));
-    unlink(path);
-    temp_drop(path);
+    temp_remove_folder(path);
     free(runtime);
 }
 

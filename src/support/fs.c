@@ -340,9 +340,34 @@ void fs_map_abandon(FsMapOut *m)
     fs_abandon(&m->out);
 }
 
-int fs_spawn(const char *const *argv, const char **err)
+/* This environment with another TMPDIR, its first entry, to be freed apart; NULL when memory is
+ * gone. */
+static char **with_tmpdir(const char *folder)
 {
-    int status, e = temp_spawn(argv);
+    size_t count = 0, n = 0;
+    while (environ[count] != NULL)
+        count++;
+    char **env = malloc((count + 2) * sizeof *env);
+    if (env == NULL)
+        return NULL;
+    if (asprintf(&env[n++], "TMPDIR=%s", folder) < 0) {
+        free(env);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], "TMPDIR=", 7) != 0)
+            env[n++] = environ[i];
+    env[n] = NULL;
+    return env;
+}
+
+int fs_spawn(const char *const *argv, const char *folder, const char **err)
+{
+    char **env = with_tmpdir(folder);
+    int status, e = env != NULL ? temp_spawn(argv, env) : ENOMEM;
+    if (env != NULL)
+        free(env[0]);
+    free(env);
     *err = NULL;
     if (e != 0) {
         errno = e;

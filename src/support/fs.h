@@ -49,7 +49,8 @@ bool fs_map_out(FsMapOut *m, const char *path, size_t len, const char **err);
 bool fs_map_commit(FsMapOut *m, const char **err);
 void fs_map_abandon(FsMapOut *m);
 
-/* Runs argv[0] (found on PATH) with posix_spawnp, no shell. Returns its exit status, or -1 with
+/* Runs argv[0] (found on PATH) with posix_spawnp, no shell. `folder`, made by temp_folder, is its
+ * TMPDIR: what a killed compiler driver leaves goes with it. Returns its exit status, or -1 with
  * *err set. stderr of the child goes to ours. */
-int fs_spawn(const char *const *argv, const char **err);
+int fs_spawn(const char *const *argv, const char *folder, const char **err);
 #endif

@@ -8,18 +8,18 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { SLOTS = 448, LENGTH = PATH_MAX, MAPS = 8 };
 
-extern char **environ;
-
 /* The one process-wide state of the compiler, because signals are process-wide. A slot is written
  * before it is marked used. */
 static char names[SLOTS][LENGTH];
 static atomic_bool used[SLOTS];
+static atomic_bool folder[SLOTS]; /* made by temp_folder: all that is in it is ours */
 /* Between making something and remembering it a signal must wait. */
 static atomic_int making;
 static atomic_int waiting;
@@ -32,15 +32,30 @@ typedef struct Map {
 static Map maps[MAPS];
 static int cut_code;
 
-void temp_add(const char *path)
+/* struct linux_dirent64, which no header declares. */
+struct Entry {
+    uint64_t inode;
+    int64_t next;
+    uint16_t length;
+    unsigned char type;
+    char name[];
+};
+
+static void add(const char *path, bool is_folder)
 {
     size_t n = strlen(path);
     for (int i = 0; i < SLOTS && n < LENGTH; i++)
         if (!used[i]) {
             memcpy(names[i], path, n + 1);
+            folder[i] = is_folder;
             used[i] = true;
             return;
         }
+}
+
+void temp_add(const char *path)
+{
+    add(path, false);
 }
 
 void temp_drop(const char *path)
@@ -63,6 +78,24 @@ static void end_child(pid_t group)
     kill(-group, SIGKILL);
 }
 
+/* The kernel's own call: opendir allocates, which a signal handler must not. One pass may miss what
+ * moves while entries go. */
+static void empty_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), removed = 1;
+    while (fd >= 0 && removed > 0) {
+        _Alignas(struct Entry) char block[4096];
+        long got;
+        removed = 0;
+        lseek(fd, 0, SEEK_SET);
+        while ((got = syscall(SYS_getdents64, fd, block, sizeof block)) > 0)
+            for (long at = 0; at < got; at += ((const struct Entry *)(block + at))->length)
+                removed += unlinkat(fd, ((const struct Entry *)(block + at))->name, 0) == 0;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
 static void remove_all(void)
 {
     if (child != 0)
@@ -71,8 +104,10 @@ static void remove_all(void)
         if (used[i])
             unlink(names[i]);
     for (int i = 0; i < SLOTS; i++)
-        if (used[i])
+        if (used[i] && rmdir(names[i]) != 0 && folder[i]) {
+            empty_folder(names[i]);
             rmdir(names[i]);
+        }
 }
 
 static void interrupted(int sig)
@@ -112,10 +147,10 @@ static void fault(int sig, siginfo_t *info, void *context)
 }
 
 /* Ends what making++ began. */
-static void made(const char *path)
+static void made(const char *path, bool is_folder)
 {
     if (path != NULL)
-        temp_add(path);
+        add(path, is_folder);
     if (--making == 0 && waiting != 0)
         interrupted(waiting);
 }
@@ -124,7 +159,7 @@ int temp_file(char *path)
 {
     making++;
     int fd = mkostemp(path, O_CLOEXEC), why = errno;
-    made(fd >= 0 ? path : NULL);
+    made(fd >= 0 ? path : NULL, false);
     errno = why;
     return fd;
 }
@@ -134,12 +169,21 @@ bool temp_folder(char *path)
     making++;
     bool ok = mkdtemp(path) != NULL;
     int why = errno;
-    made(ok ? path : NULL);
+    made(ok ? path : NULL, true);
     errno = why;
     return ok;
 }
 
-int temp_spawn(const char *const *argv)
+void temp_remove_folder(const char *path)
+{
+    if (rmdir(path) != 0) {
+        empty_folder(path);
+        rmdir(path);
+    }
+    temp_drop(path);
+}
+
+int temp_spawn(const char *const *argv, char *const *env)
 {
     posix_spawnattr_t attr;
     sigset_t usual;
@@ -154,10 +198,10 @@ int temp_spawn(const char *const *argv)
     posix_spawnattr_setsigdefault(&attr, &usual);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF);
     making++;
-    why = posix_spawnp(&pid, argv[0], NULL, &attr, (char *const *)(uintptr_t)argv, environ);
+    why = posix_spawnp(&pid, argv[0], NULL, &attr, (char *const *)(uintptr_t)argv, env);
     if (why == 0)
         child = pid;
-    made(NULL);
+    made(NULL, false);
     posix_spawnattr_destroy(&attr);
     return why;
 }

@@ -13,10 +13,13 @@ void temp_drop(const char *path);
  * between waits. -1 and false with errno on failure. */
 int temp_file(char *path);
 bool temp_folder(char *path);
-/* Runs argv[0] (found on PATH) as the leader of a process group, which is ended on an interrupt
- * before files are removed: a linker that lives on would write them again. One at a time, from
- * temp_spawn to temp_reap. 0 or an errno; temp_reap gives what waitpid does. */
-int temp_spawn(const char *const *argv);
+/* Removes a folder that temp_folder made, with the files in it, whoever made them; then forgets it.
+ * Safe in a signal handler, where interrupts do the same. */
+void temp_remove_folder(const char *path);
+/* Runs argv[0] (found on PATH) with the environment `env` as the leader of a process group, which
+ * is ended on an interrupt before files are removed: a linker that lives on would write them again.
+ * One at a time, from temp_spawn to temp_reap. 0 or an errno; temp_reap gives what waitpid does. */
+int temp_spawn(const char *const *argv, char *const *env);
 int temp_reap(int *status);
 /* A file mapped at [data, data + len): when it is cut meanwhile, reading raises SIGBUS, and the
  * process ends with a message that names the file, as after a failed read. */

@@ -10,7 +10,9 @@ from hostile import (CNNC, SANITIZED, SLOW, SRC, TINY, Skip, attack, command, ma
                      tiny_weights, write)
 
 SLEEPING_CC = """#!/bin/sh
-# A compiler driver whose linker takes its time, and writes whatever happens to its parents.
+# A compiler driver that leaves a file, and whose linker takes its time, and writes whatever happens
+# to its parents.
+: > "$TMPDIR/left.c"
 for last do case $prev in -o) out=$last ;; esac; prev=$last; done
 : > "$STARTED"
 sh -c 'sleep 0.5; echo linked > "$0"; sleep 20' "$out" &

@@ -11,7 +11,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = os.environ["CNNC"]
@@ -80,42 +82,58 @@ def commands(root):
     yield ["build", "mobilenet_v2", "--init=1", "-q", "--emit=weights", "-o", "w.safetensors"]
 
 
+def fail(command, usual, folder, k, n, rest):
+    """One failure: whether it was reported with exit 4, and what was wrong with it, if anything."""
+    done = run(command, folder, FAIL_ALLOC=str(k), **rest)
+    left = os.listdir(folder)
+    for name in left:
+        os.unlink(os.path.join(folder, name))
+    reported = done.returncode == 4 and bool(done.stderr)
+    if not left if reported else (done.returncode, done.stdout) == (usual.returncode, usual.stdout):
+        return reported, None
+    return reported, (f"{' '.join(command)}: allocation {k} of {n}{' and all after' if rest else ''}: "
+                      f"exit {done.returncode}, left {left}, said {done.stderr[:120]!r}")
+
+
+def failures(n, rng):
+    """(k, environment) of the runs of a command that allocates n times."""
+    ks = range(1, n + 1) if FULL and n < 20000 else sorted(
+        rng.sample(range(1, n + 1), min(SAMPLE if not FULL else 2000, n)))
+    for k in ks:
+        for rest in ({}, {"FAIL_ALLOC_ALL": "1"})[:2 if FULL else 1 + k % 2]:
+            yield k, rest
+
+
 def main():
     rng = random.Random(1)
-    failed = tried = survived = 0
     bad = []
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as root:
-        count = os.path.join(folder, "count")
-        for command in commands(pathlib.Path(root)):
-            usual = run(command, folder, FAIL_ALLOC_COUNT=count)
-            with open(count) as f:
-                n = int(f.read())
-            os.unlink(count)
-            ks = range(1, n + 1) if FULL and n < 20000 else sorted(
-                rng.sample(range(1, n + 1), min(SAMPLE if not FULL else 2000, n)))
-            for name in list(os.listdir(folder)):
-                os.unlink(os.path.join(folder, name))
-            for k in ks:
-                for rest in ({}, {"FAIL_ALLOC_ALL": "1"})[:2 if FULL else 1 + k % 2]:
-                    done = run(command, folder, FAIL_ALLOC=str(k), **rest)
-                    tried += 1
-                    same = done.returncode == usual.returncode and done.stdout == usual.stdout
-                    left = os.listdir(folder)
-                    if done.returncode == 4 and done.stderr:
-                        failed += 1
-                        ok = not left
-                    else:
-                        survived += same
-                        ok = same
-                    if not ok:
-                        bad.append(f"{' '.join(command)}: allocation {k} of {n}{' and all after' if rest else ''}: "
-                                   f"exit {done.returncode}, left {left}, said {done.stderr[:120]!r}")
-                    for name in left:
-                        os.unlink(os.path.join(folder, name))
+    tried = failed = 0
+    local = threading.local()
+    with tempfile.TemporaryDirectory() as root, ThreadPoolExecutor(os.cpu_count()) as pool:
+        scratch = pathlib.Path(root) / "scratch"
+        (pathlib.Path(root) / "data").mkdir()
+        scratch.mkdir()
+
+        def attempt(command, usual, n, what):
+            if not hasattr(local, "folder"):
+                local.folder = tempfile.mkdtemp(dir=scratch)
+            return fail(command, usual, local.folder, what[0], n, what[1])
+
+        for command in commands(pathlib.Path(root) / "data"):
+            with tempfile.TemporaryDirectory(dir=scratch) as folder:
+                usual = run(command, folder, FAIL_ALLOC_COUNT=root + "/count")
+            n = int(pathlib.Path(root, "count").read_text())
+            results = list(pool.map(lambda what: attempt(command, usual, n, what), failures(n, rng)))
+            tried += len(results)
+            failed += sum(reported for reported, _ in results)
+            bad += [text for _, text in results if text]
+            if FULL:
+                print(f"{len(results):6} failures, {len(bad)} wrong so far: {' '.join(command)}",
+                      file=sys.stderr, flush=True)
     for line in bad[:10]:
         print(f"FAIL oom.{line}")
     if not bad:
-        print(f"PASS oom.all ({tried} failures of memory: {failed} reported with exit 4, {survived} survived)")
+        print(f"PASS oom.all ({tried} failures of memory: {failed} reported with exit 4, {tried - failed} survived)")
     return 1 if bad else 0
 
 

@@ -88,6 +88,21 @@ static inline void suite_add(Suite *s, Kernel k)
     buf_free(&key);
 }
 
+static inline MapDesc blocked(int64_t c, int64_t h, int64_t w)
+{
+    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
+}
+
+static inline MapDesc planar(int64_t c, int64_t h, int64_t w)
+{
+    return (MapDesc){LAYOUT_PLANAR, c, h, w};
+}
+
+static inline Kernel kernel(Family f, MapDesc in, MapDesc out)
+{
+    return (Kernel){.family = f, .in = in, .out = out, .groups = 1, .gate_arg = -1};
+}
+
 static inline ExprId sigmoid_of(ExprPool *p, ExprId x)
 {
     ExprId one = expr_const(p, 1);
@@ -134,8 +149,12 @@ static inline Kernel with(Suite *s, Kernel k, Epilogue how)
     return k;
 }
 
-/* Loads everything added and checks every kernel; reports each that is wrong. */
-static inline void suite_check(Suite *s, const CodegenApi *api)
+typedef void SuiteFill(Suite *s);
+/* Checks the code of kernel i; says what is wrong and counts it in s->failures. */
+typedef void SuiteCheck(Suite *s, CnnrtKernel code, uint32_t i, const void *with);
+
+/* Loads everything added and checks every kernel. */
+static inline void suite_check(Suite *s, const CodegenApi *api, SuiteCheck *check, const void *with)
 {
     char err[4096] = "";
     EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
@@ -148,20 +167,82 @@ static inline void suite_check(Suite *s, const CodegenApi *api)
     }
     const CnnrtModel *m = model;
     for (uint32_t i = 0; i < s->plan.kernels.len; i++) {
-        Case c = {.k = &s->plan.kernels.at[i].k, .t = &s->plan.target};
-        c.code = m->steps[i].kernel;
         if (getenv("CNNC_TEST_VERBOSE"))
-            fprintf(stderr, "# %s: %s\n", c.t->cpu, m->steps[i].name);
-        if (case_check(&c))
-            continue;
-        fprintf(stderr, "# %s: %s\n#   %s\n", c.t->cpu, m->steps[i].name, c.message);
-        s->failures++;
+            fprintf(stderr, "# %s: %s\n", s->plan.target.cpu, m->steps[i].name);
+        check(s, m->steps[i].kernel, i, with);
     }
     api->unload(code);
+}
+
+static inline void suite_wrong(Suite *s, uint32_t i, const char *message)
+{
+    fprintf(stderr, "# %s: %s\n#   %s\n", s->plan.target.cpu, s->plan.kernels.at[i].key, message);
+    s->failures++;
 }
 
 static inline void suite_close(Suite *s)
 {
     arena_free(&s->arena);
+}
+
+/* Fills and checks a suite on every level of vector code that this machine runs, else on what it
+ * is; the test fails when any kernel did. */
+static inline void suite_on_levels(const CodegenApi *api, SuiteFill *fill, SuiteCheck *check,
+                                   const void *with)
+{
+    static const char *const cpus[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "native"};
+    static int ran, failures;
+    ran = failures = 0;
+    assert_non_null(api);
+    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
+        static Suite s;
+        Target t;
+        char err[1024];
+        if (!suite_runs_here(cpus[i]) || (ran > 0 && strcmp(cpus[i], "native") == 0))
+            continue;
+        assert_true(api->target(cpus[i], &t, err, sizeof err));
+        if (setjmp(s.oom.env))
+            fail_msg("out of memory");
+        suite_open(&s, &t);
+        fill(&s);
+        suite_check(&s, api, check, with);
+        failures += s.failures;
+        suite_close(&s);
+        ran++;
+    }
+    assert_int_equal(failures, 0);
+    if (!ran)
+        skip();
+}
+
+/* All of it becomes code for 64-bit Arm, too: what this machine cannot run it can still compile. */
+static inline void suite_compiles_for_arm(const CodegenApi *api, SuiteFill *const *fill, size_t n)
+{
+    enum { ELF_MACHINE = 18, AARCH64 = 183 };
+    Target t = {.triple = "aarch64-unknown-linux-gnu",
+                .cpu = "generic",
+                .vl = 4,
+                .regs = 32,
+                .l1 = 64 << 10,
+                .l2 = 512 << 10};
+    static Suite s;
+    char err[1024] = "";
+    EmitResult r;
+    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
+    assert_non_null(api);
+    if (setjmp(s.oom.env))
+        fail_msg("out of memory");
+    suite_open(&s, &t);
+    for (size_t i = 0; i < n; i++)
+        fill[i](&s);
+    if (!api->emit(&s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
+        fail_msg("%s", err);
+    assert_true(r.count > 0);
+    for (int i = 0; i < r.count; i++) {
+        assert_true(r.pieces[i].len > ELF_MACHINE);
+        assert_int_equal((unsigned char)r.pieces[i].data[ELF_MACHINE], AARCH64);
+    }
+    api->emit_free(&r);
+    suite_close(&s);
 }
 #endif

@@ -9,51 +9,12 @@
 
 static const CodegenApi *api;
 
-typedef void Fill(Suite *s);
-
-/* Runs a set of kernels on each target; skips when the machine runs none of them. */
-static void on_every_target(Fill *fill)
+static void check_case(Suite *s, CnnrtKernel code, uint32_t i, const void *with)
 {
-    static const char *const cpus[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "native"};
-    static int ran, failures;
-    ran = failures = 0;
-    assert_non_null(api);
-    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
-        Target t;
-        char err[1024];
-        if (!suite_runs_here(cpus[i]))
-            continue;
-        if (ran > 0 && strcmp(cpus[i], "native") == 0)
-            continue;
-        assert_true(api->target(cpus[i], &t, err, sizeof err));
-        static Suite s;
-        if (setjmp(s.oom.env))
-            fail_msg("out of memory");
-        suite_open(&s, &t);
-        fill(&s);
-        suite_check(&s, api);
-        failures += s.failures;
-        suite_close(&s);
-        ran++;
-    }
-    assert_int_equal(failures, 0);
-    if (!ran)
-        skip();
-}
-
-static MapDesc blocked(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
-}
-
-static MapDesc planar(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_PLANAR, c, h, w};
-}
-
-static Kernel kernel(Family f, MapDesc in, MapDesc out)
-{
-    return (Kernel){.family = f, .in = in, .out = out, .groups = 1, .gate_arg = -1};
+    (void)with;
+    Case c = {.k = &s->plan.kernels.at[i].k, .t = &s->plan.target, .code = code};
+    if (!case_check(&c))
+        suite_wrong(s, i, c.message);
 }
 
 typedef struct Conv {
@@ -510,7 +471,7 @@ static void transposed(Suite *s)
     static void test_##NAME(void **state)                                                          \
     {                                                                                              \
         (void)state;                                                                               \
-        on_every_target(NAME);                                                                     \
+        suite_on_levels(api, NAME, check_case, NULL);                                              \
     }
 TEST(conv_shapes)
 TEST(conv_pointwise)
@@ -529,37 +490,13 @@ TEST(over_channels)
 TEST(copies)
 TEST(transposed)
 
-/* All of it becomes code for 64-bit Arm, too: what this machine cannot run it can still compile. */
 static void test_neon_compiles(void **state)
 {
     (void)state;
-    static Fill *const fill[] = {conv_shapes, conv_chunks,   conv_groups, depthwise,
-                                 dense,       pooling,       global_mean, elementwise,
-                                 functions,   over_channels, copies,      transposed};
-    Target t = {.triple = "aarch64-unknown-linux-gnu",
-                .cpu = "generic",
-                .vl = 4,
-                .regs = 32,
-                .l1 = 64 << 10,
-                .l2 = 512 << 10};
-    static Suite s;
-    char err[1024] = "";
-    EmitResult r;
-    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
-    assert_non_null(api);
-    if (setjmp(s.oom.env))
-        fail_msg("out of memory");
-    suite_open(&s, &t);
-    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
-        fill[i](&s);
-    if (!api->emit(&s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
-        fail_msg("%s", err);
-    for (int i = 0; i < r.count; i++) {
-        assert_true(r.pieces[i].len > 20);
-        assert_int_equal((unsigned char)r.pieces[i].data[18], 183); /* EM_AARCH64 */
-    }
-    api->emit_free(&r);
-    suite_close(&s);
+    static SuiteFill *const fill[] = {conv_shapes, conv_chunks,   conv_groups, depthwise,
+                                      dense,       pooling,       global_mean, elementwise,
+                                      functions,   over_channels, copies,      transposed};
+    suite_compiles_for_arm(api, fill, sizeof fill / sizeof *fill);
 }
 
 int main(void)

@@ -55,7 +55,7 @@ static uint32_t add_pass(Rig *rig, const OptimPass *pass, int64_t n, int slices)
     static const Family family[] = {[OPTIM_SUMS] = FAM_FLAT_SUMS,
                                     [OPTIM_FINISH] = FAM_FLAT_FINISH,
                                     [OPTIM_UPDATE] = FAM_UPDATE};
-    Kernel k = kernel(rig, family[pass->kind], run_map(n), run_map(n));
+    Kernel k = whole_kernel(rig, family[pass->kind], run_map(n), run_map(n));
     k.slices = pass->kind == OPTIM_FINISH ? slices : 0;
     for (int i = 1; i < pass->arg_count; i++)
         extra(rig, &k, kind_of(pass->arg[i].what), pass->arg[i].index);

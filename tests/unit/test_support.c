@@ -670,16 +670,30 @@ static void test_fs_limits(void **state)
     expect_failure(fs_read(path, 1 << 20, &len, &err), err, "larger than 1048576 bytes");
 }
 
+static int spawn(const char *folder, const char *script, const char **err)
+{
+    return fs_spawn((const char *[]){"sh", "-c", script, NULL}, folder, err);
+}
+
+/* A child's temporary files go to the folder, and with it. */
 static void test_fs_spawn(void **state)
 {
     (void)state;
     const char *err = NULL;
-    assert_int_equal(fs_spawn((const char *[]){"true", NULL}, &err), 0);
-    assert_int_equal(fs_spawn((const char *[]){"sh", "-c", "exit 7", NULL}, &err), 7);
-    assert_int_equal(fs_spawn((const char *[]){"no-such-program-here", NULL}, &err), -1);
+    char folder[] = "/tmp/cnnc-spawn-XXXXXX";
+    assert_true(temp_folder(folder));
+    assert_int_equal(spawn(folder, "true", &err), 0);
+    assert_int_equal(spawn(folder, "exit 7", &err), 7);
+    assert_int_equal(fs_spawn((const char *[]){"no-such-program-here", NULL}, folder, &err), -1);
     assert_non_null(err);
-    assert_int_equal(fs_spawn((const char *[]){"sh", "-c", "kill -9 $$", NULL}, &err), -1);
+    assert_int_equal(spawn(folder,
+                           "for i in 1 2 3; do mktemp || exit 1; done >/dev/null; "
+                           "test $(ls \"$TMPDIR\" | wc -l) = 3 && kill -9 $$",
+                           &err),
+                     -1);
     assert_string_equal(err, "killed by a signal");
+    temp_remove_folder(folder);
+    assert_int_equal(access(folder, F_OK), -1);
 }
 
 #define WITH_ARENA(F) cmocka_unit_test_setup_teardown(F, arena_up, arena_down)

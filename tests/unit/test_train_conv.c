@@ -178,55 +178,11 @@ static bool kernel_check(const Kernel *k, const Target *t, CnnrtKernel code, con
     return ok;
 }
 
-static void check_all(Suite *s, const Trial *trial)
+static void check_case(Suite *s, CnnrtKernel code, uint32_t i, const void *trial)
 {
-    char err[4096] = "", message[256];
-    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
-    const void *model = NULL;
-    Loaded *code = api->load(&s->plan, &o, &model, err, sizeof err);
-    if (!code) {
-        fprintf(stderr, "# %s: %s\n", s->plan.target.cpu, err);
-        s->failures++;
-        return;
-    }
-    const CnnrtModel *m = model;
-    for (uint32_t i = 0; i < s->plan.kernels.len; i++) {
-        const Kernel *k = &s->plan.kernels.at[i].k;
-        if (kernel_check(k, &s->plan.target, m->steps[i].kernel, trial, message))
-            continue;
-        fprintf(stderr, "# %s: %s\n#   %s\n", s->plan.target.cpu, m->steps[i].name, message);
-        s->failures++;
-    }
-    api->unload(code);
-}
-
-typedef void Fill(Suite *s);
-
-static void on_every_target(Fill *fill, const Trial *trial)
-{
-    static const char *const cpus[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "native"};
-    static int ran, failures;
-    ran = failures = 0;
-    assert_non_null(api);
-    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
-        Target t;
-        char err[1024];
-        if (!suite_runs_here(cpus[i]) || (ran > 0 && strcmp(cpus[i], "native") == 0))
-            continue;
-        assert_true(api->target(cpus[i], &t, err, sizeof err));
-        static Suite s;
-        if (setjmp(s.oom.env))
-            fail_msg("out of memory");
-        suite_open(&s, &t);
-        fill(&s);
-        check_all(&s, trial);
-        failures += s.failures;
-        suite_close(&s);
-        ran++;
-    }
-    assert_int_equal(failures, 0);
-    if (!ran)
-        skip();
+    char message[256];
+    if (!kernel_check(&s->plan.kernels.at[i].k, &s->plan.target, code, trial, message))
+        suite_wrong(s, i, message);
 }
 
 typedef struct Layer {
@@ -244,9 +200,9 @@ static Kernel of_shape(Family f, Layer s)
 {
     int64_t oh = (s.h + s.pt + s.pb - s.dh * (s.kh - 1) - 1) / s.sh + 1;
     int64_t ow = (s.w + s.pl + s.pr - s.dw * (s.kw - 1) - 1) / s.sw + 1;
-    Kernel k = {.family = f, .groups = s.groups, .gate_arg = -1};
-    k.in = (MapDesc){LAYOUT_BLOCKED, s.ic, s.h, s.w};
-    k.dy = (MapDesc){LAYOUT_BLOCKED, s.oc, oh, ow};
+    Kernel k = kernel(f, blocked(s.ic, s.h, s.w), (MapDesc){0});
+    k.groups = s.groups;
+    k.dy = blocked(s.oc, oh, ow);
     k.kh = s.kh;
     k.kw = s.kw;
     k.sh = s.sh;
@@ -271,10 +227,10 @@ static void add_weights(Suite *s, Kernel k)
     suite_add(s, k);
 }
 
-static void add_conv(Suite *s, Layer shape, bool planar)
+static void add_conv(Suite *s, Layer shape, bool from_planar)
 {
     Kernel k = of_shape(FAM_CONV_DW, shape);
-    if (planar)
+    if (from_planar)
         k.in.layout = LAYOUT_PLANAR;
     add_weights(s, k);
 }
@@ -418,7 +374,7 @@ static void depthwise_inputs(Suite *s)
     static void test_##NAME(void **state)                                                          \
     {                                                                                              \
         (void)state;                                                                               \
-        on_every_target(NAME, &usual);                                                             \
+        suite_on_levels(api, NAME, check_case, &usual);                                            \
     }
 TEST(conv_windows)
 TEST(conv_pointwise)
@@ -444,37 +400,16 @@ static void test_rounding(void **state)
 {
     (void)state;
     static const Trial images = {128, 1, 0.25f}, many = {131072, 1, 0.25f};
-    on_every_target(long_sums, &images);
-    on_every_target(long_dense_sums, &many);
+    suite_on_levels(api, long_sums, check_case, &images);
+    suite_on_levels(api, long_dense_sums, check_case, &many);
 }
 
-/* What this machine cannot run it can still compile. */
 static void test_neon_compiles(void **state)
 {
     (void)state;
-    static Fill *const fill[] = {conv_windows, conv_pointwise,    conv_groups,
-                                 conv_tiles,   depthwise_weights, depthwise_inputs};
-    Target t = {.triple = "aarch64-unknown-linux-gnu",
-                .cpu = "generic",
-                .vl = 4,
-                .regs = 32,
-                .l1 = 64 << 10,
-                .l2 = 512 << 10};
-    static Suite s;
-    char err[1024] = "";
-    EmitResult r;
-    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
-    assert_non_null(api);
-    if (setjmp(s.oom.env))
-        fail_msg("out of memory");
-    suite_open(&s, &t);
-    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
-        fill[i](&s);
-    if (!api->emit(&s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
-        fail_msg("%s", err);
-    assert_true(r.count > 0);
-    api->emit_free(&r);
-    suite_close(&s);
+    static SuiteFill *const fill[] = {conv_windows, conv_pointwise,    conv_groups,
+                                      conv_tiles,   depthwise_weights, depthwise_inputs};
+    suite_compiles_for_arm(api, fill, sizeof fill / sizeof *fill);
 }
 
 int main(void)

@@ -13,9 +13,6 @@ static const CodegenApi *api;
 enum { MOST_CASES = 1024 };
 static MapData data[MOST_CASES]; /* of the suite's kernels, in their order */
 
-typedef void Fill(Suite *s);
-typedef void Check(Suite *s, CnnrtKernel code, uint32_t i);
-
 static void add(Suite *s, Kernel k, MapData d)
 {
     uint32_t at = s->plan.kernels.len;
@@ -29,70 +26,12 @@ static void add(Suite *s, Kernel k, MapData d)
     suite_add(s, k);
 }
 
-static void check_case(Suite *s, CnnrtKernel code, uint32_t i)
+static void check_case(Suite *s, CnnrtKernel code, uint32_t i, const void *with)
 {
+    (void)with;
     MapCase c = {.k = &s->plan.kernels.at[i].k, .t = &s->plan.target, .d = &data[i], .code = code};
-    if (map_check(&c))
-        return;
-    const char *key = s->plan.kernels.at[i].key;
-    fprintf(stderr, "# %s: %s\n#   %s\n", c.t->cpu, key, c.message);
-    s->failures++;
-}
-
-static void check_all(Suite *s, Check *check)
-{
-    char err[4096] = "";
-    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
-    const void *model = NULL;
-    Loaded *code = api->load(&s->plan, &o, &model, err, sizeof err);
-    if (!code)
-        fail_msg("%s: %s", s->plan.target.cpu, err);
-    const CnnrtModel *m = model;
-    for (uint32_t i = 0; i < s->plan.kernels.len; i++)
-        check(s, m->steps[i].kernel, i);
-    api->unload(code);
-}
-
-static void on_every_level(Fill *fill, Check *check)
-{
-    static const char *const cpus[] = {"x86-64-v2", "x86-64-v3", "native"};
-    static int ran, failures;
-    ran = failures = 0;
-    assert_non_null(api);
-    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
-        static Suite s;
-        Target t;
-        char err[1024];
-        if (!suite_runs_here(cpus[i]))
-            continue;
-        assert_true(api->target(cpus[i], &t, err, sizeof err));
-        if (setjmp(s.oom.env))
-            fail_msg("out of memory");
-        suite_open(&s, &t);
-        fill(&s);
-        check_all(&s, check);
-        failures += s.failures;
-        suite_close(&s);
-        ran++;
-    }
-    assert_int_equal(failures, 0);
-    if (!ran)
-        skip();
-}
-
-static MapDesc blocked(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
-}
-
-static MapDesc planar(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_PLANAR, c, h, w};
-}
-
-static Kernel kernel(Family f, MapDesc in, MapDesc out)
-{
-    return (Kernel){.family = f, .in = in, .out = out, .groups = 1, .gate_arg = -1};
+    if (!map_check(&c))
+        suite_wrong(s, i, c.message);
 }
 
 static Kernel with_map(Kernel k)
@@ -332,7 +271,7 @@ static void copies(Suite *s)
     static void test_##NAME(void **state)                                                          \
     {                                                                                              \
         (void)state;                                                                               \
-        on_every_level(NAME, check_case);                                                          \
+        suite_on_levels(api, NAME, check_case, NULL);                                              \
     }
 TEST(pooling_max)
 TEST(pooling_mean)
@@ -358,8 +297,9 @@ static void all_magnitudes(Suite *s)
     }
 }
 
-static void check_logarithm(Suite *s, CnnrtKernel code, uint32_t i)
+static void check_logarithm(Suite *s, CnnrtKernel code, uint32_t i, const void *with)
 {
+    (void)with;
     const Kernel *k = &s->plan.kernels.at[i].k;
     int64_t n = map_floats(k->in, s->plan.target.vl);
     float most = (float)(43.2 / k->beta);
@@ -391,7 +331,7 @@ static void check_logarithm(Suite *s, CnnrtKernel code, uint32_t i)
 static void test_logarithm(void **state)
 {
     (void)state;
-    on_every_level(all_magnitudes, check_logarithm);
+    suite_on_levels(api, all_magnitudes, check_logarithm, NULL);
 }
 
 /* Cross entropy of one logit against 4095 equal ones, from log(4096) down to what rounds to
@@ -408,8 +348,9 @@ static void small_losses(Suite *s)
     }
 }
 
-static void check_small_loss(Suite *s, CnnrtKernel code, uint32_t i)
+static void check_small_loss(Suite *s, CnnrtKernel code, uint32_t i, const void *with)
 {
+    (void)with;
     static float z[4096], t[4096];
     const Kernel *k = &s->plan.kernels.at[i].k;
     CnnrtRun run = {.batch = 1};
@@ -438,7 +379,7 @@ static void check_small_loss(Suite *s, CnnrtKernel code, uint32_t i)
 static void test_small_losses(void **state)
 {
     (void)state;
-    on_every_level(small_losses, check_small_loss);
+    suite_on_levels(api, small_losses, check_small_loss, NULL);
 }
 
 /* What no kernel can do is refused with a message. */
@@ -471,32 +412,12 @@ static void test_refused(void **state)
     }
 }
 
-/* All of it becomes code for 64-bit Arm, too. */
 static void test_neon_compiles(void **state)
 {
     (void)state;
-    static Fill *const fill[] = {pooling_max, pooling_mean, norms,  norm_weights,
-                                 responses,   softmaxes,    copies, small_losses};
-    Target t = {.triple = "aarch64-unknown-linux-gnu", .cpu = "generic", .vl = 4, .regs = 32};
-    static Suite s;
-    char err[1024] = "";
-    EmitResult r;
-    EmitOptions o = {.prefix = "suite", .net_name = "suite", .max_batch = 1, .jobs = 2};
-    assert_non_null(api);
-    t.l1 = 64 << 10;
-    t.l2 = 512 << 10;
-    if (setjmp(s.oom.env))
-        fail_msg("out of memory");
-    suite_open(&s, &t);
-    for (size_t i = 0; i < sizeof fill / sizeof *fill; i++)
-        fill[i](&s);
-    if (!api->emit(&s.plan, EMIT_OBJECT, &o, &r, err, sizeof err))
-        fail_msg("%s", err);
-    assert_true(r.count > 0);
-    for (int i = 0; i < r.count; i++)
-        assert_int_equal((unsigned char)r.pieces[i].data[18], 183); /* EM_AARCH64 */
-    api->emit_free(&r);
-    suite_close(&s);
+    static SuiteFill *const fill[] = {pooling_max, pooling_mean, norms,  norm_weights,
+                                      responses,   softmaxes,    copies, small_losses};
+    suite_compiles_for_arm(api, fill, sizeof fill / sizeof *fill);
 }
 
 int main(void)

@@ -78,7 +78,7 @@ static void sums(Rig *rig)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (int kind = 0; kind < 4; kind++) {
             MapDesc m = blocked(shape[i][0], shape[i][1], shape[i][2]);
-            Kernel k = kernel(rig, FAM_SUMS, m, run_map(1));
+            Kernel k = whole_kernel(rig, FAM_SUMS, m, run_map(1));
             k.slices = 1 + (int)((i + (size_t)kind) % 3) * 2; /* 5: more than some batches */
             k.in_step = map_floats(m, rig->s.plan.target.vl) + 16 * (int64_t)(i % 2);
             if (kind == 0)
@@ -102,7 +102,7 @@ static void test_sums(void **state)
 /* 1.6 million values of one sign: with plain totals in float32 the sum is off by 8e-6. */
 static void long_sum(Rig *rig, const char *cpu)
 {
-    Kernel k = kernel(rig, FAM_SUMS, blocked(1, 112, 112), run_map(1));
+    Kernel k = whole_kernel(rig, FAM_SUMS, blocked(1, 112, 112), run_map(1));
     k.slices = 1; /* in_step 0: one image again and again */
     root(&k, square(rig, expr_arg(&rig->s.pool, 0)), 0);
     suite_add(&rig->s, k);
@@ -138,7 +138,7 @@ static void finishes(Rig *rig)
             suite_add(&rig->s, way & 2 ? batch_gradients(rig, m, slices, layout)
                                        : batch_statistics(rig, m, slices, layout));
         }
-    Kernel k = kernel(rig, FAM_FINISH, run_map(3 * padded(19, rig->s.plan.target.vl)), run_map(19));
+    Kernel k = whole_kernel(rig, FAM_FINISH, run_map(3 * padded(19, rig->s.plan.target.vl)), run_map(19));
     k.slices = 3;
     root(&k, (ExprId){0}, KERNEL_ARG_OUT); /* a plain sum */
     suite_add(&rig->s, k);
@@ -229,7 +229,7 @@ static void statistics(Rig *rig, const char *cpu)
 {
     (void)cpu;
     MapDesc m = blocked(BN_C, BN_H, BN_W);
-    Kernel k = kernel(rig, FAM_SUMS, m, run_map(1));
+    Kernel k = whole_kernel(rig, FAM_SUMS, m, run_map(1));
     k.slices = BN_SLICES;
     k.in_step = map_floats(m, rig->s.plan.target.vl);
     statistics_roots(rig, &k);
@@ -251,7 +251,7 @@ static void test_statistics(void **state)
 /* p, g and two slots; everything in place, and an average beside. */
 static Kernel adam_like(Rig *rig, int64_t n)
 {
-    Kernel k = kernel(rig, FAM_UPDATE, run_map(n), run_map(n));
+    Kernel k = whole_kernel(rig, FAM_UPDATE, run_map(n), run_map(n));
     ExprId p = expr_arg(&rig->s.pool, 0), g = extra(rig, &k, KARG_MAP, 0);
     ExprId m = extra(rig, &k, KARG_MAP, 0), v = extra(rig, &k, KARG_MAP, 0);
     ExprId average = extra(rig, &k, KARG_MAP, 0), clip = extra(rig, &k, KARG_SCALAR, 0);
@@ -274,7 +274,7 @@ static void updates(Rig *rig)
     static const int64_t n[] = {1, 3, 16, 47, 64, 4095, 4096, 20011, 70001};
     for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
         suite_add(&rig->s, adam_like(rig, n[i]));
-        Kernel k = kernel(rig, FAM_UPDATE, run_map(n[i]), run_map(n[i]));
+        Kernel k = whole_kernel(rig, FAM_UPDATE, run_map(n[i]), run_map(n[i]));
         ExprId p = expr_arg(&rig->s.pool, 0), g = extra(rig, &k, KARG_MAP, 0);
         root(&k, g, KERNEL_ARG_IN); /* exchanged: all is read before anything is stored */
         root(&k, p, KERNEL_ARG_EXTRA);
@@ -293,7 +293,7 @@ static void flat_sums(Rig *rig)
 {
     static const int64_t n[] = {1, 3, 16, 47, 4096, 4097, 20011, 140003};
     for (size_t i = 0; i < sizeof n / sizeof *n; i++) {
-        Kernel k = kernel(rig, FAM_FLAT_SUMS, run_map(n[i]), run_map(1));
+        Kernel k = whole_kernel(rig, FAM_FLAT_SUMS, run_map(n[i]), run_map(1));
         root(&k, square(rig, expr_arg(&rig->s.pool, 0)), 0);
         suite_add(&rig->s, k);
         ExprId map = extra(rig, &k, KARG_MAP, 0), s = extra(rig, &k, KARG_SCALAR, 0);
@@ -315,7 +315,7 @@ static void flat_finishes(Rig *rig)
 {
     for (int slices = 1; slices < 400; slices = slices * 4 + 1)
         for (int terms = 2; terms <= KERNEL_MAX_ROOTS; terms += 4) {
-            Kernel k = kernel(rig, FAM_FLAT_FINISH, run_map(slices * terms), run_map(2));
+            Kernel k = whole_kernel(rig, FAM_FLAT_FINISH, run_map(slices * terms), run_map(2));
             k.slices = slices;
             ExprId a = square(rig, expr_arg(&rig->s.pool, 0));
             ExprId b = square(rig, extra(rig, &k, KARG_TERM, terms - 1));
@@ -351,7 +351,7 @@ static void masks(Rig *rig)
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
         for (size_t j = 0; j < sizeof p / sizeof *p; j++) {
             MapDesc m = blocked(shape[i][0], shape[i][1], shape[i][2]);
-            Kernel k = kernel(rig, FAM_MASK, m, m);
+            Kernel k = whole_kernel(rig, FAM_MASK, m, m);
             k.in_step = map_floats(m, vl) + 16;
             k.out_step = map_floats(m, vl) + 32 * (int64_t)(i % 2);
             k.mask_key = i == 0 ? INT64_C(0x7FFFFFFF12345678) : (int64_t)(i * j);
@@ -408,7 +408,7 @@ static void test_refused(void **state)
     if (setjmp(rig.s.oom.env))
         fail_msg("out of memory");
     assert_true(rig_open(&rig, 0));
-    Kernel good = kernel(&rig, FAM_UPDATE, run_map(40), run_map(40)), k = good;
+    Kernel good = whole_kernel(&rig, FAM_UPDATE, run_map(40), run_map(40)), k = good;
     root(&k, expr_arg(&rig.s.pool, 1), KERNEL_ARG_IN);
     refused(&rig, k, "names an operand it does not have");
     k = good;
@@ -424,15 +424,15 @@ static void test_refused(void **state)
     refused(&rig, k, "names a sum it does not have");
     k.in.c++;
     refused(&rig, k, "not the sums of slices");
-    k = kernel(&rig, FAM_SUMS, blocked(5, 2, 2), run_map(1));
+    k = whole_kernel(&rig, FAM_SUMS, blocked(5, 2, 2), run_map(1));
     root(&k, (ExprId){0}, 0);
     refused(&rig, k, "in one slice or more");
-    k = kernel(&rig, FAM_FLAT_FINISH, run_map(7), run_map(1));
+    k = whole_kernel(&rig, FAM_FLAT_FINISH, run_map(7), run_map(1));
     k.slices = 2;
     root(&k, (ExprId){0}, 0);
     refused(&rig, k, "not the sums of parts");
-    refused(&rig, kernel(&rig, FAM_FLAT_SUMS, run_map(7), run_map(1)), "nothing is to be summed");
-    k = kernel(&rig, FAM_MASK, blocked(5, 2, 2), blocked(5, 2, 2));
+    refused(&rig, whole_kernel(&rig, FAM_FLAT_SUMS, run_map(7), run_map(1)), "nothing is to be summed");
+    k = whole_kernel(&rig, FAM_MASK, blocked(5, 2, 2), blocked(5, 2, 2));
     k.p = NAN;
     refused(&rig, k, "between 0 and 1");
     k.per_image = true;

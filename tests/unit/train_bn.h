@@ -17,7 +17,7 @@ static inline Kernel batch_statistics(Rig *rig, MapDesc map, int slices, Layout 
 {
     int vl = rig->s.plan.target.vl;
     MapDesc out = {layout, map.c, 1, 1};
-    Kernel k = kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
+    Kernel k = whole_kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
     k.slices = slices;
     k.positions = map.h * map.w;
     k.dy = map;
@@ -56,7 +56,7 @@ static inline Kernel batch_gradients(Rig *rig, MapDesc map, int slices, Layout l
 {
     int vl = rig->s.plan.target.vl;
     MapDesc out = {layout, map.c, 1, 1};
-    Kernel k = kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
+    Kernel k = whole_kernel(rig, FAM_FINISH, run_map(slices * 2 * padded(map.c, vl)), out);
     k.slices = slices;
     k.positions = map.h * map.w;
     ExprId w = extra(rig, &k, KARG_CHANNEL, 0), mean = extra(rig, &k, KARG_CHANNEL, 0);

@@ -70,25 +70,17 @@ static inline void on_target(int i, Body *body)
     rig_close(&rig);
 }
 
-static inline MapDesc blocked(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_BLOCKED, c, h, w};
-}
-
 static inline MapDesc run_map(int64_t n)
 {
     return (MapDesc){LAYOUT_PLANAR, n, 1, 1};
 }
 
-static inline Kernel kernel(Rig *rig, Family f, MapDesc in, MapDesc out)
+static inline Kernel whole_kernel(Rig *rig, Family f, MapDesc in, MapDesc out)
 {
-    return (Kernel){.family = f,
-                    .in = in,
-                    .out = out,
-                    .groups = 1,
-                    .gate_arg = -1,
-                    .whole = true,
-                    .pool_expr = &rig->s.pool};
+    Kernel k = kernel(f, in, out);
+    k.whole = true;
+    k.pool_expr = &rig->s.pool;
+    return k;
 }
 
 /* Adds an extra operand; its argument. */

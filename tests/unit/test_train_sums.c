@@ -138,7 +138,8 @@ static void finishes(Rig *rig)
             suite_add(&rig->s, way & 2 ? batch_gradients(rig, m, slices, layout)
                                        : batch_statistics(rig, m, slices, layout));
         }
-    Kernel k = whole_kernel(rig, FAM_FINISH, run_map(3 * padded(19, rig->s.plan.target.vl)), run_map(19));
+    Kernel k =
+        whole_kernel(rig, FAM_FINISH, run_map(3 * padded(19, rig->s.plan.target.vl)), run_map(19));
     k.slices = 3;
     root(&k, (ExprId){0}, KERNEL_ARG_OUT); /* a plain sum */
     suite_add(&rig->s, k);
@@ -431,7 +432,8 @@ static void test_refused(void **state)
     k.slices = 2;
     root(&k, (ExprId){0}, 0);
     refused(&rig, k, "not the sums of parts");
-    refused(&rig, whole_kernel(&rig, FAM_FLAT_SUMS, run_map(7), run_map(1)), "nothing is to be summed");
+    refused(&rig, whole_kernel(&rig, FAM_FLAT_SUMS, run_map(7), run_map(1)),
+            "nothing is to be summed");
     k = whole_kernel(&rig, FAM_MASK, blocked(5, 2, 2), blocked(5, 2, 2));
     k.p = NAN;
     refused(&rig, k, "between 0 and 1");

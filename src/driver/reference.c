@@ -248,7 +248,9 @@ static void examine_linker(Doctor *d)
     finding(d, WELL, "temporary files", dir != NULL && *dir != '\0' ? dir : "/tmp");
     const char *cc = getenv("CC");
     cc = cc != NULL && *cc != '\0' ? cc : "cc";
-    const char *argv[] = {cc, "-shared", "-o", arena_printf(a, "%s/linked", path), have ? runtime : "-lm", "-lpthread", NULL};
+    const char *argv[] = {
+        cc,          "-shared", "-o", arena_printf(a, "%s/linked", path), have ? runtime : "-lm",
+        "-lpthread", NULL};
     int status = fs_spawn(argv, path, &why);
     finding(d, status == 0 ? WELL : ILL, "linking",
             status == 0 ? arena_printf(a, "%s makes shared objects", cc)

@@ -149,6 +149,9 @@ class Bench:
                 if peer not in runs:
                     once = worker.ask(do="measure", runs=1)["times"][0]
                     runs[peer] = max(1, min(TURN_RUNS, round(TURN / once)))
+                    if runs[peer] == 1:
+                        times[peer].append(once)  # that was its turn
+                        continue
                 times[peer] += worker.ask(do="measure", runs=runs[peer])["times"]
         return {peer: {"median": statistics.median(t), "min": min(t), "runs": len(t)} for peer, t in times.items()}
 

@@ -28,9 +28,8 @@ def error(cnnc, net, seed, *flags):
 def winograd(cnnc, net):
     """(Winograd's, all) steps that are convolutions."""
     done = subprocess.run([cnnc, "build", net, "--dump=p", "--stop-after=plan", ALLOW], stderr=subprocess.PIPE, text=True)
-    kernels = {int(m[0]): m[1] for m in re.findall(r"^ *k(\d+) +(.*)$", done.stderr, re.M)}
-    steps = [int(k) for k in re.findall(r"^ *\d+ +k(\d+) ", done.stderr, re.M)]
-    return sum("winograd" in kernels[k] for k in steps), sum(kernels[k].startswith("conv ") for k in steps)
+    kernels = [(int(uses), what) for uses, what in re.findall(r"^ *\d+ +x(\d+) +conv (.*)$", done.stderr, re.M)]
+    return sum(uses for uses, what in kernels if " winograd=" in what), sum(uses for uses, _ in kernels)
 
 
 def main():

@@ -2,7 +2,7 @@
 """Compiled networks beside ONNX Runtime and PyTorch: the same weights, outputs compared, in turns.
 
 usage: peers.py [--nets a,b] [--settings 1x1,1x2,8x2] [--peers onnxruntime,torch] [--rounds 7]
-                [--forms default,channels_last,compiled,traced] [--resume] [--write]
+                [--forms default,channels_last,compiled,traced] [--limit 600] [--resume] [--write]
 A setting is BATCHxTHREADS. Environment: CNNC, BUILD, BENCH_PYTHON and TORCH_PYTHONS (peers_env.py).
 
 Every peer is a process of its own and waits while another is measured. Progress goes to stderr, tables
@@ -70,8 +70,9 @@ class Bench:
         """The output of a command that must succeed."""
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise WorkerFailed(f"{os.path.basename(command[0])} {command[1]}: exit {done.returncode}: {last[:160]}")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            said = lines[0 if command[0] == self.cnnc else -1]  # Python's reason stands last
+            raise WorkerFailed(f"{os.path.basename(command[0])} {command[1]}: exit {done.returncode}: {said[:160]}")
         return done.stdout
 
     def progress(self, net, what):
@@ -122,7 +123,7 @@ class Bench:
         args = {"cnnc": ["worker_cnnc.py", self.path(f"{net}.so"), "bench_net", str(CLASSES)],
                 "onnxruntime": ["worker_ort.py", self.path(f"{net}.onnx")]}
         torch = ["worker_torch.py", self.path(f"{net}.graph"), self.path(f"{net}.safetensors"), self.forms(peer)]
-        return Worker(self.python[peer], *args.get(peer, torch), log=self.path(f"{net}.{peer.replace(' ', '-')}.log"))
+        return Worker(self.python[peer], *args.get(peer, torch), limit=self.args.limit, log=self.path(f"{net}.{peer.replace(' ', '-')}.log"))
 
     def forms(self, peer):
         """torch.compile is there from 2.0 on, and takes the place of what came before."""
@@ -224,6 +225,7 @@ def parse():
     p.add_argument("--peers", default="onnxruntime,torch")
     p.add_argument("--forms", default="default,channels_last,compiled,traced", help="of PyTorch; the fastest counts")
     p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--limit", type=float, default=600, help="seconds that a peer may take for one answer")
     p.add_argument("--resume", action="store_true", help="take what was measured before")
     p.add_argument("--write", action="store_true", help="keep the table in bench/results")
     a = p.parse_args()

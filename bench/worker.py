@@ -1,6 +1,7 @@
 """A worker process (serve.py) seen from outside."""
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -13,8 +14,10 @@ class WorkerFailed(Exception):
 
 
 class Worker:
-    def __init__(self, python, script, *args, log):
-        self.log = log
+    """One line goes in, one comes out: nothing is ever left in the pipe between two requests."""
+
+    def __init__(self, python, script, *args, limit, log):
+        self.limit, self.log = limit, log
         self.start = time.perf_counter()
         with open(log, "w") as said:
             self.process = subprocess.Popen([python, "-B", os.path.join(HERE, script), *args], stdin=subprocess.PIPE,
@@ -24,6 +27,10 @@ class Worker:
         try:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
+            if not select.select([self.process.stdout], [], [], self.limit)[0]:
+                self.process.kill()
+                self.process.wait()
+                raise WorkerFailed(f"no answer to '{request['do']}' in {self.limit:.0f} s")
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""

@@ -48,7 +48,7 @@ UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/te
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-peers bench-rounding bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -170,7 +170,14 @@ $(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
 
 bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTorch (bench/README.md)
-	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) $(or $(BENCH_PYTHON),python3) -B bench/bench.py $(BENCH)
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/peers.py --peers=onnxruntime \
+	    --nets=resnet50,mobilenet_v2,efficientnet_b0 $(BENCH)
+
+bench-peers: all ## 13 networks beside ONNX Runtime and PyTorch, outputs compared; BENCH=--write keeps the table
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/peers.py $(BENCH)
+
+bench-rounding: all ## error of each network's outputs, with and without Winograd, against double precision
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/rounding.py $(BENCH)
 
 paper: all ## the tables of the paper with our figures beside the published ones
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) python3 -B tests/tools/paper.py $(TABLE)

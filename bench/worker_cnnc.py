@@ -1,42 +1,38 @@
-"""Runs one compiled network on request: reads the number of runs, answers with their median seconds.
+"""Serves a compiled network (serve.py).
 
-usage: worker_cnnc.py LIBRARY PREFIX BATCH THREADS INPUT.npy OUTPUT.npy
-The library is what `cnnc build --emit=so` makes.
+usage: worker_cnnc.py LIBRARY PREFIX OUTPUTS
+The library is what `cnnc build --emit=so` makes; OUTPUTS is the number of values of an image.
 """
 import ctypes
-import statistics
 import sys
-import time
 
 import numpy as np
 
+from serve import serve
+
 
 def main():
-    library, prefix, batch, threads, source, result = sys.argv[1:]
+    library, prefix, outputs = sys.argv[1], sys.argv[2], int(sys.argv[3])
     lib = ctypes.CDLL(library)
-    create, run = getattr(lib, prefix + "_create"), getattr(lib, prefix + "_run")
+    create, run, destroy = (getattr(lib, f"{prefix}_{x}") for x in ("create", "run", "destroy"))
     context = ctypes.c_void_p()
-    x = np.ascontiguousarray(np.load(source), np.float32)
-    y = np.empty((int(batch), 1000), np.float32)
-    if create(ctypes.byref(context), None, int(threads), None, ctypes.c_size_t(0)) != 0:
-        sys.exit("cannot create a context")
-    ins = (ctypes.c_void_p * 1)(x.ctypes.data)
-    outs = (ctypes.c_void_p * 1)(y.ctypes.data)
 
-    def once():
-        if run(context, int(batch), ins, outs) != 0:
-            sys.exit("the run failed")
+    def open_network(threads, x):
+        if context:
+            destroy(context)
+        if create(ctypes.byref(context), None, threads, None, ctypes.c_size_t(0)) != 0:
+            sys.exit("cannot create a context")
+        x = np.ascontiguousarray(x, np.float32)
+        y = np.empty((len(x), outputs), np.float32)
+        ins, outs = (ctypes.c_void_p * 1)(x.ctypes.data), (ctypes.c_void_p * 1)(y.ctypes.data)
 
-    once()
-    np.save(result, y)
-    for line in sys.stdin:
-        times = []
-        once()
-        for _ in range(int(line)):
-            start = time.perf_counter()
-            once()
-            times.append(time.perf_counter() - start)
-        print(statistics.median(times), min(times), flush=True)
+        def once(x=x):  # the array lives as long as its address is used
+            if run(context, len(x), ins, outs) != 0:
+                sys.exit("the run failed")
+            return y
+        return once
+
+    serve(open_network)
 
 
 main()

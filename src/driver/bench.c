@@ -11,64 +11,83 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void print_layers(const Bench *b, const double *seconds, int64_t runs, Buf *out)
+/* What a run occupies: weights, and activations of the batch. */
+static int64_t footprint(const Bench *b)
 {
-    double total = 0;
-    for (int64_t i = 0; i < b->model->step_count; i++)
-        total += seconds[i];
-    buf_printf(out, "%-28s %10s %7s %9s\n", "step", "us", "share", "GFLOP/s");
-    for (int64_t i = 0; i < b->model->step_count; i++) {
-        const CnnrtStep *step = &b->model->steps[i];
-        double s = seconds[i] / (double)runs;
-        buf_printf(out, "%-28s %10.1f %6.1f%%", step->name, 1e6 * s, 100 * seconds[i] / total);
-        if (step->macs > 0)
-            buf_printf(out, " %9.1f", 2e-9 * (double)(step->macs * b->batch) / (s > 0 ? s : 1e-9));
-        buf_addc(out, '\n');
-    }
+    const Plan *p = &b->native->plan;
+    return (p->weight_floats + b->batch * p->arena_floats) * (int64_t)sizeof(float);
 }
 
-static void print_times(Run *r, const Bench *b, const double *t, int64_t n, Buf *out)
+static void print_json(const Bench *b, const BenchTimes *t, const Limits *l, Buf *out)
 {
-    const char *f = cli_get(r->cli, OPT_FORMAT);
-    double med = t[n / 2], flop = 2.0 * (double)b->macs * (double)b->batch;
-    if (f != NULL && strcmp(f, "json") == 0)
-        buf_printf(out,
-                   "{\"schema\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",\"threads\":%d,"
-                   "\"runs\":%" PRId64 ",\"median_ms\":%.4f,\"min_ms\":%.4f,"
-                   "\"images_per_s\":%.2f,\"gflops\":%.2f}\n",
-                   b->net, b->batch, b->threads, n, 1e3 * med, 1e3 * t[0], (double)b->batch / med,
-                   1e-9 * flop / med);
-    else
-        buf_printf(out,
-                   "%s, batch %" PRId64 ", %d thread%s, %" PRId64 " runs: median %.3f ms, min "
-                   "%.3f ms, %.1f images/s, %.1f GFLOP/s\n",
-                   b->net, b->batch, b->threads, b->threads == 1 ? "" : "s", n, 1e3 * med,
-                   1e3 * t[0], (double)b->batch / med, 1e-9 * flop / med);
+    const Plan *p = &b->native->plan;
+    double med = t->runs[t->count / 2], flop = 2.0 * (double)b->macs * (double)b->batch;
+    buf_printf(out,
+               "{\"schema\":1,\"net\":\"%s\",\"batch\":%" PRId64 ",\"threads\":%d,"
+               "\"runs\":%" PRId64 ",\"median_ms\":%.4f,\"min_ms\":%.4f,"
+               "\"images_per_s\":%.2f,\"gflops\":%.2f,"
+               "\"memory\":{\"weight_bytes\":%" PRId64 ",\"arena_bytes\":%" PRId64
+               ",\"live_bytes\":%" PRId64 "}",
+               b->net, b->batch, b->threads, t->count, 1e3 * med, 1e3 * t->runs[0],
+               (double)b->batch / med, 1e-9 * flop / med, 4 * p->weight_floats,
+               4 * b->batch * p->arena_floats, 4 * b->batch * p->live_peak);
+    if (l != NULL)
+        bench_layers_json(b, t, l, out);
+    buf_add(out, "}\n");
 }
 
-static int measure(Run *r, const Bench *b, double *t, double *steps, int64_t most, int64_t repeat)
+static void print_table(const Bench *b, const BenchTimes *t, const Limits *l, Buf *out)
+{
+    double med = t->runs[t->count / 2], flop = 2.0 * (double)b->macs * (double)b->batch;
+    if (l != NULL)
+        bench_layers_table(b, t, l, out);
+    buf_printf(out,
+               "%s, batch %" PRId64 ", %d thread%s, %" PRId64 " runs: median %.3f ms, min "
+               "%.3f ms, %.1f images/s, %.1f GFLOP/s\n",
+               b->net, b->batch, b->threads, b->threads == 1 ? "" : "s", t->count, 1e3 * med,
+               1e3 * t->runs[0], (double)b->batch / med, 1e-9 * flop / med);
+}
+
+/* One timed run; a CnnrtStatus. */
+static int time_run(const Bench *b, BenchTimes *t, bool layers)
+{
+    memset(t->last, 0, (size_t)t->step_count * sizeof *t->last);
+    double start = front_seconds();
+    int status = b->run(b->ctx, layers ? t->last : NULL);
+    t->runs[t->count] = front_seconds() - start;
+    for (int64_t i = 0; i < t->step_count; i++)
+        if (t->count == 0 || t->last[i] < t->steps[i])
+            t->steps[i] = t->last[i];
+    t->count++;
+    return status;
+}
+
+static int measure(Run *r, const Bench *b, BenchTimes *t, int64_t most, int64_t repeat)
 {
     enum { WARM_UP = 3, LEAST = 5 };
     bool layers = cli_has(r->cli, OPT_PER_LAYER);
-    int64_t n = 0;
-    int status = CNNRT_OK;
+    const char *form = cli_get(r->cli, OPT_FORMAT);
+    int status = CNNRT_OK, code = EXIT_FINE;
+    Limits limits;
     Buf out = {0};
+    if (layers)
+        code = limits_measure(&limits, r, b->native, b->threads, footprint(b));
+    if (code != EXIT_FINE)
+        return code;
     for (int i = 0; i < WARM_UP && status == CNNRT_OK; i++)
         status = b->run(b->ctx, NULL);
     double start = front_seconds();
-    while (status == CNNRT_OK && n < most &&
-           (repeat > 0 ? n < repeat : n < LEAST || front_seconds() - start < 2.0)) {
-        double t0 = front_seconds();
-        status = b->run(b->ctx, layers ? steps : NULL);
-        t[n++] = front_seconds() - t0;
-    }
+    while (status == CNNRT_OK && t->count < most &&
+           (repeat > 0 ? t->count < repeat : t->count < LEAST || front_seconds() - start < 2.0))
+        status = time_run(b, t, layers);
     if (status != CNNRT_OK)
         return front_fail(r, status == CNNRT_NO_MEMORY ? EXIT_LIMIT : EXIT_FILE, "%s",
                           cnnrt_strerror(status));
-    qsort(t, (size_t)n, sizeof *t, by_value);
-    if (layers)
-        print_layers(b, steps, n, &out);
-    print_times(r, b, t, n, &out);
+    qsort(t->runs, (size_t)t->count, sizeof *t->runs, by_value);
+    if (form != NULL && strcmp(form, "json") == 0)
+        print_json(b, t, layers ? &limits : NULL, &out);
+    else
+        print_table(b, t, layers ? &limits : NULL, &out);
     return front_write(r, NULL, &out);
 }
 
@@ -79,12 +98,17 @@ int bench_measure(Run *r, const Bench *b)
     Buf err = {0};
     if (!cli_int(r->cli, OPT_REPEAT, 1, MOST, 0, &repeat, &err))
         return front_fail(r, EXIT_USAGE, "%s", err.at != NULL ? err.at : "out of memory");
-    double *t = malloc(MOST * sizeof *t);
-    double *steps = calloc((size_t)b->model->step_count + 1, sizeof *steps);
-    int code = t != NULL && steps != NULL ? measure(r, b, t, steps, MOST, repeat)
-                                          : front_fail(r, EXIT_LIMIT, "out of memory");
-    free(t);
-    free(steps);
+    int64_t steps = b->native->model->step_count;
+    BenchTimes t = {.runs = malloc(MOST * sizeof *t.runs),
+                    .steps = calloc((size_t)steps + 1, sizeof *t.steps),
+                    .last = calloc((size_t)steps + 1, sizeof *t.last),
+                    .step_count = steps};
+    int code = t.runs != NULL && t.steps != NULL && t.last != NULL
+                   ? measure(r, b, &t, MOST, repeat)
+                   : front_fail(r, EXIT_LIMIT, "out of memory");
+    free(t.runs);
+    free(t.steps);
+    free(t.last);
     return code;
 }
 
@@ -152,7 +176,7 @@ int bench_training(Run *r)
         code = fill_inputs(&b, r);
     if (code == EXIT_FINE)
         code = bench_measure(r, &(Bench){.net = net.elab->graph.name,
-                                         .model = b.step.code.model,
+                                         .native = &b.step.code,
                                          .batch = spec.batch,
                                          .threads = cnnrt_threads(b.step.ctx),
                                          .macs = 3 * net.an.macs,

@@ -1,12 +1,11 @@
 /* Timing of compiled code. */
 #ifndef CNNC_BENCH_H
 #define CNNC_BENCH_H
-#include "cnnrt.h"
-#include "driver/front.h"
+#include "driver/limits.h"
 
 typedef struct Bench {
     const char *net;
-    const CnnrtModel *model;
+    const Native *native; /* loaded */
     int64_t batch;
     int threads;
     int64_t macs; /* of one image */
@@ -16,9 +15,20 @@ typedef struct Bench {
     void *ctx;
 } Bench;
 
+/* Seconds of `count` runs, ascending; with --per-layer the least of every step over all runs, as
+ * the limits it is held against are the best that was seen. */
+typedef struct BenchTimes {
+    double *runs, *steps, *last; /* last: of every step in the last run */
+    int64_t count, step_count;
+} BenchTimes;
+
 /* Runs it as --repeat says, or for two seconds, and prints median and least time, with --per-layer
  * every step's. Returns an exit code. */
 int bench_measure(Run *r, const Bench *b);
+/* Every step against the machine's limits: a table with a line on these below it; keys and values
+ * of a JSON object (docs/bench.md), with a comma before each. */
+void bench_layers_table(const Bench *b, const BenchTimes *t, const Limits *l, Buf *out);
+void bench_layers_json(const Bench *b, const BenchTimes *t, const Limits *l, Buf *out);
 /* bench --train: a training step. */
 int bench_training(Run *r);
 #endif

@@ -342,7 +342,7 @@ int command_bench(Run *r)
         code = prepare(&x, r);
     if (code == EXIT_FINE)
         code = bench_measure(r, &(Bench){.net = x.net.elab->graph.name,
-                                         .model = x.native.model,
+                                         .native = &x.native,
                                          .batch = batch,
                                          .threads = cnnrt_threads(x.ctx),
                                          .macs = x.net.an.macs,

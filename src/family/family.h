@@ -147,6 +147,10 @@ enum {
     KERNEL_ARG_RUN = KERNEL_ARGS /* the run's CnnrtRun (cnnrt.h): given by the runtime, always */
 };
 
+/* PEAK: independent chains of multiply-adds, a vector each; enough for two units of five cycles.
+ * STREAM: vectors read in a step. Both store a vector for each unit. */
+enum { PEAK_CHAINS = 12, STREAM_AT_ONCE = 8 };
+
 /* How a kernel's work is cut. What a unit is, per family (docs/kernels.md has the pictures):
  *   CONV CONVT       split_oc: unit = output-channel tile; else unit = row block
  *   DENSE            unit = output-channel tile of ocv vectors (each a panel of its own)

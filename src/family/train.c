@@ -46,6 +46,8 @@ int64_t family_train_units(const Kernel *k, const Target *t)
     const TrainGroup *g = group_of(k->family);
     if (k->family == FAM_PACK)
         return pack_units(k, t);
+    if (k->family == FAM_PEAK || k->family == FAM_STREAM)
+        return k->slices;
     return g != NULL ? g->units(k, t) : 1;
 }
 

@@ -141,6 +141,9 @@ const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const F
                                   const Plan *training);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
+/* Floats of one image that an inference kernel touches of argument `arg`; 0 when it must be absent.
+ */
+int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg);
 /* Fills the blob (weight_floats, zeroed by the callee) on up to `threads` threads (0 = the
  * processors), from parameters asked for by full name: on several threads at once unless `threads`
  * is 1, and released after each layer. NULL or the full name of the first missing parameter, in

@@ -6,8 +6,7 @@ typedef struct Check {
     bool *written; /* by tensor */
 } Check;
 
-/* Floats a kernel touches of argument `arg`; 0 when it must be absent. */
-static int64_t extent(const Kernel *k, const Target *t, int arg)
+int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
 {
     if (arg == KERNEL_ARG_OUT)
         return map_floats(k->out, t->vl);
@@ -76,7 +75,7 @@ static const char *check_train_operand(const Check *c, const PlanOperand *o, boo
 static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
 {
     const PlanOperand *o = &s->args[arg];
-    int64_t need = extent(k, &c->p->target, arg);
+    int64_t need = plan_operand_floats(k, &c->p->target, arg);
     bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
                    (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
                     k->extra[arg - KERNEL_ARG_EXTRA] == KARG_CHANNEL);

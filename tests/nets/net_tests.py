@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ SRC = pathlib.Path(os.environ["SRC"]).resolve()
 CNNC = str(pathlib.Path(os.environ["CNNC"]).resolve())
 NETS = SRC / "tests" / "nets"
 TOLERANCE = 2e-4  # of the largest output
+ARENA = 1.1  # times the largest live set
 # One network of every family is compiled and verified each time, all of them with CHECK_FULL=1, at
 # the inputs of sizes.tsv.
 VERIFIED = """resnet18 vgg11_bn mobilenet_v1 mobilenet_v2 mobilenet_v3_small mnasnet0_5 efficientnet_b0
@@ -82,6 +84,19 @@ def test_figures(row):
 def test_check(row):
     """`check` refuses exactly the networks with layers that lie outside the image."""
     equal("output of check", cnnc("check", row["net"], want=int(row["check"])), "")
+
+
+def test_arena(row):
+    """Activations lie in little more than what is alive at once."""
+    for cpu in ("x86-64-v3", "x86-64-v4"):
+        done = subprocess.run([CNNC, "build", row["net"], f"--target-cpu={cpu}", "--untuned", "--dump=p",
+                               "--stop-after=plan", ALLOW], capture_output=True, text=True, timeout=900)
+        found = re.search(r"^arena (\d+) floats an image \(largest live set (\d+)\)", done.stderr, re.M)
+        if done.returncode != 0 or not found:
+            raise Failure(f"exit {done.returncode}, no plan: {done.stderr[-300:]}")
+        arena, live = map(int, found.groups())
+        if not live <= arena <= ARENA * live:
+            raise Failure(f"{cpu}: an arena of {arena} floats for {live} that are alive at once")
 
 
 def test_verify(row):
@@ -223,7 +238,7 @@ def test_fixture(row):
 
 def main(wanted):
     rows = table("nets.tsv")
-    cases = [(test, row) for row in rows for test in (test_figures, test_check)]
+    cases = [(test, row) for row in rows for test in (test_figures, test_check, test_arena)]
     cases += [(test_layers, row) for row in rows if row["layers"] == "yes"]
     cases += [(test_fixture, row) for row in table("fixtures.tsv")]
     cases += verify_cases(bool(os.environ.get("CHECK_FULL")))

@@ -33,6 +33,9 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_FLAT_FINISH] = cpu_flat_finish,
     [FAM_UPDATE] = cpu_update,
     [FAM_MASK] = cpu_mask,
+    /* measuring */
+    [FAM_PEAK] = cpu_peak,
+    [FAM_STREAM] = cpu_stream,
 };
 
 static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)

@@ -88,4 +88,6 @@ bool cpu_finish(Kern *kn);
 bool cpu_flat_sums(Kern *kn);
 bool cpu_flat_finish(Kern *kn);
 bool cpu_update(Kern *kn);
+bool cpu_peak(Kern *kn);
+bool cpu_stream(Kern *kn);
 #endif

@@ -32,6 +32,9 @@ SHARED   := $(filter-out src/support/diag% src/support/explain.c,\
 RUNTIME  := $(wildcard runtime/cnnrt/*.c)
 TRAIN    := $(wildcard runtime/cnntrain/*.c)
 DATA     := $(wildcard runtime/cnndata/*.c)
+# the runtime for CUDA devices, where the toolkit is (12.8 or newer: its header knows "libraries")
+CUDA_HOME ?= /usr/local/cuda
+CUDA     := $(if $(shell grep -ls cudaLibraryLoadData $(CUDA_HOME)/include/cuda_runtime_api.h),$(wildcard runtime/cnnrt_cuda/*.c))
 GENERATED := cnn_lex cnn_parse stdlib_data explain_data
 
 front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
@@ -43,6 +46,8 @@ ARCH     ?= aarch64
 CROSS_CC ?= $(ARCH)-linux-gnu-gcc
 cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
+cuda_o    := $(CUDA:%.c=$(OBJ)/hidden/%.o)
+CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a)
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
@@ -52,7 +57,7 @@ LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a ## build the compiler and its runtime
+all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a $(CUDA_LIB) ## build the compiler and its runtime
 
 deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
@@ -115,6 +120,13 @@ $(LIB)/libcnntrain.a: $(train_o)
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
+
+$(LIB)/libcnnrt_cuda.a: $(cuda_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(cuda_o): BASE += -isystem $(CUDA_HOME)/include
 
 $(OBJ)/$(ARCH)/%.o: %.c
 	@mkdir -p $(@D)
@@ -231,7 +243,7 @@ to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/
 install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a $(CUDA_LIB) "$(DESTDIR)$(LIBDIR)/"
 	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
 	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
 	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
@@ -244,7 +256,7 @@ install: all man ## into DESTDIR and PREFIX
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
-	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
 	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
@@ -255,5 +267,5 @@ clean: ## remove the build folder
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(UNIT:=.d)
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(cuda_o:.o=.d) $(UNIT:=.d)
 -include $(data_o:.o=.d) $(cross_o:.o=.d)

@@ -8,7 +8,7 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 20 };
+enum { MODEL_FIELDS = 20, TRAINING_FIELDS = 20 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
@@ -23,7 +23,7 @@ typedef struct Builder {
     Types t;
 } Builder;
 
-_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 208 &&
+_Static_assert(sizeof(CnnrtModel) == 152 && sizeof(CnnrtTraining) == 208 &&
                    sizeof(CnnrtParameter) == 72,
                "the types below are those of cnnrt.h");
 
@@ -73,7 +73,7 @@ static Types make_types(Emit *e)
                            TRAINING_FIELDS);
     t.model = structure(e,
                         (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
-                                        ptr, ptr, i64, i64, ptr, ptr, ptr},
+                                        ptr, ptr, i64, i64, ptr, ptr, ptr, ptr},
                         MODEL_FIELDS);
     return t;
 }
@@ -346,6 +346,7 @@ static LLVMValueRef model_constant(Builder *b)
         text_or_null(e, b->o->weights_file),
         text_or_null(e, b->o->compiler),
         training_constant(b),
+        LLVMConstNull(e->ptr),
     };
     return constant_global(e, record(b, b->t.model, fields), "model");
 }

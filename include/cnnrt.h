@@ -182,8 +182,8 @@ typedef struct CnnrtImage {
     const void *data;
 } CnnrtImage;
 
-/* What a kind of device does for contexts; each function returns a status, with a text for
- * cnnrt_detail where that is not OK. */
+/* What a kind of device does for contexts; functions return a status, with a text for detail, which
+ * is the thread's, where that is not OK. */
 typedef struct CnnrtBackend {
     int32_t abi; /* CNNRT_ABI_VERSION */
     const char *name;
@@ -202,6 +202,7 @@ typedef struct CnnrtBackend {
     int (*load)(void *device, float *to, int64_t first, int64_t count);
     int (*store)(void *device, const float *from, int64_t first, int64_t count);
     void (*destroy)(void *device);
+    const char *(*detail)(void);
 } CnnrtBackend;
 
 /* Code for a device, in place of the kernels of the steps. */
@@ -314,9 +315,9 @@ const CnnrtModel *cnnrt_trainer_model(const CnnrtTrainer *t);
 
 /* A constant text for any number. */
 const char *cnnrt_strerror(int status);
-/* What the last failure of a device in this thread was about, beyond its status; "" when there was
- * none. Valid until the next failure. */
-const char *cnnrt_detail(void);
+/* What the last failure of the model's kind of device in this thread was about, beyond its status;
+ * "" when there was none. Valid until the next failure. */
+const char *cnnrt_detail(const CnnrtModel *m);
 /* XXH64 with seed 0: what `xxhsum -H64` prints for a file of these bytes. */
 uint64_t cnnrt_hash(const void *data, size_t len);
 

@@ -321,6 +321,11 @@ int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *
     return cnnrt_profile(c, batch, in, out, NULL);
 }
 
+const char *cnnrt_detail(const CnnrtModel *m)
+{
+    return m != NULL && m->code != NULL ? m->code->backend->detail() : "";
+}
+
 const char *cnnrt_strerror(int status)
 {
     switch (status) {

@@ -20,7 +20,4 @@ int cnnrt_create_with(CnnrtContext **out, const CnnrtModel *m, const CnnrtWeight
  * nothing to do on the processor. */
 int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count);
 int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count);
-
-/* Sets cnnrt_detail of this thread. */
-__attribute__((format(printf, 1, 2))) void cnnrt_set_detail(const char *format, ...);
 #endif

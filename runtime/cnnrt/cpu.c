@@ -1,5 +1,5 @@
 #include "cpu.h"
-#include "context.h"
+#include "cnnrt.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count)
             return variants[i];
         if (any && variants[i]->code != NULL)
             fprintf(stderr, "%s: not on %s: %s\n", variants[i]->name,
-                    variants[i]->code->backend->name, cnnrt_detail());
+                    variants[i]->code->backend->name, cnnrt_detail(variants[i]));
     }
     return NULL;
 }

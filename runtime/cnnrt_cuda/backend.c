@@ -1,6 +1,5 @@
 /* CnnrtBackend for CUDA: one allocation on the device, a stream of its own, and inputs and outputs
  * at fixed addresses there, which the graphs refer to. */
-#include "context.h"
 #include "cuda.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,8 @@ static int present(const CnnrtModel *m)
     int device, arch, status = cuda_device(&device, &arch);
     if (status != CNNRT_OK || cuda_has_image(m, arch))
         return status;
-    cnnrt_set_detail("device %d has compute capability %d.%d, and the model has no code for it",
-                     device, arch / 10, arch % 10);
+    cuda_say("device %d has compute capability %d.%d, and the model has no code for it", device,
+             arch / 10, arch % 10);
     return CNNRT_NO_DEVICE;
 }
 
@@ -204,4 +203,5 @@ const CnnrtBackend cnnrt_cuda_backend = {
     .load = load,
     .store = store,
     .destroy = destroy,
+    .detail = cuda_detail,
 };

@@ -29,7 +29,10 @@ typedef struct CudaContext {
     uint64_t runs;
 } CudaContext;
 
-/* OK, or the status with a text for cnnrt_detail: `doing` is what was tried. */
+/* What cnnrt_detail says from now on, in this thread. */
+__attribute__((format(printf, 1, 2))) void cuda_say(const char *format, ...);
+const char *cuda_detail(void);
+/* OK, or the status, with that text: `doing` is what was tried. */
 int cuda_status(cudaError_t error, const char *doing);
 
 /* ---- device.c ---- */

@@ -1,7 +1,6 @@
 /* Which image a device gets. A cubin runs on its major version from its minor one on, PTX on
  * everything newer, code for one architecture alone (sm_90a) there alone. */
 #include "cuda.h"
-#include "context.h"
 #include <stdlib.h>
 
 static bool runs_on(const CnnrtImage *image, int arch)
@@ -64,7 +63,7 @@ int cuda_load(CudaContext *c, int arch)
 {
     int status = CNNRT_NO_DEVICE, limit = 1 << 30;
     const CnnrtImage *image;
-    cnnrt_set_detail("the model has no code for compute capability %d.%d", arch / 10, arch % 10);
+    cuda_say("the model has no code for compute capability %d.%d", arch / 10, arch % 10);
     while (status != CNNRT_OK && (image = best_below(c->model, arch, limit)) != NULL) {
         status = open_image(c, image);
         limit = merit(image);

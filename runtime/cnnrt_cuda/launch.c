@@ -1,7 +1,6 @@
 /* The walk over a model's steps: recorded once for each batch size as a graph, and launched whole
  * from then on, as a launch alone costs more than many kernels run. */
 #include "cuda.h"
-#include "context.h"
 #include <string.h>
 
 static void *operand(const CudaContext *c, const CnnrtOperand *o, int batch)

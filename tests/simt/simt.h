@@ -62,8 +62,8 @@ typedef struct SimtLaunch {
 bool simt_launch(SimtModule *m, const char *kernel, const SimtLaunch *how, void *const *args,
                  char *err, size_t err_len);
 
-/* Announces `bytes` of global memory at `p`, or ends that. Buffers must not overlap; an announcement
- * at the start of one that exists replaces it. */
+/* Announces `bytes` of global memory at `p`, or ends that. Buffers must not overlap; an
+ * announcement at the start of one that exists replaces it. */
 bool simt_buffer(void *p, size_t bytes);
 void simt_buffer_gone(void *p);
 void simt_buffers_clear(void);
@@ -73,12 +73,13 @@ typedef struct SimtReport {
     uint64_t faults[SIMT_FAULTS]; /* accesses or events, by kind */
     uint64_t total;               /* their sum */
     uint64_t launches, blocks, threads;
-    uint64_t barriers;        /* of blocks */
-    uint64_t accesses;        /* checked loads and stores of shared and global memory */
-    uint64_t shared_requests; /* warp-wide accesses of shared memory, in wavefronts without conflict */
-    uint64_t conflicts;       /* wavefronts more than that: bank conflicts */
-    uint64_t matrix_ops;      /* mma of a warp, or wgmma of a warp group */
-    int messages;             /* one per kind and instruction, at most SIMT_MESSAGES */
+    uint64_t barriers; /* of blocks */
+    uint64_t accesses; /* checked loads and stores of shared and global memory */
+    uint64_t
+        shared_requests; /* warp-wide accesses of shared memory, in wavefronts without conflict */
+    uint64_t conflicts;  /* wavefronts more than that: bank conflicts */
+    uint64_t matrix_ops; /* mma of a warp, or wgmma of a warp group */
+    int messages;        /* one per kind and instruction, at most SIMT_MESSAGES */
     const char *const *message;
 } SimtReport;
 

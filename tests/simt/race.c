@@ -19,6 +19,16 @@ void race_begin_block(void)
     block_epoch = clock_epoch();
 }
 
+static unsigned told; /* kinds of faults that this access already has */
+
+/* An access of several granules is one fault of a kind. */
+static bool untold(SimtFault kind)
+{
+    bool first = !(told >> kind & 1);
+    told |= 1u << kind;
+    return first;
+}
+
 static bool other_block(uint32_t epoch)
 {
     return epoch >= launch_epoch && epoch < block_epoch;
@@ -95,20 +105,23 @@ static void check_write(const Shadow *s, const Thread *t, Access access, uint32_
         (s->atomic && access == ACCESS_ATOMIC))
         return;
     const char *did = access == ACCESS_LOAD ? "reads what" : "writes over what";
-    if (s->write_epoch < block_epoch)
+    if (s->write_epoch < block_epoch && untold(SIMT_BLOCKS))
         fault(SIMT_BLOCKS, site, s->write_site, "%s thread %u of another block wrote", did,
               clock_thread(s->writer));
     else if (s->write_epoch == clock_epoch() &&
-             !clock_ordered(t->id, clock_thread(s->writer), clock_time(s->writer)))
+             !clock_ordered(t->id, clock_thread(s->writer), clock_time(s->writer)) &&
+             untold(SIMT_RACE))
         fault(SIMT_RACE, site, s->write_site, "%s thread %u wrote to %s memory", did,
               clock_thread(s->writer), shared ? "shared" : "global");
 }
 
 static void check_readers(const Shadow *s, const Thread *t, uint32_t site, bool shared)
 {
-    if (!shared && (other_block(s->read_epoch) || other_block(s->read_before)))
+    if (!shared && (other_block(s->read_epoch) || other_block(s->read_before)) &&
+        untold(SIMT_BLOCKS))
         fault(SIMT_BLOCKS, site, NO_SITE, "writes what another block reads");
-    else if (s->read_epoch == clock_epoch() && s->readers && !readers_ordered(s, t->id))
+    else if (s->read_epoch == clock_epoch() && s->readers && !readers_ordered(s, t->id) &&
+             untold(SIMT_RACE))
         fault(SIMT_RACE, site, NO_SITE, "writes to %s memory what thread %u%s reads",
               shared ? "shared" : "global", clock_thread(s->reader),
               s->readers & (s->readers - 1) ? " and others" : "");
@@ -126,9 +139,10 @@ static void note_write(Shadow *s, uint32_t who, Access access, uint32_t site)
 static void touch(Shadow *s, const Thread *t, uint32_t who, Access access, uint32_t site,
                   bool shared)
 {
-    if (s->in_flight)
+    if (s->in_flight && untold(SIMT_WAIT))
         fault(SIMT_WAIT, site, s->write_site, "thread %u began the copy", clock_thread(s->writer));
-    else if (shared && access != ACCESS_STORE && s->write_epoch < block_epoch)
+    else if (shared && access != ACCESS_STORE && s->write_epoch < block_epoch &&
+             untold(SIMT_UNINIT))
         fault(SIMT_UNINIT, site, NO_SITE, "nothing has written it in this block");
     check_write(s, t, access, site, shared);
     if (access == ACCESS_LOAD) {
@@ -148,6 +162,7 @@ void race_access(Region *r, size_t offset, size_t bytes, Access access, uint32_t
     if (shift < r->shift && !refine(r, shift))
         return;
     uint32_t who = clock_now(block.now);
+    told = 0;
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
         touch(&r->shadow[i], block.now, who, access, site, r == shared_region());

@@ -49,6 +49,9 @@ train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
 cuda_o    := $(CUDA:%.c=$(OBJ)/hidden/%.o)
 CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a)
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
+# the emulator that kernels for GPUs are tested with; no part of what is installed
+SIMT      := $(wildcard tests/simt/*.c)
+simt_o    := $(SIMT:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
@@ -126,7 +129,16 @@ $(LIB)/libcnnrt_cuda.a: $(cuda_o)
 	@rm -f $@
 	ar rcsD $@ $^
 
+$(BUILD)/tests/libsimt.a: $(simt_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
 $(cuda_o): BASE += -isystem $(CUDA_HOME)/include
+
+$(OBJ)/tests/simt/%.o: tests/simt/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -I$(shell $(LLVM) --includedir) -c -o $@ $<
 
 $(OBJ)/$(ARCH)/%.o: %.c
 	@mkdir -p $(@D)
@@ -177,6 +189,10 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 	sh tests/tools/embed.sh pages $(PAGES) > $@
 
 $(BUILD)/tests/test_data $(BUILD)/tests/test_loader: LIBS += -larchive # they write shards
+simt_unit := $(filter $(BUILD)/tests/test_simt%,$(UNIT))
+$(simt_unit): LINKED += $(BUILD)/tests/libsimt.a
+$(simt_unit): LIBS += $(shell $(LLVM) --ldflags) -lLLVM-19
+$(simt_unit): $(BUILD)/tests/libsimt.a
 $(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
@@ -268,4 +284,4 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 -include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(cuda_o:.o=.d) $(UNIT:=.d)
--include $(data_o:.o=.d) $(cross_o:.o=.d)
+-include $(data_o:.o=.d) $(cross_o:.o=.d) $(simt_o:.o=.d)

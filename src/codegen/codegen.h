@@ -7,6 +7,7 @@
 
 enum { CODEGEN_ABI = 5, CODEGEN_VARIANTS = 4 };
 
+/* EMIT_ASM of a CUDA target is PTX; it has no objects. */
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
 
 typedef struct EmitOptions {
@@ -40,7 +41,8 @@ typedef struct Loaded Loaded; /* code loaded into this process */
 typedef struct CodegenApi {
     int abi;
     const char *llvm_version;
-    /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3". */
+    /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3", or a GPU's
+     * architecture, "sm_80". */
     bool (*target)(const char *cpu, Target *out, char *err, size_t err_len);
     /* The processor this runs on, as LLVM calls it. */
     void (*host)(char *cpu, size_t cpu_len);

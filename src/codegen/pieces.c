@@ -1,5 +1,6 @@
 #include "codegen/pieces.h"
 #include "codegen/cpu/kern.h"
+#include "codegen/cuda/kern.h"
 #include "codegen/llvm/machine.h"
 #include "codegen/model.h"
 #include <pthread.h>
@@ -34,7 +35,8 @@ static bool add_kernel(Emit *e, const Plan *p, const EmitOptions *o, uint32_t i)
     char name[300];
     if (!name_kernel(name, sizeof name, o, i))
         return emit_fail(e, "the prefix is too long");
-    return kern_emit(e, &p->kernels.at[i].k, name);
+    const Kernel *k = &p->kernels.at[i].k;
+    return p->target.kind == TARGET_CUDA ? cuda_emit(e, k, name) : kern_emit(e, k, name);
 }
 
 /* One object, in a context of its own. */
@@ -132,6 +134,11 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.kernel_pieces = (int)((n + b.per_piece - 1) / b.per_piece);
     b.err = err;
     b.err_len = err_len;
+    if (p->target.kind == TARGET_CUDA) {
+        snprintf(err, err_len, "kernels for %s are text, no objects of this machine",
+                 p->target.cpu);
+        return false;
+    }
     machine_init();
     if (!allocate(out, b.kernel_pieces + 1, err, err_len))
         return false;
@@ -159,7 +166,9 @@ bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
     bool ok = true;
     for (uint32_t i = 0; ok && i < p->kernels.len; i++)
         ok = add_kernel(&e, p, o, i);
-    ok = ok && model_emit(&e, p, o, true, true);
+    /* a GPU has kernels alone: what launches them is the host's */
+    if (p->target.kind == TARGET_CPU)
+        ok = ok && model_emit(&e, p, o, true, true);
     ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);

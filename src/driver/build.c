@@ -105,7 +105,7 @@ static int choose_paths(Run *r, Build *b)
         if (suffix > 0 && len > suffix && strcmp(base + len - suffix, form_info[f].suffix) == 0)
             base = arena_printf(&r->net_arena, "%.*s", (int)(len - suffix), base);
     }
-    if (b->artifact.external && (b->forms & linked))
+    if (b->artifact.external && (b->forms & (native_wants_cuda(r) ? FORM_BIT(MANIFEST) : linked)))
         b->forms |= FORM_BIT(PACKED);
     for (int f = 0; f < FORM_COUNT; f++)
         if ((b->forms & 1u << f) && !(FORMS_OF_VARIANT & 1u << f) && b->artifact.paths[f] == NULL)
@@ -128,14 +128,40 @@ static int choose_mode(Run *r, Build *b)
     for (int i = 0; i < x->count; i++)
         bytes += packed_bytes(b, &x->variants[i]);
     if (mode == NULL || strcmp(mode, "auto") == 0)
-        x->external = bytes > ARTIFACT_EMBED_LIMIT;
+        x->external = native_wants_cuda(r) || bytes > ARTIFACT_EMBED_LIMIT;
     else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
         return front_fail(r, EXIT_USAGE, "--weights-mode takes auto, embed or external, not '%s'",
                           mode);
+    else if (strcmp(mode, "embed") == 0 && native_wants_cuda(r))
+        return front_fail(r, EXIT_USAGE, "--target=cuda has its weights in a file of their own");
     else
         x->external = strcmp(mode, "external") == 0;
     for (int i = 0; i < x->count; i++)
         x->variants[i].emit.embed = !x->external;
+    return EXIT_FINE;
+}
+
+/* What there is of a network for GPUs. */
+static const unsigned of_cuda =
+    FORM_BIT(PTX) | FORM_BIT(IR) | FORM_BIT(PACKED) | FORM_BIT(WEIGHTS) | FORM_BIT(MANIFEST);
+
+static int parse_target(Run *r, Build *b)
+{
+    bool cuda = native_wants_cuda(r);
+    if (!cuda && (b->forms & FORM_BIT(PTX)))
+        return front_fail(r, EXIT_USAGE, "--emit=ptx is for --target=cuda");
+    for (int f = 0; f < FORM_COUNT && cuda; f++)
+        if (b->forms & ~of_cuda & 1u << f)
+            return front_fail(r, EXIT_USAGE,
+                              "--target=cuda makes ptx, llvm-ir, packed, weights and manifest, and "
+                              "not %s yet: say --emit=ptx",
+                              form_info[f].name);
+    if (cuda && b->artifact.count > 1)
+        return front_fail(r, EXIT_USAGE,
+                          "--target=cuda compiles for one architecture: PTX of an "
+                          "early one runs on all later ones");
+    if (cuda && b->trains)
+        return front_fail(r, EXIT_USAGE, "--target=cuda has no --mode=train yet");
     return EXIT_FINE;
 }
 
@@ -376,8 +402,9 @@ static int write_texts(Run *r, Build *b)
         const Variant *v = &b->artifact.variants[i];
         if (v->paths[FORM_IR] != NULL)
             code = write_code_text(r, b, v, EMIT_LLVM_IR, v->paths[FORM_IR]);
-        if (code == EXIT_FINE && v->paths[FORM_ASM] != NULL)
-            code = write_code_text(r, b, v, EMIT_ASM, v->paths[FORM_ASM]);
+        for (int f = 0; f < FORM_COUNT && code == EXIT_FINE; f++)
+            if ((f == FORM_ASM || f == FORM_PTX) && v->paths[f] != NULL)
+                code = write_code_text(r, b, v, EMIT_ASM, v->paths[f]);
     }
     for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == EXIT_FINE; i++) {
         Buf text = {0};
@@ -447,6 +474,8 @@ int command_build(Run *r)
         code = variant_parse(r, x, cli_get(r->cli, OPT_TARGET_CPU));
     if (code == EXIT_FINE)
         code = parse_mode(r, &b);
+    if (code == EXIT_FINE)
+        code = parse_target(r, &b);
     if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &b.net);
     if (code == EXIT_FINE && b.trains)

@@ -71,10 +71,33 @@ static int open_codegen(Native *x, Run *r)
     return EXIT_FINE;
 }
 
+bool native_wants_cuda(const Run *r)
+{
+    const char *target = cli_get(r->cli, OPT_TARGET);
+    return target != NULL && strcmp(target, "cuda") == 0;
+}
+
+/* --target and --target-cpu have to be of one kind. */
+static int choose_cpu(Run *r, const char **cpu)
+{
+    bool gpu = *cpu != NULL && strncmp(*cpu, "sm_", 3) == 0;
+    if (native_wants_cuda(r) && *cpu == NULL)
+        *cpu = "sm_70";
+    else if (native_wants_cuda(r) && !gpu)
+        return front_fail(r, EXIT_USAGE, "'%s' is no GPU: --target=cuda takes sm_70, sm_80, ...",
+                          *cpu);
+    else if (gpu && !native_wants_cuda(r))
+        return front_fail(r, EXIT_USAGE, "'%s' is a GPU: say --target=cuda, with build or pass",
+                          *cpu);
+    return EXIT_FINE;
+}
+
 int native_open(Native *x, Run *r, const char *cpu, Target *target)
 {
     char err[1024] = "";
-    int code = open_codegen(x, r);
+    int code = choose_cpu(r, &cpu);
+    if (code == EXIT_FINE)
+        code = open_codegen(x, r);
     if (code != EXIT_FINE)
         return code;
     if (cpu != NULL && strchr(cpu, ',') != NULL)

@@ -19,6 +19,8 @@ typedef struct Native {
 
 /* Opens the code generator and asks it what `cpu` is (NULL = native). Returns an exit code. */
 int native_open(Native *x, Run *r, const char *cpu, Target *target);
+/* Whether --target=cuda is given. */
+bool native_wants_cuda(const Run *r);
 /* The architecture of a target that this machine is not, "aarch64"; NULL when it is this one. */
 const char *native_foreign(const Target *t);
 /* Opens the code generator and plans the net for --target-cpu, or for `cpu`; dumps of stages bear

@@ -3,6 +3,7 @@
 #include "codegen/cuda/kern.h"
 #include "codegen/llvm/machine.h"
 #include "codegen/model.h"
+#include "codegen/target.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,36 @@ static bool allocate(EmitResult *out, int count, char *err, size_t err_len)
     return out->pieces != NULL;
 }
 
+/* The host's part of a plan for a device: its model, which carries the kernels' code. */
+static bool host_object(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out,
+                        char *err, size_t err_len)
+{
+    char layout[LAYOUT_TEXT];
+    if (o->host == NULL) {
+        snprintf(err, err_len, "objects for %s need a host", p->target.cpu);
+        return false;
+    }
+    Target base = target_least(o->host);
+    LLVMTargetMachineRef m = machine_open(&base, err, err_len);
+    if (m == NULL)
+        return false;
+    bool ok = allocate(out, 1, err, err_len);
+    if (ok) {
+        Emit e;
+        machine_layout(m, layout, sizeof layout);
+        emit_open(&e, &base, o->prefix, layout);
+        ok = model_emit(&e, p, o, wrappers, false) &&
+             machine_write(m, &e, EMIT_OBJECT, &out->pieces[0]);
+        if (!ok)
+            snprintf(err, err_len, "%s", e.err);
+        emit_close(&e);
+    }
+    LLVMDisposeTargetMachine(m);
+    if (!ok)
+        pieces_free(out);
+    return ok;
+}
+
 bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out, char *err,
                     size_t err_len)
 {
@@ -134,12 +165,9 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.kernel_pieces = (int)((n + b.per_piece - 1) / b.per_piece);
     b.err = err;
     b.err_len = err_len;
-    if (p->target.kind == TARGET_CUDA) {
-        snprintf(err, err_len, "kernels for %s are text, no objects of this machine",
-                 p->target.cpu);
-        return false;
-    }
     machine_init();
+    if (p->target.kind == TARGET_CUDA)
+        return host_object(p, o, wrappers, out, err, err_len);
     if (!allocate(out, b.kernel_pieces + 1, err, err_len))
         return false;
     pthread_mutex_init(&b.lock, NULL);

@@ -169,6 +169,16 @@ static bool describe_gpu(const char *name, Target *out, char *err, size_t err_le
     return false;
 }
 
+Target target_least(const Target *t)
+{
+    Target base = *t;
+    snprintf(base.cpu, sizeof base.cpu, "%s",
+             strncmp(t->triple, "x86_64", 6) == 0 ? "x86-64" : "generic");
+    base.features[0] = '\0';
+    base.vl = 4;
+    return base;
+}
+
 /* Of this machine, which has the triple; NULL when nothing is known of it. */
 static const Arch *host_arch(const char *triple)
 {

@@ -65,7 +65,7 @@ void artifact_training_functions(const Artifact *x, Buf *out);
 void artifact_training_manifest(const Artifact *x, Buf *out);
 /* Bytes of a variant's weights, or of the parameters that a training begins with. */
 size_t artifact_weight_bytes(const Artifact *x, const Variant *v);
-/* Whether the one variant is kernels for a GPU. */
+/* Whether the best variant is kernels for a GPU. */
 bool artifact_is_cuda(const Artifact *x);
 /* The part of the manifest that says how a GPU's kernels are launched. manifest_launch.c */
 void artifact_launches(const Artifact *x, Buf *out);

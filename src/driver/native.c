@@ -71,21 +71,46 @@ static int open_codegen(Native *x, Run *r)
     return EXIT_FINE;
 }
 
+/* Whether --target's list has the word. */
+static bool wants(const Run *r, const char *word)
+{
+    const char *list = cli_get(r->cli, OPT_TARGET);
+    for (size_t n = strlen(word); list != NULL && *list != '\0'; list += *list == ',') {
+        size_t len = strcspn(list, ",");
+        if (len == n && strncmp(list, word, n) == 0)
+            return true;
+        list += len;
+    }
+    return false;
+}
+
 bool native_wants_cuda(const Run *r)
 {
-    const char *target = cli_get(r->cli, OPT_TARGET);
-    return target != NULL && strcmp(target, "cuda") == 0;
+    return wants(r, "cuda");
+}
+
+bool native_wants_cpu(const Run *r)
+{
+    return !native_wants_cuda(r) || wants(r, "cpu");
+}
+
+const Target *native_host(const Native *x)
+{
+    return x->plan.target.kind == TARGET_CUDA ? &x->host : &x->plan.target;
 }
 
 /* --target and --target-cpu have to be of one kind. */
 static int choose_cpu(Run *r, const char **cpu)
 {
     bool gpu = *cpu != NULL && strncmp(*cpu, "sm_", 3) == 0;
-    if (native_wants_cuda(r) && *cpu == NULL)
+    if (!native_wants_cpu(r) && *cpu == NULL)
         *cpu = "sm_70";
-    else if (native_wants_cuda(r) && !gpu)
-        return front_fail(r, EXIT_USAGE, "'%s' is no GPU: --target=cuda takes sm_70, sm_80, ...",
-                          *cpu);
+    else if (!native_wants_cpu(r) && !gpu)
+        return front_fail(
+            r, EXIT_USAGE,
+            "'%s' is no GPU: --target=cuda takes sm_70, sm_80, ...; --target=cuda,cpu "
+            "processors, too",
+            *cpu);
     else if (gpu && !native_wants_cuda(r))
         return front_fail(r, EXIT_USAGE, "'%s' is a GPU: say --target=cuda, with build or pass",
                           *cpu);
@@ -152,6 +177,9 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
     if (code != EXIT_FINE)
         return code;
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
+    char err[1024] = "";
+    if (target.kind == TARGET_CUDA && !x->api->target(NULL, &x->host, err, sizeof err))
+        return front_fail(r, EXIT_FILE, "%s", err);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
@@ -188,7 +216,7 @@ int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *traini
 {
     Buf text = {0};
     double t = front_seconds();
-    *x = (Native){.handle = training->handle, .api = training->api};
+    *x = (Native){.handle = training->handle, .api = training->api, .host = training->host};
     fuse_run_apart(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
     if (bad == NULL)

@@ -45,7 +45,7 @@ cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
 # the emulator that kernels for GPUs are tested with; no part of what is installed
-SIMT      := $(wildcard tests/simt/*.c)
+SIMT      := $(wildcard tests/simt/*.c tests/simt/cudart/*.c)
 simt_o    := $(SIMT:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a

@@ -50,7 +50,7 @@ cuda_o    := $(CUDA:%.c=$(OBJ)/hidden/%.o)
 CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a)
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
 # the emulator that kernels for GPUs are tested with; no part of what is installed
-SIMT      := $(wildcard tests/simt/*.c)
+SIMT      := $(wildcard tests/simt/*.c tests/simt/cudart/*.c)
 simt_o    := $(SIMT:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a

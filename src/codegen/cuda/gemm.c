@@ -7,9 +7,8 @@ enum { MOST_LOADS = 8, MOST_ROWS = 8, MOST_VECTORS = 2, ROW_PADDING = 4 };
 
 /* A position whose inputs this thread brings to shared memory. */
 typedef struct Row {
-    LLVMValueRef in;    /* where its window begins (transposed: its image), in its group */
-    LLVMValueRef y, x;  /* of the window */
-    LLVMValueRef there; /* it is one of the batch */
+    LLVMValueRef in;   /* where its window begins (transposed: its image), in its group */
+    LLVMValueRef y, x; /* of the window */
     LLVMValueRef gate;
 } Row;
 
@@ -50,12 +49,10 @@ static void open_tile(Gemm *g)
     g->ty = cuda_split(kn, kn->thread, g->t.n / g->t.tn, &g->tx);
 }
 
-/* The image and position of row i of the product; past the last, those of the first. */
-static Spot position(const Gemm *g, LLVMValueRef i, LLVMValueRef *there)
+/* The image and position of row i of the product. */
+static Spot position(const Gemm *g, LLVMValueRef i)
 {
     Spot s = {0};
-    *there = emit_less(g->e, i, g->total);
-    i = emit_select(g->e, *there, i, cuda_int(g->kn, 0));
     s.image = cuda_split(g->kn, i, g->k->out.h * g->k->out.w, &s.pixel);
     return s;
 }
@@ -65,7 +62,9 @@ static void open_row(Gemm *g, Row *r, LLVMValueRef i)
     CudaKern *kn = g->kn;
     Emit *e = g->e;
     const Kernel *k = g->k;
-    Spot s = position(g, i, &r->there);
+    /* past the last position the first is read, and nothing made of it is stored */
+    LLVMValueRef there = emit_less(e, i, g->total);
+    Spot s = position(g, emit_select(e, there, i, cuda_int(kn, 0)));
     LLVMValueRef x, y = cuda_split(kn, s.pixel, k->out.w, &x);
     LLVMValueRef from = emit_mul(e, g->group, g->per_tap * e->vl);
     r->y = window_start(kn, &g->rows, y);
@@ -114,8 +113,29 @@ static Tap tap_of(const Gemm *g, LLVMValueRef at)
     return t;
 }
 
+/* A vector on its way to shared memory. What is not there becomes 0, and gates are applied, only
+ * when it is stored: until then nothing has to wait for it. */
+typedef struct Load {
+    LLVMValueRef v, valid, gate; /* valid NULL: always; gate NULL: none */
+} Load;
+
+static Load load_from(const Gemm *g, LLVMValueRef valid, LLVMValueRef p, LLVMValueRef base)
+{
+    if (valid)
+        p = emit_select(g->e, valid, p, base);
+    return (Load){.v = cuda_load(g->kn, p), .valid = valid};
+}
+
+static LLVMValueRef arrived(const Gemm *g, const Load *l)
+{
+    LLVMValueRef v = l->v;
+    if (l->gate)
+        v = emit_fmul(g->e, v, l->gate);
+    return l->valid ? emit_select(g->e, l->valid, v, emit_real(g->e->vec, 0)) : v;
+}
+
 /* The input vector of row r at tap t. */
-static LLVMValueRef load_input(const Gemm *g, const Row *r, const Tap *t, LLVMValueRef inside)
+static Load load_input(const Gemm *g, const Row *r, const Tap *t, LLVMValueRef inside)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
@@ -129,17 +149,15 @@ static LLVMValueRef load_input(const Gemm *g, const Row *r, const Tap *t, LLVMVa
         at = emit_add(e, emit_mul(e, t->y, k->dh * k->in.w), emit_mul(e, t->x, k->dw));
     }
     at = emit_add(e, emit_mul(e, at, kn->in_pixel), t->chan);
-    inside = cuda_and(kn, cuda_and(kn, inside, r->there), cuda_and(kn, in_y, in_x));
-    LLVMValueRef v = cuda_load_if(kn, e->vec, inside, emit_at(e, r->in, at), kn->in, 0);
-    if (r->gate) {
-        LLVMValueRef gate = emit_at(e, r->gate, t->chan);
-        v = emit_fmul(e, v, cuda_load_if(kn, e->vec, inside, gate, r->gate, 0));
-    }
-    return v;
+    inside = cuda_and(kn, inside, cuda_and(kn, in_y, in_x));
+    Load l = load_from(g, inside, emit_at(e, r->in, at), kn->in);
+    if (r->gate)
+        l.gate = load_from(g, inside, emit_at(e, r->gate, t->chan), r->gate).v;
+    return l;
 }
 
 /* Step number `step`: what this thread brings of it. */
-static void load_step(const Gemm *g, LLVMValueRef step, LLVMValueRef *a, LLVMValueRef *b)
+static void load_step(const Gemm *g, LLVMValueRef step, Load *a, Load *b)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
@@ -158,63 +176,84 @@ static void load_step(const Gemm *g, LLVMValueRef step, LLVMValueRef *a, LLVMVal
         LLVMValueRef valid = cut ? cuda_inside(kn, row, g->all * e->vl) : NULL;
         if (narrow)
             valid = cuda_and(kn, valid, cuda_inside(kn, g->b_column, g->per_out));
-        b[j] = cuda_load_if(kn, e->vec, valid, p, kn->w, 0);
+        b[j] = load_from(g, valid, p, kn->w);
     }
 }
 
 /* Inputs are stored transposed: [float of the step][position]. */
-static void store_step(const Gemm *g, LLVMValueRef buffer, LLVMValueRef *a, LLVMValueRef *b)
+static void store_step(const Gemm *g, LLVMValueRef buffer, const Load *a, const Load *b)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
     int chunks = g->t.k / e->vl, across = g->t.n / e->vl, line = g->t.m + ROW_PADDING;
     LLVMValueRef to = emit_at(e, g->a, emit_mul(e, buffer, g->a_floats));
     to = emit_at(e, to, emit_add(e, emit_mul(e, g->a_chunk, (int64_t)e->vl * line), g->a_row));
-    for (int j = 0; j < g->a_loads; j++)
+    for (int j = 0; j < g->a_loads; j++) {
+        LLVMValueRef v = arrived(g, &a[j]);
         for (int lane = 0; lane < e->vl; lane++) {
             int64_t at = (int64_t)lane * line + (int64_t)j * g->t.threads / chunks;
-            emit_store(e, emit_lane(e, a[j], lane), emit_at_const(e, to, at));
+            emit_store(e, emit_lane(e, v, lane), emit_at_const(e, to, at));
         }
+    }
     to = emit_at(e, g->b, emit_mul(e, buffer, g->b_floats));
     LLVMValueRef column = emit_sub(e, g->b_column, g->first_column);
     to = emit_at(e, to, emit_add(e, emit_mul(e, g->b_row, g->t.n), column));
     for (int j = 0; j < g->b_loads; j++)
-        cuda_store(kn, b[j], emit_at_const(e, to, (int64_t)j * g->t.threads / across * g->t.n));
+        cuda_store(kn, arrived(g, &b[j]),
+                   emit_at_const(e, to, (int64_t)j * g->t.threads / across * g->t.n));
 }
 
-/* Row and column groups of a thread are spread over the tile, so that neighbours read neighbouring
- * vectors of shared memory. */
+/* One float of the reduction: a column of the left matrix times a row of the right one. Row and
+ * column groups of a thread are spread over the tile, so that neighbours read neighbouring vectors
+ * of shared memory. */
+static void multiply(Gemm *g, LLVMValueRef a, LLVMValueRef b)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    int high = g->t.tm / 4, wide = g->t.tn / 4;
+    LLVMValueRef right[MOST_VECTORS];
+    for (int j = 0; j < wide; j++)
+        right[j] = cuda_load(kn, emit_at_const(e, b, j * (g->t.n / wide)));
+    for (int h = 0; h < high; h++) {
+        LLVMValueRef left = cuda_load(kn, emit_at_const(e, a, h * (g->t.m / high)));
+        for (int r = 0; r < 4; r++) {
+            LLVMValueRef v = emit_splat(e, emit_lane(e, left, r));
+            for (int j = 0; j < wide; j++) {
+                LLVMValueRef *sum = &g->acc[(h * 4 + r) * wide + j];
+                *sum = emit_fma(e, v, right[j], *sum);
+            }
+        }
+    }
+}
+
+/* The step in a buffer, a few floats at a time: as many as leave registers for the sums. */
 static void multiply_step(Gemm *g, LLVMValueRef buffer)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    int high = g->t.tm / 4, wide = g->t.tn / 4, line = g->t.m + ROW_PADDING;
+    int line = g->t.m + ROW_PADDING, few = g->t.tm + g->t.tn > 8 ? 2 : 4;
     LLVMValueRef a = emit_at(e, g->a, emit_mul(e, buffer, g->a_floats));
     LLVMValueRef b = emit_at(e, g->b, emit_mul(e, buffer, g->b_floats));
     a = emit_at(e, a, emit_mul(e, g->ty, 4));
     b = emit_at(e, b, emit_mul(e, g->tx, 4));
-    for (int i = 0; i < g->t.k; i++) {
-        LLVMValueRef right[MOST_VECTORS];
-        for (int j = 0; j < wide; j++)
-            right[j] = cuda_load(kn, emit_at_const(e, b, i * g->t.n + j * (g->t.n / wide)));
-        for (int h = 0; h < high; h++) {
-            LLVMValueRef left = cuda_load(kn, emit_at_const(e, a, i * line + h * (g->t.m / high)));
-            for (int r = 0; r < 4; r++) {
-                LLVMValueRef v = emit_splat(e, emit_lane(e, left, r));
-                for (int j = 0; j < wide; j++) {
-                    LLVMValueRef *sum = &g->acc[(h * 4 + r) * wide + j];
-                    *sum = emit_fma(e, v, right[j], *sum);
-                }
-            }
-        }
-    }
+    Loop l;
+    loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->t.k), few, true, g->t.tm * (g->t.tn / 4),
+               g->acc);
+    a = emit_at(e, a, emit_mul(e, l.iv, line));
+    b = emit_at(e, b, emit_mul(e, l.iv, g->t.n));
+    for (int i = 0; i < few; i++)
+        multiply(g, emit_at_const(e, a, i * line), emit_at_const(e, b, i * g->t.n));
+    LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
+    loop_end(e, &l, g->acc);
+    nvptx_keep_rolled(e, latch);
 }
 
 static void reduce(Gemm *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    LLVMValueRef a[MOST_LOADS], b[MOST_LOADS], zero = cuda_int(kn, 0), last = zero;
+    Load a[MOST_LOADS], b[MOST_LOADS];
+    LLVMValueRef zero = cuda_int(kn, 0), last = zero;
     int n = g->t.tm * (g->t.tn / 4);
     load_step(g, zero, a, b);
     store_step(g, zero, a, b);
@@ -239,11 +278,11 @@ static void finish(Gemm *g)
     Emit *e = g->e;
     int high = g->t.tm / 4, wide = g->t.tn / 4;
     for (int row = 0; row < g->t.tm; row++) {
-        LLVMValueRef there, i = emit_add(e, g->first_row, emit_mul(e, g->ty, 4));
+        LLVMValueRef i = emit_add(e, g->first_row, emit_mul(e, g->ty, 4));
         i = emit_add(e, i, cuda_int(kn, row / 4 * (g->t.m / high) + row % 4));
-        Spot s = position(g, i, &there);
         If stored;
-        if_begin(e, &stored, there);
+        if_begin(e, &stored, emit_less(e, i, g->total));
+        Spot s = position(g, i);
         for (int j = 0; j < wide; j++) {
             LLVMValueRef column = emit_add(e, g->first_column, emit_mul(e, g->tx, 4));
             column = emit_add(e, column, cuda_int(kn, j * (g->t.n / wide)));

@@ -38,6 +38,15 @@ static unsigned alignment(const Kernel *k, int arg)
     return planar ? 4 : 16;
 }
 
+/* Blocks that a multiprocessor shall hold, so that a thread gets the registers of its sums and as
+ * many again as the largest tile's operands and addresses need, and no more. */
+static int blocks_wanted(const Kernel *k)
+{
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64 };
+    const CudaTile *c = &k->tile.cuda;
+    return c->m > 0 ? REGISTERS / (c->threads * (c->tm * c->tn + BESIDE_SUMS)) : 0;
+}
+
 static void open_function(CudaKern *kn, const char *name)
 {
     Emit *e = kn->e;
@@ -50,9 +59,8 @@ static void open_function(CudaKern *kn, const char *name)
             arg[n++] = i;
         }
     params[n] = e->i32;
-    /* registers for two blocks of the largest tiles */
-    int blocks = kn->k->tile.cuda.m > 0 && kn->launch.threads >= 128 ? 512 / kn->launch.threads : 0;
-    LLVMValueRef fn = nvptx_kernel(e, name, params, n + 1, kn->launch.threads, blocks);
+    LLVMValueRef fn =
+        nvptx_kernel(e, name, params, n + 1, kn->launch.threads, blocks_wanted(kn->k));
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef p = LLVMGetParam(fn, i);
         nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));

@@ -1,4 +1,5 @@
 #include "codegen/llvm/nvptx.h"
+#include <llvm-c/DebugInfo.h>
 #include <llvm/Config/llvm-config.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,20 @@ LLVMValueRef nvptx_register(Emit *e, const char *name)
     char full[64];
     snprintf(full, sizeof full, "llvm.nvvm.read.ptx.sreg.%s", name);
     return emit_intrinsic(e, full, NULL, 0, NULL, 0);
+}
+
+/* Loop metadata names itself first. */
+void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch)
+{
+    static const char how[] = "llvm.loop.unroll.disable";
+    LLVMMetadataRef text = LLVMMDStringInContext2(e->ctx, how, sizeof how - 1);
+    LLVMMetadataRef self = LLVMTemporaryMDNode(e->ctx, NULL, 0);
+    LLVMMetadataRef ops[2] = {self, LLVMMDNodeInContext2(e->ctx, &text, 1)};
+    LLVMMetadataRef loop = LLVMMDNodeInContext2(e->ctx, ops, 2);
+    LLVMMetadataReplaceAllUsesWith(self, loop);
+    LLVMSetMetadata(LLVMGetBasicBlockTerminator(latch),
+                    LLVMGetMDKindIDInContext(e->ctx, "llvm.loop", 9),
+                    LLVMMetadataAsValue(e->ctx, loop));
 }
 
 void nvptx_barrier(Emit *e)

@@ -17,6 +17,9 @@ void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read
 LLVMValueRef nvptx_shared(Emit *e, int64_t floats);
 /* An i32: "tid.x", "ctaid.y", ... */
 LLVMValueRef nvptx_register(Emit *e, const char *name);
+/* The loop whose last block this is stays one: ptxas unrolls others and hoists their loads until
+ * registers run out. */
+void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch);
 /* All threads of the block. */
 void nvptx_barrier(Emit *e);
 /* The float of lane (own XOR `lanes`); all lanes of the warp take part. */

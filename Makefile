@@ -47,7 +47,8 @@ CROSS_CC ?= $(ARCH)-linux-gnu-gcc
 cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
 cuda_o    := $(CUDA:%.c=$(OBJ)/hidden/%.o)
-CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a)
+CUDART   := $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA_HOME)/lib/libcudart_static.a))
+CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a $(if $(CUDART),$(LIB)/libcnnrt_cuda.so))
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
 # the emulator that kernels for GPUs are tested with; no part of what is installed
 SIMT      := $(wildcard tests/simt/*.c tests/simt/cudart/*.c)
@@ -134,7 +135,22 @@ $(BUILD)/tests/libsimt.a: $(simt_o)
 	@rm -f $@
 	ar rcsD $@ $^
 
+# what cnnc itself opens to run networks on a GPU
+$(LIB)/libcnnrt_cuda.so: $(cuda_o)
+	@mkdir -p $(@D)
+	$(CC) $(LDSAN) -shared -Wl,--exclude-libs,ALL -o $@ $(cuda_o) $(CUDART) -ldl -lrt -lpthread
+
 $(cuda_o): BASE += -isystem $(CUDA_HOME)/include
+
+# the same against the emulator's runtime, for the tests
+standin_o := $(patsubst %.c,$(OBJ)/standin/%.o,$(wildcard runtime/cnnrt_cuda/*.c))
+$(OBJ)/standin/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests/simt/cudart -c -o $@ $<
+$(BUILD)/tests/libcnnrt_cuda.a: $(standin_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
 
 $(OBJ)/tests/simt/%.o: tests/simt/%.c
 	@mkdir -p $(@D)
@@ -190,9 +206,9 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 
 $(BUILD)/tests/test_data $(BUILD)/tests/test_loader: LIBS += -larchive # they write shards
 simt_unit := $(filter $(BUILD)/tests/test_simt%,$(UNIT))
-$(simt_unit): LINKED += $(BUILD)/tests/libsimt.a
+$(simt_unit): LINKED += $(BUILD)/tests/libcnnrt_cuda.a $(BUILD)/tests/libsimt.a
 $(simt_unit): LIBS += $(shell $(LLVM) --ldflags) -lLLVM-19
-$(simt_unit): $(BUILD)/tests/libsimt.a
+$(simt_unit): $(BUILD)/tests/libsimt.a $(BUILD)/tests/libcnnrt_cuda.a
 $(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
@@ -272,7 +288,7 @@ install: all man ## into DESTDIR and PREFIX
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
-	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.so" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
 	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
@@ -284,4 +300,4 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 -include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(cuda_o:.o=.d) $(UNIT:=.d)
--include $(data_o:.o=.d) $(cross_o:.o=.d) $(simt_o:.o=.d)
+-include $(data_o:.o=.d) $(cross_o:.o=.d) $(simt_o:.o=.d) $(standin_o:.o=.d)

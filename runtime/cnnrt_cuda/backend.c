@@ -193,7 +193,8 @@ static int store(void *device, const float *from, int64_t first, int64_t count)
     return move(c, c->weights + first, from, count);
 }
 
-extern const CnnrtBackend cnnrt_cuda_backend;
+/* Models refer to it by this name; cnnc looks it up in the shared library. */
+extern const CnnrtBackend cnnrt_cuda_backend __attribute__((visibility("default")));
 const CnnrtBackend cnnrt_cuda_backend = {
     .abi = CNNRT_ABI_VERSION,
     .name = "CUDA",

@@ -98,6 +98,8 @@ static int record(CudaContext *c, CudaGraph *g, int batch, int64_t first, int64_
     status = launch_steps(c, batch, first, last);
     /* a recording must be ended whatever became of it */
     cudaError_t ended = cudaStreamEndCapture(c->stream, &steps);
+    if (ended != cudaSuccess)
+        cudaStreamEndCapture(c->stream, &steps);
     if (status == CNNRT_OK)
         status = cuda_status(ended, "recording a graph");
     if (status == CNNRT_OK)

@@ -1,6 +1,7 @@
 #include "driver/gpu.h"
 #include "support/fs.h"
 #include "support/temp.h"
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,14 +77,28 @@ static int assemble(Run *r, const char *ptxas, const char *folder, const char *p
     return EXIT_FINE;
 }
 
-int gpu_images(Run *r, const Native *n, const char *folder, EmitOptions *o)
+static EmitImage *begin_images(Run *r, const Native *n, EmitOptions *o, int *code)
 {
     EmitImage *images = arena_array(&r->net_arena, USUAL + 1, sizeof(EmitImage));
-    const char *err = NULL, *ptxas = gpu_tool(&r->net_arena, "ptxas");
-    int code = make_ptx(r, n, o, &images[0]);
+    *code = make_ptx(r, n, o, &images[0]);
     o->images = images;
-    o->image_count = code == EXIT_FINE;
+    o->image_count = *code == EXIT_FINE;
     o->host = native_host(n);
+    return images;
+}
+
+int gpu_ptx(Run *r, const Native *n, EmitOptions *o)
+{
+    int code;
+    begin_images(r, n, o, &code);
+    return code;
+}
+
+int gpu_images(Run *r, const Native *n, const char *folder, EmitOptions *o)
+{
+    int code;
+    const char *err = NULL, *ptxas = gpu_tool(&r->net_arena, "ptxas");
+    EmitImage *images = begin_images(r, n, o, &code);
     if (code != EXIT_FINE || ptxas == NULL)
         return code;
     const char *ptx = arena_printf(&r->net_arena, "%s/code.ptx", folder);
@@ -108,6 +123,29 @@ void gpu_free(EmitOptions *o)
     for (int i = 0; i < o->image_count; i++)
         free((void *)(uintptr_t)o->images[i].data);
     o->image_count = 0;
+}
+
+int gpu_backend(Run *r, const void **out)
+{
+    const char *given = getenv("CNNC_CUDA_LIBRARY");
+    char *own = native_library("libcnnrt_cuda.so");
+    const char *path = given != NULL && *given != '\0' ? given : own;
+    if (path == NULL)
+        return front_fail(r, EXIT_LIMIT, "out of memory");
+    int code = EXIT_FINE;
+    if (access(path, R_OK) != 0) {
+        code = front_fail(r, EXIT_FILE,
+                          "%s is not there: this cnnc was built without the CUDA toolkit (12.8 or "
+                          "newer), and runs nothing on GPUs",
+                          path);
+    } else {
+        void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+        *out = lib != NULL ? dlsym(lib, "cnnrt_cuda_backend") : NULL;
+        if (*out == NULL)
+            code = front_fail(r, EXIT_FILE, "cannot open %s: %s", path, dlerror());
+    }
+    free(own);
+    return code;
 }
 
 const char *gpu_runtime(Run *r, int *code)

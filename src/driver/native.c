@@ -1,4 +1,5 @@
 #include "driver/native.h"
+#include "driver/gpu.h"
 #include "driver/tuned.h"
 #include "support/temp.h"
 #include <dlfcn.h>
@@ -269,10 +270,19 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     double t = front_seconds();
     EmitOptions o = native_emit_options(r, n, max_batch);
     const void *model = NULL;
-    if (native_foreign(&x->plan.target) != NULL)
+    const char *foreign = native_foreign(native_host(x));
+    if (foreign != NULL)
         return front_fail(r, EXIT_FILE, "code for %s cannot run on this machine; 'build' makes it",
-                          native_foreign(&x->plan.target));
+                          foreign);
+    if (x->plan.target.kind == TARGET_CUDA) {
+        int code = gpu_backend(r, &o.backend);
+        if (code == EXIT_FINE)
+            code = gpu_ptx(r, x, &o);
+        if (code != EXIT_FINE)
+            return code;
+    }
     x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
+    gpu_free(&o);
     if (x->loaded == NULL)
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     x->model = model;
@@ -286,4 +296,12 @@ void native_close(Native *x)
         x->api->unload(x->loaded);
     free(x->blob);
     *x = (Native){0};
+}
+
+int native_failure(Run *r, const CnnrtModel *m, int status)
+{
+    const char *detail = cnnrt_detail(m);
+    int code = status == CNNRT_NO_MEMORY || status == CNNRT_DEVICE_MEMORY ? EXIT_LIMIT : EXIT_FILE;
+    return front_fail(r, code, "%s%s%s", cnnrt_strerror(status), *detail != '\0' ? ": " : "",
+                      detail);
 }

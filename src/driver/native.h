@@ -38,6 +38,8 @@ int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *traini
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);
 /* Compiles into this process with batches up to max_batch. */
 int native_load(Native *x, Run *r, const Net *n, int max_batch);
+/* Says what a status of the runtime is, for the model; returns the exit code. */
+int native_failure(Run *r, const CnnrtModel *m, int status);
 void native_close(Native *x);
 EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch);
 /* Path of a library that was installed with the running binary; malloc'ed, or NULL. When there is

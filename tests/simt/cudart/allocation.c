@@ -15,15 +15,22 @@ typedef struct Range {
 
 static char *arena;
 static size_t arena_bytes, used;
+static size_t reach;  /* of the arena, whole pages: what was ever given out; the rest stays shut */
 static Range *taken;  /* of the arena, by address */
 static Range *pinned; /* host memory that copies read when they are done, not before */
 static int opened;
+
+/* Of the device, as it is set now. */
+static size_t capacity(void)
+{
+    return (size_t)cudart_setting("SIMT_CUDA_MEMORY", 1ull << 30);
+}
 
 static bool make_arena(void)
 {
     if (arena)
         return true;
-    arena_bytes = (size_t)cudart_setting("SIMT_CUDA_MEMORY", 1ull << 30);
+    arena_bytes = capacity() > (size_t)1 << 30 ? capacity() : (size_t)1 << 30;
     void *p = mmap(NULL, arena_bytes + ALIGN, PROT_NONE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
@@ -35,13 +42,13 @@ static bool make_arena(void)
 void memory_open(void)
 {
     if (arena && !opened++)
-        mprotect(arena, arena_bytes + ALIGN, PROT_READ | PROT_WRITE);
+        mprotect(arena, reach, PROT_READ | PROT_WRITE);
 }
 
 void memory_close(void)
 {
     if (arena && !--opened)
-        mprotect(arena, arena_bytes + ALIGN, PROT_NONE);
+        mprotect(arena, reach, PROT_NONE);
 }
 
 bool memory_is_device(const void *p)
@@ -68,6 +75,16 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+static void open_up_to(size_t end)
+{
+    enum { PAGE = 1 << 16 }; /* or a part of one */
+    size_t pages = (end + PAGE - 1) / PAGE * PAGE, all = (arena_bytes + ALIGN) / 4096 * 4096;
+    if (pages > reach)
+        reach = pages < all ? pages : all;
+    if (opened)
+        mprotect(arena, reach, PROT_READ | PROT_WRITE);
+}
+
 /* The first gap that is large enough. Between allocations one unit stays free, so that what runs
  * past the end of one is outside all. */
 static cudaError_t allocate(void **out, size_t bytes)
@@ -76,7 +93,7 @@ static cudaError_t allocate(void **out, size_t bytes)
     if (!make_arena())
         return cudaErrorMemoryAllocation;
     size_t need = bytes <= arena_bytes ? rounded(bytes) + ALIGN : SIZE_MAX;
-    if (need == SIZE_MAX || bytes > arena_bytes - used)
+    if (need == SIZE_MAX || used + bytes > capacity())
         return cudaErrorMemoryAllocation;
     Range **at = &taken;
     char *p = arena;
@@ -90,6 +107,7 @@ static cudaError_t allocate(void **out, size_t bytes)
     *r = (Range){p, bytes, *at};
     *at = r;
     used += bytes;
+    open_up_to((size_t)(p - arena) + rounded(bytes));
     memory_open();
     memset(p, 0xff, bytes);
     memory_close();
@@ -186,8 +204,8 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
     cudaError_t e = cudart_enter(__func__);
     if (!e && !make_arena())
         e = cudaErrorMemoryAllocation;
-    *total = e ? 0 : arena_bytes;
-    *free_bytes = e ? 0 : arena_bytes - used;
+    *total = e ? 0 : capacity();
+    *free_bytes = e || used > capacity() ? 0 : capacity() - used;
     return cudart_leave(e);
 }
 

@@ -56,12 +56,18 @@ static bool fails(const char *how)
     return v && !strcmp(v, how);
 }
 
-/* SIMT_CUDA_FAIL_CALL=FUNCTION:K:ERROR: the K-th call of it gives that error. */
+/* SIMT_CUDA_FAIL_CALL=FUNCTION:K:ERROR: the K-th call of it, since that was set, gives that error.
+ */
 static cudaError_t demanded(const char *function)
 {
     static unsigned long calls;
+    static char counted[128];
     const char *v = getenv("SIMT_CUDA_FAIL_CALL");
     size_t n = strlen(function);
+    if (!v || strncmp(v, counted, sizeof counted - 1)) {
+        calls = 0;
+        snprintf(counted, sizeof counted, "%s", v ? v : "");
+    }
     if (!v || strncmp(v, function, n) || v[n] != ':')
         return cudaSuccess;
     char *end;

@@ -41,12 +41,26 @@ static cudaError_t refuse_image(const char *code)
     return for_newer_device(code) ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
 
-static cudaError_t load(cudaLibrary_t *out, const char *code)
+/* The text of SIMT_CUDA_IMAGE, to be freed; NULL when that is not set or cannot be read. */
+static char *image_in_place(void)
+{
+    const char *path = getenv("SIMT_CUDA_IMAGE");
+    FILE *f = path && *path ? fopen(path, "rb") : NULL;
+    if (!f)
+        return NULL;
+    char *text = NULL;
+    long size = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    if (size >= 0 && fseek(f, 0, SEEK_SET) == 0)
+        text = malloc((size_t)size + 1);
+    if (text)
+        text[fread(text, 1, (size_t)size, f)] = '\0';
+    fclose(f);
+    return text;
+}
+
+static cudaError_t load_image(cudaLibrary_t *out, const char *code)
 {
     char err[1024];
-    *out = NULL;
-    if (!code)
-        return cudaErrorInvalidValue;
     cudaError_t e = refuse_image(code);
     if (e)
         return e;
@@ -62,6 +76,17 @@ static cudaError_t load(cudaLibrary_t *out, const char *code)
     }
     *out = lib;
     return cudaSuccess;
+}
+
+static cudaError_t load(cudaLibrary_t *out, const char *code)
+{
+    *out = NULL;
+    if (!code)
+        return cudaErrorInvalidValue;
+    char *text = image_in_place();
+    cudaError_t e = load_image(out, text ? text : code);
+    free(text);
+    return e;
 }
 
 cudaError_t cudaLibraryLoadData(cudaLibrary_t *library, const void *code,

@@ -13,6 +13,7 @@ typedef struct Shadow {
     uint32_t readers;            /* lanes of one warp, or warps when `many` */
     uint32_t read_before;        /* the last epoch of a block before this one that read it */
     uint16_t in_flight;          /* asynchronous copies that have not been waited for */
+    uint16_t reading;            /* asynchronous products that read it */
     bool many, atomic;           /* the write was an atomic operation */
 } Shadow;
 
@@ -55,6 +56,8 @@ void race_begin_block(void);
 void race_access(Region *r, size_t offset, size_t bytes, Access access, uint32_t site);
 /* An asynchronous copy into shared memory begins (+1) or lands (-1). */
 void race_flight(size_t offset, size_t bytes, int change);
+/* An asynchronous product begins (+1) or ends (-1) to read shared memory. */
+void race_reading(size_t offset, size_t bytes, int change);
 
 /* --- bank.c: a shared memory access of the running thread; the lanes' accesses are put side by
  * side where the warp meets. */

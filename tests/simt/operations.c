@@ -172,16 +172,17 @@ static bool put_call(Rewrite *r, LLVMValueRef call, Operation *run, int variant,
 static bool replace_assembly(Rewrite *r, LLVMValueRef call, LLVMValueRef text, Site s)
 {
     Assembly a;
-    size_t len;
+    size_t len, constraints_len;
     LLVMTypeRef type = LLVMTypeOf(call);
     LLVMValueRef operand[ASM_OPERANDS];
     bool several = LLVMGetTypeKind(type) == LLVMStructTypeKind;
     unsigned results =
         several ? LLVMCountStructElementTypes(type) : LLVMGetTypeKind(type) != LLVMVoidTypeKind;
     const char *source = LLVMGetInlineAsmAsmString(text, &len);
+    const char *constraints = LLVMGetInlineAsmConstraintString(text, &constraints_len);
     if (!len)
         return true; /* a barrier for the compiler alone */
-    if (!assembly_read(source, results, &a))
+    if (!assembly_read(source, constraints, results, &a))
         return rewrite_fail(r, "inline assembly that the emulator does not know: %.*s", (int)len,
                             source);
     for (int i = 0; i < a.n; i++) {

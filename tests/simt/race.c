@@ -141,6 +141,8 @@ static void touch(Shadow *s, const Thread *t, uint32_t who, Access access, uint3
 {
     if (s->in_flight && untold(SIMT_WAIT))
         fault(SIMT_WAIT, site, s->write_site, "thread %u began the copy", clock_thread(s->writer));
+    else if (s->reading && access != ACCESS_LOAD && untold(SIMT_WAIT))
+        fault(SIMT_WAIT, site, NO_SITE, "a product that reads it has not been waited for");
     else if (shared && access != ACCESS_STORE && s->write_epoch < block_epoch &&
              untold(SIMT_UNINIT))
         fault(SIMT_UNINIT, site, NO_SITE, "nothing has written it in this block");
@@ -176,4 +178,14 @@ void race_flight(size_t offset, size_t bytes, int change)
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
         r->shadow[i].in_flight = (uint16_t)(r->shadow[i].in_flight + change);
+}
+
+void race_reading(size_t offset, size_t bytes, int change)
+{
+    Region *r = shared_region();
+    if (!region_track(r))
+        return;
+    size_t end = (offset + bytes - 1) >> r->shift;
+    for (size_t i = offset >> r->shift; i <= end; i++)
+        r->shadow[i].reading = (uint16_t)(r->shadow[i].reading + change);
 }

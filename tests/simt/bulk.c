@@ -109,7 +109,7 @@ static void land_tile(const Bulk *b)
     for (int i = 0; i < m->rank; i++)
         n *= m->box[i];
     for (uint32_t k = 0; k < n; k++) {
-        int64_t at[5];
+        int64_t at[5] = {0};
         uint32_t rest = k;
         for (int i = 0; i < m->rank; i++) {
             at[i] = b->at[i] + (int64_t)(rest % m->box[i]) * m->step[i];
@@ -125,12 +125,12 @@ static void land_im2col(const Bulk *b)
 {
     const Map *m = &b->map;
     int space = m->rank - 2;
-    int64_t base[5];
+    int64_t base[5] = {0};
     for (int i = 0; i < m->rank; i++)
         base[i] = b->at[i];
     for (uint32_t pixel = 0; pixel < m->box[1]; pixel++) {
         for (uint32_t c = 0; c < m->box[0]; c++) {
-            int64_t at[5];
+            int64_t at[5] = {0};
             at[0] = base[0] + c;
             for (int i = 0; i < space; i++)
                 at[1 + i] = base[1 + i] + b->shift[i];

@@ -146,11 +146,7 @@ void op_mbarrier(const Call *c, const Word *in, Word *out)
         mbarrier_bytes(in[0].u64, block.now->id, in[1].u32, c->site);
         mbarrier_arrive(in[0].u64, block.now->id, c->site);
         break;
-    case MBARRIER_WAIT: /* the state that an arrival gave is the phase it arrived in */
-        wait(c, in[0].u64, in[1].u32 & 1);
-        phase = 1;
-        break;
-    case MBARRIER_WAIT_PARITY:
+    case MBARRIER_WAIT: /* for a parity, or a state: the phase of the arrival that gave it */
         wait(c, in[0].u64, in[1].u32 & 1);
         phase = 1;
         break;

@@ -9,12 +9,13 @@
  * an epoch also tells the block and the launch. Thread and clock share a word: see clock.h. */
 typedef struct Shadow {
     uint32_t write_epoch, writer, write_site;
-    uint32_t read_epoch, reader; /* the latest clock among the readers */
-    uint32_t readers;            /* lanes of one warp, or warps when `many` */
+    uint32_t read_epoch, reader; /* the latest of the readers */
+    uint32_t readers;            /* lanes of its warp, or, when `many`, a set of race.c */
     uint32_t read_before;        /* the last epoch of a block before this one that read it */
     uint16_t in_flight;          /* asynchronous copies that have not been waited for */
     uint16_t reading;            /* asynchronous products that read it */
-    bool many, atomic;           /* the write was an atomic operation */
+    bool read, many;             /* since the write; by several warps */
+    bool atomic;                 /* the write was an atomic operation */
 } Shadow;
 
 typedef struct Region {

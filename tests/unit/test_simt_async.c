@@ -36,6 +36,23 @@ static void test_ring(void **state)
     expect_clean();
 }
 
+/* Each reader is known by itself: lanes that did not read need not arrive. */
+static void test_hand_over(void **state)
+{
+    (void)state;
+    SimtModule *m = load_kernels("async", NULL, NULL);
+    int *y = buffer(96), count = 2;
+    void *args[] = {&y, &count};
+    launch(m, "hand_over", 1, 96, 0, args);
+    expect_clean();
+    assert_int_equal(y[32] + y[64], 10);
+    count = 1; /* the second arrival is of the next phase, and orders nothing */
+    launch(m, "hand_over", 1, 96, 0, args);
+    expect_fault(SIMT_RACE, 1, "hand_over");
+    simt_unload(m);
+    release(y);
+}
+
 #define TRY_WAIT                                                                                   \
     "call void asm sideeffect \"{ .reg .pred p; W: mbarrier.try_wait.parity.shared::cta.b64 p, "   \
     "[$0], $1; @p bra.uni D; bra.uni W; D: }\", \"r,r,~{memory}\""
@@ -240,9 +257,10 @@ static void test_warp_group_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SIMT_TEST(test_ring),        SIMT_TEST(test_ring_faults),
-        SIMT_TEST(test_tensor_tile), SIMT_TEST(test_tensor_im2col),
-        SIMT_TEST(test_warp_group),  SIMT_TEST(test_warp_group_faults),
+        SIMT_TEST(test_hand_over),         SIMT_TEST(test_ring),
+        SIMT_TEST(test_ring_faults),       SIMT_TEST(test_tensor_tile),
+        SIMT_TEST(test_tensor_im2col),     SIMT_TEST(test_warp_group),
+        SIMT_TEST(test_warp_group_faults),
     };
     return cmocka_run_group_tests_name("simt_async", tests, NULL, NULL);
 }

@@ -240,3 +240,37 @@ go:
   store float %d3, ptr addrspace(1) %p3, align 4
   ret void
 }
+
+; One lane each of two warps reads a cell and arrives; thread 0 waits for `count` arrivals, and
+; writes it.
+@cell = internal addrspace(3) global [1 x i32] undef, align 4
+define ptx_kernel void @hand_over(ptr addrspace(1) %y, i32 %count) {
+entry:
+  %t = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %b = call i32 @at(ptr addrspace(3) @full, i32 0, i32 8)
+  %zero = icmp eq i32 %t, 0
+  br i1 %zero, label %init, label %meet
+init:
+  store i32 5, ptr addrspace(3) @cell, align 4
+  call void asm sideeffect "mbarrier.init.shared::cta.b64 [$0], $1;", "r,r,~{memory}"(i32 %b, i32 %count)
+  br label %meet
+meet:
+  call void @llvm.nvvm.barrier0()
+  br i1 %zero, label %write, label %maybe
+maybe:
+  %l = and i32 %t, 31
+  %lead = icmp eq i32 %l, 0
+  br i1 %lead, label %read, label %end
+read:
+  %v = load i32, ptr addrspace(3) @cell, align 4
+  call void asm sideeffect "mbarrier.arrive.shared::cta.b64 _, [$0];", "r,~{memory}"(i32 %b)
+  %p = getelementptr i32, ptr addrspace(1) %y, i32 %t
+  store i32 %v, ptr addrspace(1) %p, align 4
+  br label %end
+write:
+  call void asm sideeffect "{ .reg .pred p; W: mbarrier.try_wait.parity.shared::cta.b64 p, [$0], $1; @p bra.uni D; bra.uni W; D: }", "r,r,~{memory}"(i32 %b, i32 0)
+  store i32 6, ptr addrspace(3) @cell, align 4
+  br label %end
+end:
+  ret void
+}

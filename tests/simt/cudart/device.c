@@ -215,16 +215,3 @@ const char *cudaGetErrorString(cudaError_t error)
             return errors[i].text;
     return "unrecognized error code";
 }
-
-cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **function,
-                                             unsigned int version, unsigned long long flags,
-                                             enum cudaDriverEntryPointQueryResult *result)
-{
-    (void)version;
-    (void)flags;
-    cudaError_t e = cudart_enter(__func__);
-    *function = NULL;
-    if (result)
-        *result = cudaDriverEntryPointSymbolNotFound;
-    return cudart_leave(e ? e : symbol ? cudaSuccess : cudaErrorInvalidValue);
-}

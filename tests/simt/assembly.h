@@ -20,8 +20,10 @@ typedef struct Assembly {
     int n;
 } Assembly;
 
-/* Takes a text apart: the operands in the statement's order, without results and predicates that it
- * writes. `results`: how many the assembly has. False if asm.def has no such operation. */
-bool assembly_read(const char *text, unsigned results, Assembly *a);
+/* Takes a text apart: the operands in the statement's order, without predicates that it writes.
+ * Results, of which the assembly has `results`, are left out unless `constraints` ties an operand
+ * to them, which stands in their place. Tied operands that the text does not name, as those of a
+ * wait that registers pass through, come last. False if asm.def has no such operation. */
+bool assembly_read(const char *text, const char *constraints, unsigned results, Assembly *a);
 
 #endif

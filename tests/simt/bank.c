@@ -98,6 +98,8 @@ static void order(Log *log)
 {
     for (size_t i = 0; i < log->count; i++)
         log->note[i].turn = (uint32_t)i;
+    if (!log->count)
+        return;
     qsort(log->note, log->count, sizeof *log->note, by_site);
     for (size_t i = 0; i < log->count; i++) {
         bool same = i && log->note[i].site == log->note[i - 1].site;

@@ -122,11 +122,6 @@ void copies_drop(Thread *t)
     c->count = c->groups = 0;
 }
 
-bool copies_late(void)
-{
-    return false;
-}
-
 void op_copy(const Call *c, const Word *in, Word *out)
 {
     (void)out;

@@ -15,7 +15,5 @@ void copies_wait(uint32_t left);
 void copies_wait_all(void);
 /* A thread has exited. */
 void copies_drop(Thread *t);
-/* Nothing else can go on: does a copy land? */
-bool copies_late(void);
 
 #endif

@@ -7,6 +7,8 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
+#elif defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 enum { STACK = 96 * 1024, FIBERS = 1024 };
@@ -122,16 +124,16 @@ static void leave(uint32_t i)
 
 #endif
 
-void fiber_start(uint32_t i, void (*entry)(void))
-{
-    begin(i, entry);
-}
-
 #if defined(__SANITIZE_ADDRESS__)
 
 /* The sanitizer has to know which stack it looks at. */
 static const void *main_stack;
 static size_t main_bytes;
+
+void fiber_start(uint32_t i, void (*entry)(void))
+{
+    begin(i, entry);
+}
 
 void fiber_resume(uint32_t i)
 {
@@ -155,7 +157,42 @@ void fiber_entered(void)
     __sanitizer_finish_switch_fiber(NULL, &main_stack, &main_bytes);
 }
 
+#elif defined(__SANITIZE_THREAD__)
+
+static void *shadow[FIBERS], *main_shadow;
+
+void fiber_start(uint32_t i, void (*entry)(void))
+{
+    if (shadow[i])
+        __tsan_destroy_fiber(shadow[i]);
+    shadow[i] = __tsan_create_fiber(0);
+    begin(i, entry);
+}
+
+void fiber_resume(uint32_t i)
+{
+    running = i;
+    main_shadow = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(shadow[i], 0);
+    enter(i);
+}
+
+void fiber_yield(void)
+{
+    __tsan_switch_to_fiber(main_shadow, 0);
+    leave(running);
+}
+
+void fiber_entered(void)
+{
+}
+
 #else
+
+void fiber_start(uint32_t i, void (*entry)(void))
+{
+    begin(i, entry);
+}
 
 void fiber_resume(uint32_t i)
 {

@@ -23,8 +23,8 @@ static void note_bound(Kernel *k, int axis, uint64_t n, bool required, uint64_t 
 /* "256,1,1", as LLVM's later versions say it. */
 static void note_attribute(Kernel *k, const char *name, bool required, uint64_t *bound)
 {
-    LLVMAttributeRef a = LLVMGetStringAttributeAtIndex(k->function, LLVMAttributeFunctionIndex,
-                                                       name, (unsigned)strlen(name));
+    LLVMAttributeRef a = LLVMGetStringAttributeAtIndex(
+        k->function, (unsigned)LLVMAttributeFunctionIndex, name, (unsigned)strlen(name));
     if (!a)
         return;
     unsigned len;
@@ -117,8 +117,8 @@ static bool describe_parameters(Rewrite *r, Kernel *k)
 static bool flushes(LLVMValueRef f)
 {
     static const char name[] = "denormal-fp-math-f32";
-    LLVMAttributeRef a =
-        LLVMGetStringAttributeAtIndex(f, LLVMAttributeFunctionIndex, name, sizeof name - 1);
+    LLVMAttributeRef a = LLVMGetStringAttributeAtIndex(f, (unsigned)LLVMAttributeFunctionIndex,
+                                                       name, sizeof name - 1);
     unsigned len;
     return a && !strncmp(LLVMGetStringAttributeValue(a, &len), "preserve-sign", 13);
 }

@@ -1,9 +1,12 @@
 /* Runs the blocks of a launch, one after another, each until all its threads have exited. */
+#include "bulk.h"
 #include "clock.h"
 #include "copy.h"
 #include "fiber.h"
+#include "mbarrier.h"
 #include "memory.h"
 #include "module.h"
+#include "wgmma.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +39,7 @@ void thread_yield(void)
 void thread_ready(Thread *t)
 {
     t->state = READY;
-    if (t != block.now)
+    if (t != block.running)
         t->warp->ready |= 1u << t->lane;
 }
 
@@ -65,6 +68,8 @@ static void set_up(Block *b)
     b->now = NULL;
     b->abandoned = false;
     barrier_reset();
+    mbarriers_reset();
+    wgmma_reset();
     for (uint32_t w = 0; w < b->warps; w++) {
         uint32_t n = b->threads - w * LANES;
         uint32_t lanes = n >= LANES ? UINT32_MAX : (1u << n) - 1;
@@ -95,9 +100,9 @@ static bool run_warp(Warp *w)
                 ready &= ready - 1;
         uint32_t lane = (uint32_t)__builtin_ctz(ready);
         w->ready &= ~(1u << lane);
-        block.now = &block.thread[w->first + lane];
+        block.now = block.running = &block.thread[w->first + lane];
         fiber_resume(block.now->id);
-        block.now = NULL;
+        block.now = block.running = NULL;
         ran = true;
     }
     return ran;
@@ -107,7 +112,8 @@ static void report_deadlock(void)
 {
     static const char *const where[] = {[AT_BARRIER] = "at a barrier",
                                         [AT_WARP] = "for lanes of its warp",
-                                        [AT_MBARRIER] = "at an mbarrier"};
+                                        [AT_MBARRIER] = "at an mbarrier",
+                                        [AT_GROUP] = "for its warp group"};
     for (uint32_t i = 0; i < block.threads; i++) {
         Thread *t = &block.thread[i];
         if (t->state == EXITED)
@@ -133,11 +139,13 @@ static void run_block(void)
         uint32_t turn = seed ? draw(block.warps) : 0;
         for (uint32_t w = 0; w < block.warps; w++)
             ran |= run_warp(&block.warp[(w + turn) % block.warps]);
-        if (!ran && !copies_late() && !barrier_release_stuck()) {
+        if (!ran && !bulk_late() && !barrier_release_stuck()) {
             report_deadlock();
             break;
         }
     }
+    bulk_end();
+    wgmma_end();
     for (uint32_t i = 0; i < block.threads; i++)
         copies_drop(&block.thread[i]);
 }

@@ -36,7 +36,7 @@ typedef enum Access { ACCESS_LOAD, ACCESS_STORE, ACCESS_ATOMIC } Access;
 
 enum { SPACE_GENERIC = 0, SPACE_GLOBAL = 1, SPACE_SHARED = 3, SPACE_CONST = 4, SPACE_LOCAL = 5 };
 
-typedef enum ThreadState { READY, AT_BARRIER, AT_WARP, AT_MBARRIER, EXITED } ThreadState;
+typedef enum ThreadState { READY, AT_BARRIER, AT_WARP, AT_MBARRIER, AT_GROUP, EXITED } ThreadState;
 
 typedef struct Copies Copies; /* asynchronous copies of a thread: copy.c */
 typedef struct Warp Warp;
@@ -81,8 +81,9 @@ typedef struct Block {
     Thread thread[MAX_THREADS];
     Warp warp[MAX_WARPS];
     Barrier barrier[BARRIERS];
-    Thread *now;    /* the thread that runs */
-    bool abandoned; /* after a deadlock */
+    Thread *now;     /* who does what is being done, also when a copy lands */
+    Thread *running; /* whose fiber runs, or NULL */
+    bool abandoned;  /* after a deadlock */
     SimtModule *module;
     const SimtKernel *kernel;
 } Block;

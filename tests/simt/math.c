@@ -75,23 +75,24 @@ static float smaller(float a, float b, bool keep_nan)
     return fminf(a, b);
 }
 
-static double compute(int function, const float *x)
+static double compute(int function, const float *operand)
 {
+    const double x[] = {operand[0], operand[1], operand[2]};
     switch (function) {
     case MATH_EX2: return exp2(x[0]);
     case MATH_LG2: return log2(x[0]);
-    case MATH_RCP: return 1 / (double)x[0];
+    case MATH_RCP: return 1 / x[0];
     case MATH_RSQRT: return 1 / sqrt(x[0]);
     case MATH_SQRT: return sqrt(x[0]);
-    case MATH_DIV: return (double)x[0] / x[1];
+    case MATH_DIV: return x[0] / x[1];
     case MATH_TANH: return tanh(x[0]);
     case MATH_SIN: return sin(x[0]);
     case MATH_COS: return cos(x[0]);
-    case MATH_FMA: return fmaf(x[0], x[1], x[2]);
-    case MATH_MIN: return smaller(x[0], x[1], false);
-    case MATH_MAX: return -(double)smaller(-x[0], -x[1], false);
-    case MATH_MIN_NAN: return smaller(x[0], x[1], true);
-    default: return -(double)smaller(-x[0], -x[1], true);
+    case MATH_FMA: return fmaf(operand[0], operand[1], operand[2]);
+    case MATH_MIN: return smaller(operand[0], operand[1], false);
+    case MATH_MAX: return -(double)smaller(-operand[0], -operand[1], false);
+    case MATH_MIN_NAN: return smaller(operand[0], operand[1], true);
+    default: return -(double)smaller(-operand[0], -operand[1], true);
     }
 }
 

@@ -121,6 +121,8 @@ bool simt_buffer(void *p, size_t bytes)
 
 static void region_free(Region *r)
 {
+    if (!r)
+        return;
     if (last == r)
         last = NULL;
     free(r->shadow);

@@ -9,11 +9,13 @@
  * an epoch also tells the block and the launch. Thread and clock share a word: see clock.h. */
 typedef struct Shadow {
     uint32_t write_epoch, writer, write_site;
-    uint32_t read_epoch, reader; /* the latest clock among the readers */
-    uint32_t readers;            /* lanes of one warp, or warps when `many` */
+    uint32_t read_epoch, reader; /* the latest of the readers */
+    uint32_t readers;            /* lanes of its warp, or, when `many`, a set of race.c */
     uint32_t read_before;        /* the last epoch of a block before this one that read it */
     uint16_t in_flight;          /* asynchronous copies that have not been waited for */
-    bool many, atomic;           /* the write was an atomic operation */
+    uint16_t reading;            /* asynchronous products that read it */
+    bool read, many;             /* since the write; by several warps */
+    bool atomic;                 /* the write was an atomic operation */
 } Shadow;
 
 typedef struct Region {
@@ -55,6 +57,8 @@ void race_begin_block(void);
 void race_access(Region *r, size_t offset, size_t bytes, Access access, uint32_t site);
 /* An asynchronous copy into shared memory begins (+1) or lands (-1). */
 void race_flight(size_t offset, size_t bytes, int change);
+/* An asynchronous product begins (+1) or ends (-1) to read shared memory. */
+void race_reading(size_t offset, size_t bytes, int change);
 
 /* --- bank.c: a shared memory access of the running thread; the lanes' accesses are put side by
  * side where the warp meets. */

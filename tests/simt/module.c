@@ -49,14 +49,14 @@ uint32_t rewrite_site(Rewrite *r, Site s)
     return m->sites++;
 }
 
-bool rewrite_keep(Rewrite *r, void *p)
+void *rewrite_alloc(Rewrite *r, size_t bytes)
 {
-    Kept *k = malloc(sizeof *k);
+    Kept *k = malloc(sizeof *k + bytes);
     if (!k)
-        return false;
-    *k = (Kept){r->m->kept, p};
+        return NULL;
+    k->next = r->m->kept;
     r->m->kept = k;
-    return true;
+    return k->what;
 }
 
 LLVMValueRef rewrite_call(Rewrite *r, void *function, LLVMTypeRef type, LLVMValueRef *args,
@@ -135,7 +135,7 @@ static void set_host(Rewrite *r, LLVMTargetMachineRef machine)
     LLVMDisposeMessage(triple);
     for (LLVMValueRef f = LLVMGetFirstFunction(r->mod); f; f = LLVMGetNextFunction(f))
         for (size_t i = 0; i < sizeof device / sizeof *device; i++)
-            LLVMRemoveStringAttributeAtIndex(f, LLVMAttributeFunctionIndex, device[i],
+            LLVMRemoveStringAttributeAtIndex(f, (unsigned)LLVMAttributeFunctionIndex, device[i],
                                              (unsigned)strlen(device[i]));
 }
 
@@ -146,8 +146,9 @@ static bool rewrite_function(Rewrite *r, LLVMValueRef f, uint32_t index)
     for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(f); b; b = LLVMGetNextBasicBlock(b)) {
         LLVMValueRef next;
         for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = next) {
-            Site s = {.function = index, .instruction = instruction++};
+            Site s = {.function = index, .instruction = instruction};
             bool replaced = false;
+            instruction++;
             next = LLVMGetNextInstruction(i);
             if (LLVMGetInstructionOpcode(i) == LLVMCall && !operation_replace(r, i, s, &replaced))
                 return false;
@@ -377,7 +378,6 @@ void simt_unload(SimtModule *m)
     }
     for (Kept *k = m->kept, *next; k; k = next) {
         next = k->next;
-        free(k->what);
         free(k);
     }
     free(m->kernel);

@@ -33,7 +33,7 @@ typedef struct Variable {
 typedef struct Kept Kept; /* memory that goes with the module */
 struct Kept {
     Kept *next;
-    void *what;
+    max_align_t what[];
 };
 
 struct SimtModule {
@@ -67,8 +67,8 @@ typedef struct Rewrite {
 bool rewrite_fail(Rewrite *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A number for an instruction, NO_SITE when there is no memory. */
 uint32_t rewrite_site(Rewrite *r, Site s);
-/* `p`, from malloc, is freed with the module. False without memory. */
-bool rewrite_keep(Rewrite *r, void *p);
+/* Memory that is freed with the module; NULL when there is none. */
+void *rewrite_alloc(Rewrite *r, size_t bytes);
 /* A call of a C function at a fixed address of this process. */
 LLVMValueRef rewrite_call(Rewrite *r, void *function, LLVMTypeRef type, LLVMValueRef *args,
                           unsigned n);

@@ -62,6 +62,12 @@ enum { CVT_TF32_RNA, CVT_TF32_RN, CVT_BF16X2, CVT_BF16 };
 /* LDMATRIX_TRANS plus the number of matrices */
 enum { LDMATRIX_TRANS = 16 };
 enum { MMA_BF16, MMA_F16, MMA_TF32 };
+enum { MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_EXPECT, MBARRIER_ARRIVE_EXPECT, MBARRIER_WAIT };
+/* a type above N */
+enum { WGMMA_BF16, WGMMA_F16, WGMMA_TF32 };
+enum { WGMMA_N = 1023, WGMMA_TYPE = 10 };
+/* TENSOR_IM2COL plus the rank */
+enum { TENSOR_IM2COL = 16 };
 
 /* Conversions of single values, to nearest even. */
 float bf16_to_float(uint16_t h);

@@ -74,7 +74,7 @@ static const struct Row *find(const char *name)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t n = strlen(rows[i].name);
-        if (strncmp(name, rows[i].name, n))
+        if (strncmp(name, rows[i].name, n) != 0)
             continue;
         if (!name[n] || (name[n] == '.' && name[n + 1] == 'p' &&
                          strspn(name + n + 2, "0123456789") == strlen(name + n + 2)))
@@ -149,9 +149,9 @@ static bool put_call(Rewrite *r, LLVMValueRef call, Operation *run, int variant,
                      const LLVMValueRef *operand, unsigned n)
 {
     LLVMTypeRef type = LLVMTypeOf(call), pointer = LLVMPointerTypeInContext(r->c, 0);
-    Call *c = malloc(sizeof *c); /* as long as the code that knows its address */
+    Call *c = rewrite_alloc(r, sizeof *c); /* the code knows its address */
     uint32_t site = rewrite_site(r, s);
-    if (!c || site == NO_SITE || n > WORDS || !rewrite_keep(r, c))
+    if (!c || site == NO_SITE || n > WORDS)
         return rewrite_fail(r, "out of memory");
     *c = (Call){site, variant, n};
     make_words(r, call);
@@ -172,16 +172,17 @@ static bool put_call(Rewrite *r, LLVMValueRef call, Operation *run, int variant,
 static bool replace_assembly(Rewrite *r, LLVMValueRef call, LLVMValueRef text, Site s)
 {
     Assembly a;
-    size_t len;
+    size_t len, constraints_len;
     LLVMTypeRef type = LLVMTypeOf(call);
     LLVMValueRef operand[ASM_OPERANDS];
     bool several = LLVMGetTypeKind(type) == LLVMStructTypeKind;
     unsigned results =
         several ? LLVMCountStructElementTypes(type) : LLVMGetTypeKind(type) != LLVMVoidTypeKind;
     const char *source = LLVMGetInlineAsmAsmString(text, &len);
+    const char *constraints = LLVMGetInlineAsmConstraintString(text, &constraints_len);
     if (!len)
         return true; /* a barrier for the compiler alone */
-    if (!assembly_read(source, results, &a))
+    if (!assembly_read(source, constraints, results, &a))
         return rewrite_fail(r, "inline assembly that the emulator does not know: %.*s", (int)len,
                             source);
     for (int i = 0; i < a.n; i++) {

@@ -50,41 +50,85 @@ static bool refine(Region *r, unsigned shift)
     return true;
 }
 
+/* Readers of one granule in several warps: for each warp of the block its lanes, and the latest of
+ * their clocks. Sets live as long as the epoch. */
+typedef struct Lanes {
+    uint32_t lanes, time;
+} Lanes;
+
+static Lanes *sets;
+static size_t sets_used, sets_room;
+static uint32_t sets_epoch;
+
+/* The index of a new, empty set. Out of memory the emulator stops: it would miss races. */
+static uint32_t new_set(void)
+{
+    if (sets_epoch != clock_epoch()) {
+        sets_epoch = clock_epoch();
+        sets_used = 0;
+    }
+    if (sets_used + block.warps > sets_room) {
+        sets_room = 2 * sets_room + MAX_WARPS;
+        sets = realloc(sets, sets_room * sizeof *sets);
+        if (!sets)
+            abort();
+    }
+    size_t at = sets_used;
+    memset(sets + at, 0, block.warps * sizeof *sets);
+    sets_used += block.warps;
+    return (uint32_t)at;
+}
+
+static bool lanes_ordered(uint32_t t, uint32_t warp, uint32_t lanes, uint32_t time)
+{
+    for (; lanes; lanes &= lanes - 1)
+        if (!clock_ordered(t, warp * LANES + (uint32_t)__builtin_ctz(lanes), time))
+            return false;
+    return true;
+}
+
 /* True if all readers but t itself are ordered before t's next step. */
 static bool readers_ordered(const Shadow *s, uint32_t t)
 {
-    uint32_t time = clock_time(s->reader), first = clock_thread(s->reader) / LANES * LANES;
-    for (uint32_t left = s->readers; left; left &= left - 1) {
-        uint32_t i = (uint32_t)__builtin_ctz(left);
-        if (!s->many) {
-            if (!clock_ordered(t, first + i, time))
-                return false;
-            continue;
-        }
-        for (uint32_t l = 0; l < LANES; l++)
-            if (block.warp[i].exists >> l & 1 && !clock_ordered(t, i * LANES + l, time))
-                return false;
-    }
+    if (!s->many)
+        return lanes_ordered(t, clock_thread(s->reader) / LANES, s->readers, clock_time(s->reader));
+    const Lanes *set = sets + s->readers;
+    for (uint32_t w = 0; w < block.warps; w++)
+        if (!lanes_ordered(t, w, set[w].lanes, set[w].time))
+            return false;
     return true;
+}
+
+static void join_set(Lanes *set, uint32_t warp, uint32_t lanes, uint32_t time)
+{
+    set[warp].lanes |= lanes;
+    set[warp].time = time > set[warp].time ? time : set[warp].time;
 }
 
 /* One more among readers that nothing orders before it. */
 static void join_readers(Shadow *s, const Thread *t, uint32_t who)
 {
-    uint32_t warp = clock_thread(s->reader) / LANES, mine = t->id / LANES;
+    uint32_t warp = clock_thread(s->reader) / LANES, mine = t->id / LANES, bit = 1u << t->lane;
+    uint32_t time = clock_time(s->reader);
     if (!s->many && warp == mine) {
-        s->readers |= 1u << t->lane;
-    } else {
-        s->readers = (s->many ? s->readers : 1u << warp) | 1u << mine;
+        s->readers |= bit;
+        if (clock_time(who) > time)
+            s->reader = who;
+        return;
+    }
+    if (!s->many) {
+        uint32_t set = new_set();
+        join_set(sets + set, warp, s->readers, time);
+        s->readers = set;
         s->many = true;
     }
-    if (clock_time(who) > clock_time(s->reader))
-        s->reader = who;
+    join_set(sets + s->readers, mine, bit, clock_time(who));
+    s->reader = who;
 }
 
 static void note_read(Shadow *s, const Thread *t, uint32_t who)
 {
-    if (s->read_epoch == clock_epoch() && s->readers &&
+    if (s->read_epoch == clock_epoch() && s->read &&
         (clock_time(s->reader) >= clock_time(who) || !readers_ordered(s, t->id))) {
         join_readers(s, t, who);
         return;
@@ -94,6 +138,7 @@ static void note_read(Shadow *s, const Thread *t, uint32_t who)
     s->read_epoch = clock_epoch();
     s->reader = who;
     s->readers = 1u << t->lane;
+    s->read = true;
     s->many = false;
 }
 
@@ -120,11 +165,11 @@ static void check_readers(const Shadow *s, const Thread *t, uint32_t site, bool 
     if (!shared && (other_block(s->read_epoch) || other_block(s->read_before)) &&
         untold(SIMT_BLOCKS))
         fault(SIMT_BLOCKS, site, NO_SITE, "writes what another block reads");
-    else if (s->read_epoch == clock_epoch() && s->readers && !readers_ordered(s, t->id) &&
+    else if (s->read_epoch == clock_epoch() && s->read && !readers_ordered(s, t->id) &&
              untold(SIMT_RACE))
         fault(SIMT_RACE, site, NO_SITE, "writes to %s memory what thread %u%s reads",
               shared ? "shared" : "global", clock_thread(s->reader),
-              s->readers & (s->readers - 1) ? " and others" : "");
+              s->many || s->readers & (s->readers - 1) ? " and others" : "");
 }
 
 static void note_write(Shadow *s, uint32_t who, Access access, uint32_t site)
@@ -133,7 +178,7 @@ static void note_write(Shadow *s, uint32_t who, Access access, uint32_t site)
     s->writer = who;
     s->write_site = site;
     s->atomic = access == ACCESS_ATOMIC;
-    s->readers = 0;
+    s->read = false;
 }
 
 static void touch(Shadow *s, const Thread *t, uint32_t who, Access access, uint32_t site,
@@ -141,6 +186,8 @@ static void touch(Shadow *s, const Thread *t, uint32_t who, Access access, uint3
 {
     if (s->in_flight && untold(SIMT_WAIT))
         fault(SIMT_WAIT, site, s->write_site, "thread %u began the copy", clock_thread(s->writer));
+    else if (s->reading && access != ACCESS_LOAD && untold(SIMT_WAIT))
+        fault(SIMT_WAIT, site, NO_SITE, "a product that reads it has not been waited for");
     else if (shared && access != ACCESS_STORE && s->write_epoch < block_epoch &&
              untold(SIMT_UNINIT))
         fault(SIMT_UNINIT, site, NO_SITE, "nothing has written it in this block");
@@ -176,4 +223,14 @@ void race_flight(size_t offset, size_t bytes, int change)
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
         r->shadow[i].in_flight = (uint16_t)(r->shadow[i].in_flight + change);
+}
+
+void race_reading(size_t offset, size_t bytes, int change)
+{
+    Region *r = shared_region();
+    if (!region_track(r))
+        return;
+    size_t end = (offset + bytes - 1) >> r->shift;
+    for (size_t i = offset >> r->shift; i <= end; i++)
+        r->shadow[i].reading = (uint16_t)(r->shadow[i].reading + change);
 }

@@ -88,6 +88,30 @@ enum { SIMT_MESSAGES = 64 };
 const SimtReport *simt_report(void);
 void simt_report_clear(void);
 
+/* A tensor map, as a kernel takes it in constant memory: what cuTensorMapEncodeTiled and
+ * cuTensorMapEncodeIm2col make of these, but for the emulator alone. */
+typedef struct SimtTensorMap {
+    _Alignas(64) unsigned char opaque[128];
+} SimtTensorMap;
+
+typedef struct SimtTensor {
+    void *base;
+    int rank;          /* 1 .. 5, the innermost dimension first */
+    int element_bytes; /* 2 or 4 */
+    int swizzle_bytes; /* 0, 32, 64 or 128 */
+    bool round_tf32;   /* elements are rounded on their way */
+    uint32_t dim[5];
+    uint64_t stride[4]; /* bytes, from dimension 1 on */
+    uint32_t box[5];    /* elements; im2col: channels and pixels of a column */
+    uint32_t step[5];   /* traversal strides; a 0 counts as 1 */
+    bool im2col;
+    int lower[3], upper[3]; /* corners of the bounding box, innermost first */
+} SimtTensor;
+
+/* False for what the device's encoder would refuse: addresses and strides that are no multiples of
+ * 16, boxes that are too large. */
+bool simt_tensor_map(SimtTensorMap *out, const SimtTensor *t);
+
 /* Threads of a block run in the order of their numbers (0), or in one drawn from the seed. */
 void simt_shuffle(uint64_t seed);
 

@@ -180,3 +180,21 @@ void op_redux(const Call *c, const Word *in, Word *out)
     warp_meet(c->site, in[1].u32, &op, &e);
     out->u64 = e.result;
 }
+
+/* The lowest lane of those that take part. */
+static void run_elect(Warp *w, uint32_t mask, void *const *slot)
+{
+    (void)w;
+    for (uint32_t left = mask; left; left &= left - 1) {
+        uint32_t l = (uint32_t)__builtin_ctz(left);
+        ((Exchange *)slot[l])->result = left == mask;
+    }
+}
+
+void op_elect(const Call *c, const Word *in, Word *out)
+{
+    static const WarpOp op = {"elect.sync", false, run_elect};
+    Exchange e = {.call = c};
+    warp_meet(c->site, in[0].u32, &op, &e);
+    out->u64 = e.result;
+}

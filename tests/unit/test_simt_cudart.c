@@ -304,6 +304,39 @@ static void test_faults_on_demand(void **state)
     assert_string_equal(cudaGetErrorName(cudaErrorNoDevice), "cudaErrorNoDevice");
 }
 
+/* The driver's encoders make the maps that the emulator reads. */
+static void test_tensor_maps(void **state)
+{
+    (void)state;
+    int (*tiled)(SimtTensorMap *, int, unsigned, void *, const unsigned long long *,
+                 const unsigned long long *, const unsigned *, const unsigned *, int, int, int,
+                 int);
+    enum cudaDriverEntryPointQueryResult result;
+    void *p;
+    SimtTensorMap map, expected;
+    static _Alignas(16) char base[16];
+    const unsigned long long dim[] = {64, 10}, stride[] = {128};
+    const unsigned box[] = {32, 8}, step[] = {1, 1};
+    SimtTensor t = {.base = base,
+                    .rank = 2,
+                    .element_bytes = 2,
+                    .swizzle_bytes = 64,
+                    .dim = {64, 10},
+                    .stride = {128},
+                    .box = {32, 8},
+                    .step = {1, 1}};
+    OK(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &p, 12000, 0, &result));
+    assert_int_equal(result, cudaDriverEntryPointSuccess);
+    memcpy(&tiled, &p, sizeof p);
+    assert_int_equal(tiled(&map, 9, 2, base, dim, stride, box, step, 0, 2, 0, 0), 0);
+    assert_true(simt_tensor_map(&expected, &t));
+    assert_memory_equal(&map, &expected, sizeof map);
+    assert_int_equal(tiled(&map, 9, 2, base + 2, dim, stride, box, step, 0, 2, 0, 0), 1);
+    OK(cudaGetDriverEntryPointByVersion("cuMystery", &p, 12000, 0, &result));
+    assert_int_equal(result, cudaDriverEntryPointSymbolNotFound);
+    assert_null(p);
+}
+
 /* In a process of its own: such an error stays. `say`: what stderr must hold. */
 static void expect_broken(int (*run)(void), const char *say)
 {
@@ -409,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_capture_rules),
         cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_tensor_maps),
         cmocka_unit_test(test_faults_of_kernels),
         cmocka_unit_test(test_device_memory_is_not_the_hosts),
     };

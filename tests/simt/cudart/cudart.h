@@ -85,7 +85,7 @@ bool memory_holds(const void *p, size_t bytes);
 /* --- stream.c: the stream of a handle (NULL: the legacy stream), or NULL. */
 cudaStream_t stream_of(cudaStream_t handle);
 /* Adds work, or takes it into the graph that is being captured; takes `w` over. */
-cudaError_t stream_add(cudaStream_t stream, Work *w);
+cudaError_t stream_add(cudaStream_t handle, Work *w);
 cudaError_t stream_run(cudaStream_t stream);
 cudaError_t stream_run_all(void);
 /* Its streams are their own again. */

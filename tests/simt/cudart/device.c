@@ -1,7 +1,6 @@
 /* One device, its properties, errors, and faults on demand. */
 #include "cudart.h"
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,10 +43,11 @@ unsigned long long cudart_setting(const char *name, unsigned long long fallback)
 int cudart_capability(void)
 {
     const char *v = getenv("SIMT_CUDA_CAPABILITY");
-    int major = 9, minor = 0;
-    if (v && *v)
-        sscanf(v, "%d.%d", &major, &minor);
-    return 10 * major + minor;
+    char *end;
+    if (!v || !*v)
+        return 90;
+    long major = strtol(v, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    return (int)(10 * major + minor);
 }
 
 static bool fails(const char *how)
@@ -64,15 +64,15 @@ static cudaError_t demanded(const char *function)
     static char counted[128];
     const char *v = getenv("SIMT_CUDA_FAIL_CALL");
     size_t n = strlen(function);
-    if (!v || strncmp(v, counted, sizeof counted - 1)) {
+    if (!v || strncmp(v, counted, sizeof counted - 1) != 0) {
         calls = 0;
         snprintf(counted, sizeof counted, "%s", v ? v : "");
     }
-    if (!v || strncmp(v, function, n) || v[n] != ':')
+    if (!v || strncmp(v, function, n) != 0 || v[n] != ':')
         return cudaSuccess;
     char *end;
     unsigned long k = strtoul(v + n + 1, &end, 10);
-    return ++calls == k && *end == ':' ? (cudaError_t)atoi(end + 1) : cudaSuccess;
+    return ++calls == k && *end == ':' ? (cudaError_t)strtol(end + 1, NULL, 10) : cudaSuccess;
 }
 
 cudaError_t cudart_enter(const char *function)
@@ -220,17 +220,4 @@ const char *cudaGetErrorString(cudaError_t error)
         if (errors[i].number == error)
             return errors[i].text;
     return "unrecognized error code";
-}
-
-cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **function,
-                                             unsigned int version, unsigned long long flags,
-                                             enum cudaDriverEntryPointQueryResult *result)
-{
-    (void)version;
-    (void)flags;
-    cudaError_t e = cudart_enter(__func__);
-    *function = NULL;
-    if (result)
-        *result = cudaDriverEntryPointSymbolNotFound;
-    return cudart_leave(e ? e : symbol ? cudaSuccess : cudaErrorInvalidValue);
 }

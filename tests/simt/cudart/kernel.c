@@ -26,7 +26,7 @@ static cudaKernel_t every_kernel; /* that a handle may be */
 static bool for_newer_device(const char *text)
 {
     const char *at = strstr(text, "\"target-cpu\"=\"sm_");
-    int made_for = at ? atoi(at + strlen("\"target-cpu\"=\"sm_")) : 0;
+    long made_for = at ? strtol(at + strlen("\"target-cpu\"=\"sm_"), NULL, 10) : 0;
     return made_for > cudart_capability();
 }
 

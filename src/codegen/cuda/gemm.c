@@ -113,8 +113,8 @@ static Tap tap_of(const Gemm *g, LLVMValueRef at)
     return t;
 }
 
-/* A vector on its way to shared memory. What is not there becomes 0, and gates are read and applied,
- * only when it is stored: until then nothing has to wait for it. */
+/* A vector on its way to shared memory. What is not there becomes 0, and gates are read and
+ * applied, only when it is stored: until then nothing has to wait for it. */
 typedef struct Load {
     LLVMValueRef v, valid, gate; /* valid NULL: always; gate: where it is, NULL: none */
 } Load;
@@ -158,8 +158,8 @@ static Load load_input(const Gemm *g, const Row *r, const Tap *t, LLVMValueRef i
     inside = cuda_and(kn, inside, cuda_and(kn, in_y, in_x));
     Load l = load_from(g, inside, emit_at(e, r->in, at), kn->in);
     if (r->gate)
-        l.gate = emit_at(e, r->gate, cut(g) ? emit_select(e, inside, t->chan, cuda_int(kn, 0))
-                                            : t->chan);
+        l.gate = emit_at(e, r->gate,
+                         cut(g) ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);
     return l;
 }
 

@@ -2,7 +2,7 @@
  * input vector is loaded once per window row and used for every tap and column it meets. */
 #include "codegen/cuda/window.h"
 
-enum { MOST_COLUMNS = 4, UNROLL_TAPS = 25, MOST_TAPS = 64 };
+enum { MOST_COLUMNS = 4, UNROLL_TAPS = 9, MOST_TAPS = 64 };
 
 typedef struct Depthwise {
     CudaKern *kn;
@@ -56,7 +56,9 @@ static void window(Depthwise *d)
     Loop l;
     loop_begin(d->e, &l, cuda_int(kn, 0), cuda_int(kn, k->kh), 1, true, d->px, d->acc);
     window_row(d, l.iv);
+    LLVMBasicBlockRef latch = LLVMGetInsertBlock(d->e->b);
     loop_end(d->e, &l, d->acc);
+    nvptx_keep_rolled(d->e, latch);
 }
 
 bool cuda_depthwise(CudaKern *kn)

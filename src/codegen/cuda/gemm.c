@@ -113,10 +113,10 @@ static Tap tap_of(const Gemm *g, LLVMValueRef at)
     return t;
 }
 
-/* A vector on its way to shared memory. What is not there becomes 0, and gates are applied, only
- * when it is stored: until then nothing has to wait for it. */
+/* A vector on its way to shared memory. What is not there becomes 0, and gates are read and
+ * applied, only when it is stored: until then nothing has to wait for it. */
 typedef struct Load {
-    LLVMValueRef v, valid, gate; /* valid NULL: always; gate NULL: none */
+    LLVMValueRef v, valid, gate; /* valid NULL: always; gate: where it is, NULL: none */
 } Load;
 
 static Load load_from(const Gemm *g, LLVMValueRef valid, LLVMValueRef p, LLVMValueRef base)
@@ -130,8 +130,14 @@ static LLVMValueRef arrived(const Gemm *g, const Load *l)
 {
     LLVMValueRef v = l->v;
     if (l->gate)
-        v = emit_fmul(g->e, v, l->gate);
+        v = emit_fmul(g->e, v, cuda_load(g->kn, l->gate));
     return l->valid ? emit_select(g->e, l->valid, v, emit_real(g->e->vec, 0)) : v;
+}
+
+/* Whether the last step passes the end of the reduction. */
+static bool cut(const Gemm *g)
+{
+    return g->all % (g->t.k / g->e->vl) != 0;
 }
 
 /* The input vector of row r at tap t. */
@@ -152,7 +158,8 @@ static Load load_input(const Gemm *g, const Row *r, const Tap *t, LLVMValueRef i
     inside = cuda_and(kn, inside, cuda_and(kn, in_y, in_x));
     Load l = load_from(g, inside, emit_at(e, r->in, at), kn->in);
     if (r->gate)
-        l.gate = load_from(g, inside, emit_at(e, r->gate, t->chan), r->gate).v;
+        l.gate = emit_at(e, r->gate,
+                         cut(g) ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);
     return l;
 }
 
@@ -162,9 +169,9 @@ static void load_step(const Gemm *g, LLVMValueRef step, Load *a, Load *b)
     CudaKern *kn = g->kn;
     Emit *e = g->e;
     int64_t chunks = g->t.k / e->vl, across = g->t.n / e->vl;
-    bool cut = g->all % chunks != 0, narrow = g->per_out % g->t.n != 0;
+    bool narrow = g->per_out % g->t.n != 0;
     LLVMValueRef at = emit_add(e, emit_mul(e, step, chunks), g->a_chunk);
-    LLVMValueRef inside = cut ? cuda_inside(kn, at, g->all) : NULL;
+    LLVMValueRef inside = cut(g) ? cuda_inside(kn, at, g->all) : NULL;
     Tap t = tap_of(g, at);
     for (int j = 0; j < g->a_loads; j++)
         a[j] = load_input(g, &g->row[j], &t, inside);
@@ -173,7 +180,7 @@ static void load_step(const Gemm *g, LLVMValueRef step, Load *a, Load *b)
         row = emit_add(e, row, cuda_int(kn, (int64_t)j * g->t.threads / across));
         LLVMValueRef column = emit_add(e, emit_mul(e, g->group, g->per_out), g->b_column);
         LLVMValueRef p = emit_at(e, kn->w, emit_add(e, emit_mul(e, row, g->oc), column));
-        LLVMValueRef valid = cut ? cuda_inside(kn, row, g->all * e->vl) : NULL;
+        LLVMValueRef valid = cut(g) ? cuda_inside(kn, row, g->all * e->vl) : NULL;
         if (narrow)
             valid = cuda_and(kn, valid, cuda_inside(kn, g->b_column, g->per_out));
         b[j] = load_from(g, valid, p, kn->w);

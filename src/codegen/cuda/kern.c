@@ -42,9 +42,10 @@ static unsigned alignment(const Kernel *k, int arg)
  * many again as the largest tile's operands and addresses need, and no more. */
 static int blocks_wanted(const Kernel *k)
 {
-    enum { REGISTERS = 65536, BESIDE_SUMS = 64 };
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64, OF_GATES = 16 };
     const CudaTile *c = &k->tile.cuda;
-    return c->m > 0 ? REGISTERS / (c->threads * (c->tm * c->tn + BESIDE_SUMS)) : 0;
+    int wanted = c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
+    return c->m > 0 ? REGISTERS / (c->threads * wanted) : 0;
 }
 
 static void open_function(CudaKern *kn, const char *name)

@@ -30,8 +30,8 @@ static LLVMValueRef with_sign(Emit *e, LLVMValueRef a, LLVMValueRef s)
     return as_type(e, LLVMBuildOr(e->b, as_type(e, a, bits), sign, ""), type);
 }
 
-/* 2^(x log2 e) by the power unit, within 2 ulp of it; what rounding the product loses, and log2 e
- * itself, is put back by the first derivative. */
+/* 2^(x log2 e) by the power unit; what rounding the product loses, and log2 e itself, is put back
+ * by the first derivative. */
 static LLVMValueRef gpu_exp(Emit *e, LLVMValueRef x)
 {
     LLVMTypeRef type = LLVMTypeOf(x);

@@ -93,7 +93,7 @@ test-oom: all ## every allocation of many commands fails once: reported, or surv
 	@mkdir -p $(BUILD)/tests
 	@OOM_FULL=1 CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/oom/run.sh
 
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(BUILD)/tests/libcnnrt_cuda.so
 test-unit: all $(UNIT) ## unit tests alone
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh unit
 
@@ -151,6 +151,9 @@ $(BUILD)/tests/libcnnrt_cuda.a: $(standin_o)
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
+# what cnnc opens in place of the one above
+$(BUILD)/tests/libcnnrt_cuda.so: $(standin_o) $(BUILD)/tests/libsimt.a
+	$(CC) $(LDSAN) -shared -o $@ $^ $(shell $(LLVM) --ldflags) -lLLVM-19 -lm -lpthread
 
 $(OBJ)/tests/simt/%.o: tests/simt/%.c
 	@mkdir -p $(@D)

@@ -1,6 +1,7 @@
 /* One device, its properties, errors, and faults on demand. */
 #include "cudart.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

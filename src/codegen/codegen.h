@@ -35,7 +35,7 @@ typedef struct EmitOptions {
     const EmitImage *images;
     int image_count;
     const void *backend; /* load alone: the const CnnrtBackend that runs them */
-    int jobs; /* threads for kernel compilation; 0 = number of processors */
+    int jobs;            /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
 } EmitOptions;

@@ -32,6 +32,9 @@ SHARED   := $(filter-out src/support/diag% src/support/explain.c,\
 RUNTIME  := $(wildcard runtime/cnnrt/*.c)
 TRAIN    := $(wildcard runtime/cnntrain/*.c)
 DATA     := $(wildcard runtime/cnndata/*.c)
+# the runtime for CUDA devices, where the toolkit is (12.8 or newer: its header knows "libraries")
+CUDA_HOME ?= /usr/local/cuda
+CUDA     := $(if $(shell grep -ls cudaLibraryLoadData $(CUDA_HOME)/include/cuda_runtime_api.h),$(wildcard runtime/cnnrt_cuda/*.c))
 GENERATED := cnn_lex cnn_parse stdlib_data explain_data
 
 front_o   := $(FRONT:%.c=$(OBJ)/%.o) $(GENERATED:%=$(OBJ)/gen/%.o)
@@ -43,7 +46,13 @@ ARCH     ?= aarch64
 CROSS_CC ?= $(ARCH)-linux-gnu-gcc
 cross_o   = $(RUNTIME:%.c=$(OBJ)/$(ARCH)/%.o)
 train_o   := $(TRAIN:%.c=$(OBJ)/hidden/%.o)
+cuda_o    := $(CUDA:%.c=$(OBJ)/hidden/%.o)
+CUDART   := $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA_HOME)/lib/libcudart_static.a))
+CUDA_LIB  := $(if $(cuda_o),$(LIB)/libcnnrt_cuda.a $(if $(CUDART),$(LIB)/libcnnrt_cuda.so))
 data_o    := $(DATA:%.c=$(OBJ)/%.o)
+# the emulator that kernels for GPUs are tested with; no part of what is installed
+SIMT      := $(wildcard tests/simt/*.c tests/simt/cudart/*.c)
+simt_o    := $(SIMT:%.c=$(OBJ)/%.o)
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
@@ -52,7 +61,7 @@ LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a ## build the compiler and its runtime
+all: $(BUILD)/bin/cnnc $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a $(CUDA_LIB) ## build the compiler and its runtime
 
 deps: ## install what is missing (Debian), or say what to install
 	@sh tests/tools/deps.sh
@@ -84,7 +93,7 @@ test-oom: all ## every allocation of many commands fails once: reported, or surv
 	@mkdir -p $(BUILD)/tests
 	@OOM_FULL=1 CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/oom/run.sh
 
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(BUILD)/tests/libcnnrt_cuda.so
 test-unit: all $(UNIT) ## unit tests alone
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/run_all.sh unit
 
@@ -115,6 +124,40 @@ $(LIB)/libcnntrain.a: $(train_o)
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
+
+$(LIB)/libcnnrt_cuda.a: $(cuda_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(BUILD)/tests/libsimt.a: $(simt_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+# what cnnc itself opens to run networks on a GPU
+$(LIB)/libcnnrt_cuda.so: $(cuda_o)
+	@mkdir -p $(@D)
+	$(CC) $(LDSAN) -shared -Wl,--exclude-libs,ALL -o $@ $(cuda_o) $(CUDART) -ldl -lrt -lpthread
+
+$(cuda_o): BASE += -isystem $(CUDA_HOME)/include
+
+# the same against the emulator's runtime, for the tests
+standin_o := $(patsubst %.c,$(OBJ)/standin/%.o,$(wildcard runtime/cnnrt_cuda/*.c))
+$(OBJ)/standin/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -Itests/simt/cudart -c -o $@ $<
+$(BUILD)/tests/libcnnrt_cuda.a: $(standin_o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+# what cnnc opens in place of the one above
+$(BUILD)/tests/libcnnrt_cuda.so: $(standin_o) $(BUILD)/tests/libsimt.a
+	$(CC) $(LDSAN) -shared -o $@ $^ $(shell $(LLVM) --ldflags) -lLLVM-19 -lm -lpthread
+
+$(OBJ)/tests/simt/%.o: tests/simt/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -I$(shell $(LLVM) --includedir) -c -o $@ $<
 
 $(OBJ)/$(ARCH)/%.o: %.c
 	@mkdir -p $(@D)
@@ -165,6 +208,10 @@ $(GEN)/explain_data.c: tests/tools/embed.sh $(PAGES)
 	sh tests/tools/embed.sh pages $(PAGES) > $@
 
 $(BUILD)/tests/test_data $(BUILD)/tests/test_loader: LIBS += -larchive # they write shards
+simt_unit := $(filter $(BUILD)/tests/test_simt%,$(UNIT))
+$(simt_unit): LINKED += $(BUILD)/tests/libcnnrt_cuda.a $(BUILD)/tests/libsimt.a
+$(simt_unit): LIBS += $(shell $(LLVM) --ldflags) -lLLVM-19
+$(simt_unit): $(BUILD)/tests/libsimt.a $(BUILD)/tests/libcnnrt_cuda.a
 $(BUILD)/tests/%: tests/unit/%.c $(LINKED)
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wall -Wextra $(CFLAGS) $(LDSAN) -o $@ $< $(LINKED) -lcmocka $(LIBS)
@@ -238,7 +285,7 @@ to_share := man/man1/cnnc.1 bash-completion/completions/cnnc zsh/site-functions/
 install: all man ## into DESTDIR and PREFIX
 	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(LIBDIR)/pkgconfig"
 	install -m 755 $(BUILD)/bin/cnnc "$(DESTDIR)$(PREFIX)/bin/"
-	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a "$(DESTDIR)$(LIBDIR)/"
+	install -m 644 $(LIB)/libcnnc_codegen.so $(LIB)/libcnnrt.a $(LIB)/libcnntrain.a $(LIB)/libcnndata.a $(CUDA_LIB) "$(DESTDIR)$(LIBDIR)/"
 	for lib in $(LIB)/*/libcnnrt.a; do [ ! -f "$$lib" ] || \
 	    install -D -m 644 "$$lib" "$(DESTDIR)$(LIBDIR)/$${lib#$(LIB)/}" || exit 1; done
 	install -m 644 include/cnnrt.h include/cnndata.h "$(DESTDIR)$(PREFIX)/include/"
@@ -251,7 +298,7 @@ install: all man ## into DESTDIR and PREFIX
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(PREFIX)/bin/cnnc" "$(DESTDIR)$(LIBDIR)/libcnnc_codegen.so" \
-	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
+	    "$(DESTDIR)$(LIBDIR)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.a" "$(DESTDIR)$(LIBDIR)/libcnnrt_cuda.so" "$(DESTDIR)$(LIBDIR)/$(ARCH)/libcnnrt.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/cnnc.pc" \
 	    "$(DESTDIR)$(LIBDIR)/libcnntrain.a" "$(DESTDIR)$(LIBDIR)/libcnndata.a" "$(DESTDIR)$(PREFIX)/include/cnnrt.h" \
 	    "$(DESTDIR)$(PREFIX)/include/cnndata.h"
 	for f in $(to_share); do rm -f "$(DESTDIR)$(PREFIX)/share/$$f"; done
@@ -262,5 +309,5 @@ clean: ## remove the build folder
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
--include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(UNIT:=.d)
--include $(data_o:.o=.d) $(cross_o:.o=.d)
+-include $(front_o:.o=.d) $(driver_o:.o=.d) $(codegen_o:.o=.d) $(runtime_o:.o=.d) $(train_o:.o=.d) $(cuda_o:.o=.d) $(UNIT:=.d)
+-include $(data_o:.o=.d) $(cross_o:.o=.d) $(simt_o:.o=.d) $(standin_o:.o=.d)

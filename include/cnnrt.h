@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 4
+#define CNNRT_ABI_VERSION 5
 #define CNNRT_KERNEL_ARGS 16
 #define CNNRT_HYPER 16
 
@@ -39,7 +39,10 @@ extern "C" {
     STATUS(CHECKPOINT, 16,                                                                         \
            "the checkpoint cannot be written or read, or is another network's: the message says "  \
            "what")                                                                                 \
-    STATUS(BAD_COUNTERS, 17, "a counter of the training is negative")
+    STATUS(BAD_COUNTERS, 17, "a counter of the training is negative")                              \
+    STATUS(NO_DEVICE, 18, "there is no device that this model can run on")                         \
+    STATUS(DEVICE_MEMORY, 19, "the device has too little free memory")                             \
+    STATUS(DEVICE, 20, "the device failed")
 
 /* Headers of models declare the same, and any number of them may be included. */
 #ifndef CNNRT_SHARED
@@ -62,8 +65,10 @@ typedef struct CnnrtCounters {
 } CnnrtCounters;
 
 /* A parameter or running statistic of a trainer, by name: dims[0, ndim), count values in all. The
- * values may be read and written between calls of the trainer. gradient: of the last pass, NULL for
- * statistics; slot: what the optimizer keeps, average: the running mean, NULL when there is none.
+ * values may be read and written between calls of the trainer; when it runs on a device they are a
+ * copy, made by find for all parameters and taken back by the next call. gradient: of the last
+ * pass, NULL for statistics; slot: what the optimizer keeps, average: the running mean, NULL when
+ * there is none.
  */
 typedef struct CnnrtValues {
     int ndim, trained;
@@ -158,6 +163,56 @@ typedef struct CnnrtTraining {
     const CnnrtModel *(*inference)(void);
 } CnnrtTraining;
 
+/* How a step of a model for a device is started, for a batch b: ceil(b * items / per_block) by
+ * `rows` blocks of `threads`. Parameters of the kernel are the addresses of the step's operands,
+ * but for NONE, at image 0; with takes_run that of the CnnrtRun; and b, 32 bits. */
+typedef struct CnnrtLaunch {
+    const char *kernel; /* its name in the images */
+    int64_t items, per_block, rows;
+    int32_t threads, shared; /* shared: bytes of dynamic shared memory */
+    int32_t takes_run;
+} CnnrtLaunch;
+
+/* Machine code of all kernels. arch: 10 * major + minor of the least device; `exact`: that one
+ * alone (sm_90a). PTX is text that ends in NUL; a cubin runs on its major version. */
+enum { CNNRT_PTX = 1, CNNRT_CUBIN = 2 };
+typedef struct CnnrtImage {
+    int32_t kind, arch;
+    int64_t exact, bytes;
+    const void *data;
+} CnnrtImage;
+
+/* What a kind of device does for contexts; functions return a status, with a text for detail, which
+ * is the thread's, where that is not OK. */
+typedef struct CnnrtBackend {
+    int32_t abi; /* CNNRT_ABI_VERSION */
+    const char *name;
+    /* Whether a device is there that runs the model. */
+    int (*present)(const CnnrtModel *m);
+    /* Takes all memory, copies `floats` weights (at least the model's), loads the code. owner:
+     * another context of this kind whose weights are used from float `offset` on, instead of a
+     * copy; it must live longer. */
+    int (*create)(void **out, const CnnrtModel *m, const float *weights, int64_t floats,
+                  void *owner, int64_t offset);
+    /* Steps [first, last), as cnnrt_run_steps. in and out may be the host's memory or the
+     * device's. On return the outputs are there. */
+    int (*run)(void *device, const CnnrtRun *run, const float *const *in, float *const *out,
+               int64_t first, int64_t last, double *step_seconds);
+    /* Copies weights [first, first + count) from and to the device. */
+    int (*load)(void *device, float *to, int64_t first, int64_t count);
+    int (*store)(void *device, const float *from, int64_t first, int64_t count);
+    void (*destroy)(void *device);
+    const char *(*detail)(void);
+} CnnrtBackend;
+
+/* Code for a device, in place of the kernels of the steps. */
+typedef struct CnnrtCode {
+    const CnnrtBackend *backend;
+    const CnnrtLaunch *launches; /* one a step */
+    const CnnrtImage *images;
+    int64_t image_count;
+} CnnrtCode;
+
 struct CnnrtModel {
     int32_t abi;
     int32_t max_batch;
@@ -175,11 +230,12 @@ struct CnnrtModel {
     const char *weights_file; /* name of the file with the weights when they are not embedded */
     const char *compiler;     /* "cnnc 0.1.0 (LLVM 19.1.7)" */
     const CnnrtTraining *training; /* NULL: the model does not train */
+    const CnnrtCode *code;         /* NULL: it runs on the processor */
 };
 
-/* Of one network compiled for several processors, best first: the first that this one can run, or
- * where CNNC_CPU is set the one for that processor. NULL when there is none; a built network's
- * functions then return CPU. */
+/* Of one network compiled for several processors or devices, best first: the first that can run
+ * here, or where CNNC_CPU is set the one of that name (CnnrtModel.cpu). Where a device is passed
+ * over, stderr says why. NULL when there is none; a built network's functions then return CPU. */
 const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count);
 /* The name of the file its weights are in; NULL when they are embedded, or for NULL. */
 const char *cnnrt_weights_file(const CnnrtModel *m);
@@ -250,7 +306,7 @@ int cnnrt_trainer_run(CnnrtTrainer *t, int batch, const float *const *in, float 
                       int averaged);
 /* What PREFIX_create takes as weights, to run the network from a context of one's own: not during a
  * call of the trainer, as a run packs the parameters. NULL when there are no running means. */
-const float *cnnrt_trainer_parameters(const CnnrtTrainer *t, int averaged);
+const float *cnnrt_trainer_parameters(CnnrtTrainer *t, int averaged);
 /* NO_PARAMETER: *out is untouched. */
 int cnnrt_trainer_find(CnnrtTrainer *t, const char *name, CnnrtValues *out);
 int cnnrt_trainer_counters(const CnnrtTrainer *t, CnnrtCounters *out);
@@ -259,6 +315,9 @@ const CnnrtModel *cnnrt_trainer_model(const CnnrtTrainer *t);
 
 /* A constant text for any number. */
 const char *cnnrt_strerror(int status);
+/* What the last failure of the model's kind of device in this thread was about, beyond its status;
+ * "" when there was none. Valid until the next failure. */
+const char *cnnrt_detail(const CnnrtModel *m);
 /* XXH64 with seed 0: what `xxhsum -H64` prints for a file of these bytes. */
 uint64_t cnnrt_hash(const void *data, size_t len);
 

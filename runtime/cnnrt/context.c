@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "cnnrt.h"
 #include "big.h"
+#include "context.h"
 #include "cpu.h"
 #include "pool.h"
 #include <limits.h>
@@ -19,7 +20,8 @@ struct CnnrtContext {
     float *workspace;
     size_t workspace_len;
     bool own_workspace;
-    Pool *pool;
+    Pool *pool;   /* NULL on a device */
+    void *device; /* of model->code->backend; NULL on the processor */
     atomic_flag busy;
     /* the run in progress */
     CnnrtRun run;
@@ -38,6 +40,8 @@ size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
 {
     if (m == NULL || batch < 1 || batch > m->max_batch || threads < 0 || threads > MAX_THREADS)
         return 0;
+    if (m->code != NULL) /* a device has its own */
+        return ALIGN;
     if (threads == 0)
         threads = cnnrt_pool_default_threads();
     int64_t floats, scratch;
@@ -57,7 +61,9 @@ static int check_model(const CnnrtModel *m, const float *weights, int threads)
         return CNNRT_BAD_ARGUMENT;
     if (m->abi != CNNRT_ABI_VERSION)
         return CNNRT_BAD_MODEL;
-    if (!cnnrt_cpu_suffices(m->cpu))
+    if (m->code != NULL && m->code->backend->abi != CNNRT_ABI_VERSION)
+        return CNNRT_BAD_MODEL;
+    if (m->code == NULL && !cnnrt_cpu_suffices(m->cpu))
         return CNNRT_CPU;
     if (m->weight_floats > 0 && weights == NULL && m->weights == NULL)
         return CNNRT_NO_WEIGHTS;
@@ -66,13 +72,32 @@ static int check_model(const CnnrtModel *m, const float *weights, int threads)
     return CNNRT_OK;
 }
 
-int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, int threads,
-                 void *workspace, size_t workspace_len)
+/* Memory and threads of a context on the processor. */
+static int take_processor(CnnrtContext *c, int threads, void *workspace, size_t workspace_len)
+{
+    const CnnrtModel *m = c->model;
+    c->workspace = workspace;
+    c->workspace_len = workspace_len;
+    if (workspace == NULL) {
+        c->workspace_len = cnnrt_workspace_size(m, m->max_batch, threads);
+        c->own_workspace = true;
+        if (c->workspace_len == 0 ||
+            cnnrt_big_alloc((void **)&c->workspace, c->workspace_len) != 0) {
+            c->workspace = NULL;
+            return CNNRT_NO_MEMORY;
+        }
+    }
+    c->pool = cnnrt_pool_new(threads);
+    return c->pool != NULL ? CNNRT_OK : CNNRT_NO_THREADS;
+}
+
+int cnnrt_create_with(CnnrtContext **out, const CnnrtModel *m, const CnnrtWeights *w, int threads,
+                      void *workspace, size_t workspace_len)
 {
     if (out == NULL)
         return CNNRT_BAD_ARGUMENT;
     *out = NULL;
-    int status = check_model(m, weights, threads);
+    int status = check_model(m, w->at, threads);
     if (status != CNNRT_OK)
         return status;
     if (threads == 0)
@@ -84,33 +109,36 @@ int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, 
     if (c == NULL)
         return CNNRT_NO_MEMORY;
     c->model = m;
-    c->weights = weights != NULL ? weights : m->weights;
-    c->workspace = workspace;
-    c->workspace_len = workspace_len;
+    c->weights = w->at != NULL ? w->at : m->weights;
     atomic_flag_clear(&c->busy);
-    if (workspace == NULL) {
-        size_t len = cnnrt_workspace_size(m, m->max_batch, threads);
-        c->workspace_len = len;
-        c->own_workspace = true;
-        if (len == 0 || cnnrt_big_alloc((void **)&c->workspace, len) != 0) {
-            free(c);
-            return CNNRT_NO_MEMORY;
-        }
-    }
-    c->pool = cnnrt_pool_new(threads);
-    if (c->pool == NULL) {
+    if (m->code != NULL)
+        status = m->code->backend->create(&c->device, m, c->weights, w->floats,
+                                          w->owner != NULL ? w->owner->device : NULL, w->offset);
+    else
+        status = take_processor(c, threads, workspace, workspace_len);
+    if (status != CNNRT_OK) {
         cnnrt_destroy(c);
-        return CNNRT_NO_THREADS;
+        return status;
     }
     *out = c;
     return CNNRT_OK;
+}
+
+int cnnrt_create(CnnrtContext **out, const CnnrtModel *m, const float *weights, int threads,
+                 void *workspace, size_t workspace_len)
+{
+    CnnrtWeights w = {.at = weights, .floats = m != NULL ? m->weight_floats : 0};
+    return cnnrt_create_with(out, m, &w, threads, workspace, workspace_len);
 }
 
 void cnnrt_destroy(CnnrtContext *c)
 {
     if (c == NULL)
         return;
-    cnnrt_pool_free(c->pool);
+    if (c->device != NULL)
+        c->model->code->backend->destroy(c->device);
+    if (c->pool != NULL)
+        cnnrt_pool_free(c->pool);
     if (c->own_workspace)
         free(c->workspace);
     free(c);
@@ -118,7 +146,22 @@ void cnnrt_destroy(CnnrtContext *c)
 
 int cnnrt_threads(const CnnrtContext *c)
 {
-    return c == NULL ? 0 : cnnrt_pool_threads(c->pool);
+    return c == NULL ? 0 : c->device != NULL ? 1 : cnnrt_pool_threads(c->pool);
+}
+
+int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count)
+{
+    float *weights = (float *)(uintptr_t)c->weights;
+    return c->device == NULL
+               ? CNNRT_OK
+               : c->model->code->backend->load(c->device, weights + first, first, count);
+}
+
+int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count)
+{
+    return c->device == NULL
+               ? CNNRT_OK
+               : c->model->code->backend->store(c->device, c->weights + first, first, count);
 }
 
 static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t image, int thread)
@@ -228,21 +271,28 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
         return CNNRT_BAD_ARGUMENT;
     if (batch < 1 || batch > c->model->max_batch)
         return CNNRT_BAD_BATCH;
-    if (c->workspace_len < cnnrt_workspace_size(c->model, batch, cnnrt_pool_threads(c->pool)))
+    if (c->device == NULL &&
+        c->workspace_len < cnnrt_workspace_size(c->model, batch, cnnrt_pool_threads(c->pool)))
         return CNNRT_BAD_WORKSPACE;
     if (!check_buffers(c, batch, in, out))
         return CNNRT_BAD_BUFFER;
     if (atomic_flag_test_and_set(&c->busy))
         return CNNRT_BUSY;
+    int status = CNNRT_OK;
     c->run.batch = batch;
-    c->in = in;
-    c->out = out;
-    c->first = first;
-    c->last = last;
-    c->seconds = step_seconds;
-    cnnrt_pool_run(c->pool, run_thread, c);
+    if (c->device != NULL) {
+        status =
+            c->model->code->backend->run(c->device, &c->run, in, out, first, last, step_seconds);
+    } else {
+        c->in = in;
+        c->out = out;
+        c->first = first;
+        c->last = last;
+        c->seconds = step_seconds;
+        cnnrt_pool_run(c->pool, run_thread, c);
+    }
     atomic_flag_clear(&c->busy);
-    return CNNRT_OK;
+    return status;
 }
 
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper)
@@ -269,6 +319,11 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
 int cnnrt_run(CnnrtContext *c, int batch, const float *const *in, float *const *out)
 {
     return cnnrt_profile(c, batch, in, out, NULL);
+}
+
+const char *cnnrt_detail(const CnnrtModel *m)
+{
+    return m != NULL && m->code != NULL ? m->code->backend->detail() : "";
 }
 
 const char *cnnrt_strerror(int status)

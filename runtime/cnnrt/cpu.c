@@ -1,5 +1,6 @@
 #include "cpu.h"
 #include "cnnrt.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,13 @@ bool cnnrt_cpu_suffices(const char *need)
 #endif
 }
 
+static bool runs_here(const CnnrtModel *m)
+{
+    if (m->code == NULL)
+        return cnnrt_cpu_suffices(m->cpu);
+    return m->code->backend->abi == CNNRT_ABI_VERSION && m->code->backend->present(m) == CNNRT_OK;
+}
+
 const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count)
 {
     const char *forced = getenv("CNNC_CPU");
@@ -35,9 +43,14 @@ const CnnrtModel *cnnrt_choose(const CnnrtModel *const *variants, int64_t count)
         return NULL;
     for (int64_t i = 0; i < count; i++) {
         const char *cpu = variants[i]->cpu;
-        bool asked = forced == NULL || *forced == '\0' || (cpu != NULL && strcmp(forced, cpu) == 0);
-        if (asked && cnnrt_cpu_suffices(cpu))
+        bool any = forced == NULL || *forced == '\0';
+        if (!any && (cpu == NULL || strcmp(forced, cpu) != 0))
+            continue;
+        if (runs_here(variants[i]))
             return variants[i];
+        if (any && variants[i]->code != NULL)
+            fprintf(stderr, "%s: not on %s: %s\n", variants[i]->name,
+                    variants[i]->code->backend->name, cnnrt_detail(variants[i]));
     }
     return NULL;
 }

@@ -246,8 +246,10 @@ static int run_model(const CnnrtModel *m, const Options *o, char **paths)
     if (rc == CNNRT_OK && status == EXIT_FINE)
         rc = cnnrt_run(c, batch, in, out);
     if (rc != CNNRT_OK) {
-        fprintf(stderr, "%s: %s\n", m->name, cnnrt_strerror(rc));
-        status = rc == CNNRT_NO_MEMORY ? EXIT_MEMORY : EXIT_FILE;
+        const char *detail = cnnrt_detail(m);
+        fprintf(stderr, "%s: %s%s%s\n", m->name, cnnrt_strerror(rc), *detail != '\0' ? ": " : "",
+                detail);
+        status = rc == CNNRT_NO_MEMORY || rc == CNNRT_DEVICE_MEMORY ? EXIT_MEMORY : EXIT_FILE;
     }
     int64_t last = m->output_count - 1;
     if (status == EXIT_FINE && o->output != NULL)

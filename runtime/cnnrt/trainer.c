@@ -1,6 +1,7 @@
 /* Training with a compiled step: the state of a training model and passes over batches. */
 #include "cnnrt.h"
 #include "big.h"
+#include "context.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@ struct CnnrtTrainer {
     float *out[MOST_TENSORS];       /* of a pass: heads, then losses */
     CnnrtCounters at;
     int64_t part; /* passes since the last update */
+    bool behind;  /* the state here is older than that on the device */
+    bool lent;    /* the caller may have written to it */
     atomic_flag busy;
 };
 
@@ -99,13 +102,17 @@ static int make_contexts(CnnrtTrainer *t, int threads)
     t->workspace = aligned((int64_t)(len / sizeof(float)));
     if (t->workspace == NULL)
         return CNNRT_NO_MEMORY;
-    int status = cnnrt_create(&t->step, m, t->state, threads, t->workspace, len);
+    CnnrtWeights w = {.at = t->state, .floats = state_floats(t)};
+    int status = cnnrt_create_with(&t->step, m, &w, threads, t->workspace, len);
+    w.owner = t->step;
     if (status == CNNRT_OK && n != NULL)
-        status = cnnrt_create(&t->plain, n, t->state, threads, t->workspace, len);
-    if (status == CNNRT_OK && n != NULL && m->training->average >= 0)
-        status = cnnrt_create(&t->averaged, n, t->state + m->training->average, threads,
-                              t->workspace, len);
-    return status;
+        status = cnnrt_create_with(&t->plain, n, &w, threads, t->workspace, len);
+    if (status != CNNRT_OK || n == NULL || m->training->average < 0)
+        return status;
+    w.offset = m->training->average;
+    w.at += w.offset;
+    w.floats -= w.offset;
+    return cnnrt_create_with(&t->averaged, n, &w, threads, t->workspace, len);
 }
 
 int cnnrt_trainer_create(CnnrtTrainer **out, const CnnrtModel *m, const float *initial, int threads)
@@ -158,6 +165,23 @@ static void give(CnnrtTrainer *t)
     atomic_flag_clear(&t->busy);
 }
 
+/* The state here as the device has it; it may be changed. */
+static int lend(CnnrtTrainer *t)
+{
+    int status = t->behind ? cnnrt_fetch_weights(t->step, 0, t->model->weight_floats) : CNNRT_OK;
+    t->behind = t->behind && status != CNNRT_OK;
+    t->lent = true;
+    return status;
+}
+
+/* The state of the device as it is here. */
+static int take_back(CnnrtTrainer *t)
+{
+    int status = t->lent ? cnnrt_send_weights(t->step, 0, t->model->weight_floats) : CNNRT_OK;
+    t->lent = t->lent && status != CNNRT_OK;
+    return status;
+}
+
 static double mean_loss(const CnnrtTrainer *t, int batch)
 {
     double sum = 0;
@@ -175,7 +199,10 @@ static int pass(CnnrtTrainer *t, int batch, const float *const *in, const float 
     const float *all[MOST_TENSORS];
     for (int64_t i = 0; i < t->model->input_count; i++)
         all[i] = i < g->images ? in[i] : targets[i - g->images];
-    int status = cnnrt_set_run(t->step, t->at.seed, (uint64_t)t->at.passes, hyper);
+    int status = take_back(t);
+    if (status == CNNRT_OK)
+        status = cnnrt_set_run(t->step, t->at.seed, (uint64_t)t->at.passes, hyper);
+    t->behind = true;
     if (status == CNNRT_OK)
         status = cnnrt_run_steps(t->step, batch, all, t->out, 0, last, NULL);
     if (status == CNNRT_OK && loss != NULL)
@@ -231,14 +258,16 @@ int cnnrt_trainer_run(CnnrtTrainer *t, int batch, const float *const *in, float 
         return CNNRT_BAD_ARGUMENT;
     if (!take(t))
         return CNNRT_BUSY;
-    int status = cnnrt_run(c, batch, in, out);
+    int status = take_back(t);
+    if (status == CNNRT_OK)
+        status = cnnrt_run(c, batch, in, out);
     give(t);
     return status;
 }
 
-const float *cnnrt_trainer_parameters(const CnnrtTrainer *t, int averaged)
+const float *cnnrt_trainer_parameters(CnnrtTrainer *t, int averaged)
 {
-    if (t == NULL || (averaged && t->model->training->average < 0))
+    if (t == NULL || (averaged && t->model->training->average < 0) || lend(t) != CNNRT_OK)
         return NULL;
     return t->state + (averaged ? t->model->training->average : 0);
 }
@@ -267,8 +296,10 @@ int cnnrt_trainer_find(CnnrtTrainer *t, const char *name, CnnrtValues *out)
     const CnnrtTraining *g = t->model->training;
     for (int64_t i = 0; i < g->parameter_count; i++)
         if (strcmp(g->parameters[i].name, name) == 0) {
-            values_of(t, &g->parameters[i], out);
-            return CNNRT_OK;
+            int status = lend(t);
+            if (status == CNNRT_OK)
+                values_of(t, &g->parameters[i], out);
+            return status;
         }
     return CNNRT_NO_PARAMETER;
 }

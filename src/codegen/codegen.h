@@ -5,9 +5,19 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 5, CODEGEN_VARIANTS = 4 };
+enum { CODEGEN_ABI = 6, CODEGEN_VARIANTS = 4 };
 
+/* EMIT_ASM of a CUDA target is PTX; its objects are the host's, and carry it. */
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
+
+/* Machine code for a device, as a model carries it: PTX as text, or a cubin. arch: 80; exact: for
+ * that architecture alone. */
+typedef struct EmitImage {
+    int arch;
+    bool exact, cubin;
+    const char *data;
+    size_t len;
+} EmitImage;
 
 typedef struct EmitOptions {
     const char *prefix; /* C identifier: exported symbols are <prefix>_... */
@@ -20,7 +30,12 @@ typedef struct EmitOptions {
     const char *weights_file; /* name of the file the blob is in, for the model; may be NULL */
     const char *compiler;     /* who made it, for the model; may be NULL */
     const char *inference;    /* prefix of a training model's network for inference; may be NULL */
-    int jobs;                 /* threads for kernel compilation; 0 = number of processors */
+    /* Objects of a CUDA plan: the machine that launches its kernels, and their code. */
+    const Target *host;
+    const EmitImage *images;
+    int image_count;
+    const void *backend; /* load alone: the const CnnrtBackend that runs them */
+    int jobs;            /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
 } EmitOptions;
@@ -40,7 +55,8 @@ typedef struct Loaded Loaded; /* code loaded into this process */
 typedef struct CodegenApi {
     int abi;
     const char *llvm_version;
-    /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3". */
+    /* cpu "native" or NULL = this machine; else an LLVM cpu name such as "x86-64-v3", or a GPU's
+     * architecture, "sm_80". */
     bool (*target)(const char *cpu, Target *out, char *err, size_t err_len);
     /* The processor this runs on, as LLVM calls it. */
     void (*host)(char *cpu, size_t cpu_len);

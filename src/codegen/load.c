@@ -39,6 +39,22 @@ static bool link_pieces(Loaded *l, const EmitResult *r, char *err, size_t err_le
     return true;
 }
 
+/* What runs kernels for a device is not generated. */
+static bool define_backend(Loaded *l, const void *backend, char *err, size_t err_len)
+{
+    if (backend == NULL)
+        return true;
+    LLVMOrcCSymbolMapPair pair = {
+        .Name = LLVMOrcLLJITMangleAndIntern(l->jit, "cnnrt_cuda_backend"),
+        .Sym = {.Address = (LLVMOrcExecutorAddress)(uintptr_t)backend,
+                .Flags = {.GenericFlags = LLVMJITSymbolGenericFlagsExported}}};
+    LLVMOrcMaterializationUnitRef unit = LLVMOrcAbsoluteSymbols(&pair, 1);
+    LLVMErrorRef error = LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(l->jit), unit);
+    if (error != NULL)
+        LLVMOrcDisposeMaterializationUnit(unit);
+    return !failed(error, err, err_len);
+}
+
 static bool find_model(Loaded *l, const char *prefix, const void **model, char *err, size_t err_len)
 {
     char name[300];
@@ -61,6 +77,7 @@ Loaded *load_plan(const Plan *p, const EmitOptions *o, const void **model, char 
         return NULL;
     }
     bool ok = pieces_objects(p, o, false, &r, err, err_len) && link_pieces(l, &r, err, err_len) &&
+              define_backend(l, o->backend, err, err_len) &&
               find_model(l, o->prefix, model, err, err_len);
     pieces_free(&r);
     if (!ok) {

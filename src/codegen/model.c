@@ -8,11 +8,11 @@
 
 _Static_assert(CNNRT_KERNEL_ARGS == KERNEL_ARGS, "the runtime passes what kernels take");
 
-enum { MODEL_FIELDS = 19, TRAINING_FIELDS = 20 };
+enum { MODEL_FIELDS = 20, TRAINING_FIELDS = 20 };
 
 /* The types of cnnrt.h, field by field. */
 typedef struct Types {
-    LLVMTypeRef operand, step, tensor, parameter, optimizer, training, model;
+    LLVMTypeRef operand, step, tensor, parameter, optimizer, training, launch, image, code, model;
 } Types;
 
 typedef struct Builder {
@@ -23,8 +23,9 @@ typedef struct Builder {
     Types t;
 } Builder;
 
-_Static_assert(sizeof(CnnrtModel) == 144 && sizeof(CnnrtTraining) == 208 &&
-                   sizeof(CnnrtParameter) == 72,
+_Static_assert(sizeof(CnnrtModel) == 152 && sizeof(CnnrtTraining) == 208 &&
+                   sizeof(CnnrtParameter) == 72 && sizeof(CnnrtLaunch) == 48 &&
+                   sizeof(CnnrtImage) == 32 && sizeof(CnnrtCode) == 32,
                "the types below are those of cnnrt.h");
 
 static LLVMTypeRef structure(Emit *e, LLVMTypeRef *fields, unsigned n)
@@ -71,9 +72,11 @@ static Types make_types(Emit *e)
                                            ptr,
                                            ptr},
                            TRAINING_FIELDS);
-    t.model = structure(e,
-                        (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64, i64, i64,
-                                        ptr, ptr, i64, i64, ptr, ptr, ptr},
+    t.launch = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, i32}, 7);
+    t.image = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, ptr}, 5);
+    t.code = structure(e, (LLVMTypeRef[]){ptr, ptr, ptr, i64}, 4);
+    t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64,
+                                           i64, i64, ptr, ptr, i64, i64, ptr, ptr, ptr, ptr},
                         MODEL_FIELDS);
     return t;
 }
@@ -112,12 +115,19 @@ static bool symbol(Builder *b, char *out, size_t len, const char *suffix)
     return true;
 }
 
+static bool kernel_name(Builder *b, char *out, size_t len, uint32_t index)
+{
+    char suffix[16];
+    snprintf(suffix, sizeof suffix, "k%u", index);
+    return symbol(b, out, len, suffix);
+}
+
+/* NULL for a device: its steps have launches. */
 static LLVMValueRef kernel_symbol(Builder *b, uint32_t index)
 {
     Emit *e = b->e;
-    char suffix[16], name[300];
-    snprintf(suffix, sizeof suffix, "k%u", index);
-    if (!symbol(b, name, sizeof name, suffix))
+    char name[300];
+    if (b->p->target.kind == TARGET_CUDA || !kernel_name(b, name, sizeof name, index))
         return LLVMConstNull(e->ptr);
     LLVMValueRef fn = LLVMGetNamedFunction(e->mod, name);
     if (!fn) {
@@ -321,6 +331,49 @@ static LLVMValueRef training_constant(Builder *b)
     return constant_global(e, record(b, b->t.training, fields), "training");
 }
 
+/* Shared memory of kernels is their own declaration: none is asked for at a launch. */
+static LLVMValueRef launch_at(Builder *b, uint32_t i)
+{
+    Emit *e = b->e;
+    const PlanStep *s = &b->p->steps.at[i];
+    Launch l = family_launch(&b->p->kernels.at[s->kernel].k, &b->p->target);
+    char name[300] = "";
+    kernel_name(b, name, sizeof name, s->kernel);
+    LLVMValueRef fields[7] = {
+        text(e, name),       emit_int(e, l.items),     emit_int(e, l.per_block),
+        emit_int(e, l.rows), constant32(e, l.threads), constant32(e, 0),
+        constant32(e, 0)};
+    return record(b, b->t.launch, fields);
+}
+
+static LLVMValueRef image_at(Builder *b, uint32_t i)
+{
+    Emit *e = b->e;
+    const EmitImage *m = &b->o->images[i];
+    LLVMValueRef bytes = LLVMConstStringInContext2(e->ctx, m->data, m->len, m->cubin);
+    LLVMValueRef g = constant_global(e, bytes, "image");
+    LLVMSetAlignment(g, 16);
+    LLVMValueRef fields[5] = {constant32(e, m->cubin ? CNNRT_CUBIN : CNNRT_PTX),
+                              constant32(e, m->arch), emit_int(e, m->exact),
+                              emit_int(e, (int64_t)m->len + !m->cubin), g};
+    return record(b, b->t.image, fields);
+}
+
+/* Kernels for a device, and who runs them there. */
+static LLVMValueRef code_constant(Builder *b)
+{
+    static const char backend[] = "cnnrt_cuda_backend";
+    Emit *e = b->e;
+    if (b->p->target.kind != TARGET_CUDA)
+        return LLVMConstNull(e->ptr);
+    LLVMValueRef g = LLVMAddGlobal(e->mod, e->ptr, backend);
+    LLVMSetVisibility(g, LLVMHiddenVisibility);
+    LLVMValueRef fields[4] = {g, table(b, b->t.launch, b->p->steps.len, launch_at, "launches"),
+                              table(b, b->t.image, (uint32_t)b->o->image_count, image_at, "images"),
+                              emit_int(e, b->o->image_count)};
+    return constant_global(e, record(b, b->t.code, fields), "code");
+}
+
 static LLVMValueRef model_constant(Builder *b)
 {
     Emit *e = b->e;
@@ -346,6 +399,7 @@ static LLVMValueRef model_constant(Builder *b)
         text_or_null(e, b->o->weights_file),
         text_or_null(e, b->o->compiler),
         training_constant(b),
+        code_constant(b),
     };
     return constant_global(e, record(b, b->t.model, fields), "model");
 }

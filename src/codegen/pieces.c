@@ -1,7 +1,9 @@
 #include "codegen/pieces.h"
 #include "codegen/cpu/kern.h"
+#include "codegen/cuda/kern.h"
 #include "codegen/llvm/machine.h"
 #include "codegen/model.h"
+#include "codegen/target.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +36,8 @@ static bool add_kernel(Emit *e, const Plan *p, const EmitOptions *o, uint32_t i)
     char name[300];
     if (!name_kernel(name, sizeof name, o, i))
         return emit_fail(e, "the prefix is too long");
-    return kern_emit(e, &p->kernels.at[i].k, name);
+    const Kernel *k = &p->kernels.at[i].k;
+    return p->target.kind == TARGET_CUDA ? cuda_emit(e, k, name) : kern_emit(e, k, name);
 }
 
 /* One object, in a context of its own. */
@@ -121,6 +124,36 @@ static bool allocate(EmitResult *out, int count, char *err, size_t err_len)
     return out->pieces != NULL;
 }
 
+/* The host's part of a plan for a device: its model, which carries the kernels' code. */
+static bool host_object(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out,
+                        char *err, size_t err_len)
+{
+    char layout[LAYOUT_TEXT];
+    if (o->host == NULL) {
+        snprintf(err, err_len, "objects for %s need a host", p->target.cpu);
+        return false;
+    }
+    Target base = target_least(o->host);
+    LLVMTargetMachineRef m = machine_open(&base, err, err_len);
+    if (m == NULL)
+        return false;
+    bool ok = allocate(out, 1, err, err_len);
+    if (ok) {
+        Emit e;
+        machine_layout(m, layout, sizeof layout);
+        emit_open(&e, &base, o->prefix, layout);
+        ok = model_emit(&e, p, o, wrappers, false) &&
+             machine_write(m, &e, EMIT_OBJECT, &out->pieces[0]);
+        if (!ok)
+            snprintf(err, err_len, "%s", e.err);
+        emit_close(&e);
+    }
+    LLVMDisposeTargetMachine(m);
+    if (!ok)
+        pieces_free(out);
+    return ok;
+}
+
 bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out, char *err,
                     size_t err_len)
 {
@@ -133,6 +166,8 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     b.err = err;
     b.err_len = err_len;
     machine_init();
+    if (p->target.kind == TARGET_CUDA)
+        return host_object(p, o, wrappers, out, err, err_len);
     if (!allocate(out, b.kernel_pieces + 1, err, err_len))
         return false;
     pthread_mutex_init(&b.lock, NULL);
@@ -159,7 +194,9 @@ bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
     bool ok = true;
     for (uint32_t i = 0; ok && i < p->kernels.len; i++)
         ok = add_kernel(&e, p, o, i);
-    ok = ok && model_emit(&e, p, o, true, true);
+    /* a GPU has kernels alone: what launches them is the host's */
+    if (p->target.kind == TARGET_CPU)
+        ok = ok && model_emit(&e, p, o, true, true);
     ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);

@@ -104,8 +104,19 @@ static const char *native_level(void)
     return level;
 }
 
+typedef struct GpuRow {
+    const char *name;
+    int ptx;
+} GpuRow;
+static const GpuRow gpus[] = {
+#define ARCH(NAME, PTX, DOC) {NAME, PTX},
+#include "codegen/cuda/arch.def"
+};
+
 const char *target_features(const Target *t)
 {
+    if (t->kind == TARGET_CUDA)
+        return t->features + 1; /* "+ptx63" */
     return strcmp(t->cpu, "x86-64-v4") == 0   ? ADDS_V4 "," ADDS_V3 "," ADDS_V2
            : strcmp(t->cpu, "x86-64-v3") == 0 ? ADDS_V3 "," ADDS_V2
            : strcmp(t->cpu, "x86-64-v2") == 0 ? ADDS_V2
@@ -141,6 +152,33 @@ static bool unknown_cpu(const char *cpu, char *err, size_t err_len)
     return false;
 }
 
+static bool describe_gpu(const char *name, Target *out, char *err, size_t err_len)
+{
+    enum { ACCESS = 4 /* floats */ };
+    int at = snprintf(err, err_len, "unknown architecture '%s'; known are", name);
+    for (size_t i = 0; i < sizeof gpus / sizeof *gpus; i++) {
+        if (strcmp(gpus[i].name, name) == 0) {
+            *out = (Target){.kind = TARGET_CUDA, .vl = ACCESS, .triple = "nvptx64-nvidia-cuda"};
+            snprintf(out->cpu, sizeof out->cpu, "%s", name);
+            snprintf(out->features, sizeof out->features, "+ptx%d", gpus[i].ptx);
+            return true;
+        }
+        if (at > 0 && (size_t)at < err_len)
+            at += snprintf(err + at, err_len - (size_t)at, "%s %s", i ? "," : "", gpus[i].name);
+    }
+    return false;
+}
+
+Target target_least(const Target *t)
+{
+    Target base = *t;
+    snprintf(base.cpu, sizeof base.cpu, "%s",
+             strncmp(t->triple, "x86_64", 6) == 0 ? "x86-64" : "generic");
+    base.features[0] = '\0';
+    base.vl = 4;
+    return base;
+}
+
 /* Of this machine, which has the triple; NULL when nothing is known of it. */
 static const Arch *host_arch(const char *triple)
 {
@@ -154,6 +192,8 @@ bool target_describe(const char *cpu, Target *out, char *err, size_t err_len)
 {
     machine_init();
     memset(out, 0, sizeof *out);
+    if (cpu && strncmp(cpu, "sm_", 3) == 0)
+        return describe_gpu(cpu, out, err, err_len);
     char *triple = LLVMGetDefaultTargetTriple();
     snprintf(out->triple, sizeof out->triple, "%s", triple);
     LLVMDisposeMessage(triple);

@@ -8,5 +8,7 @@
  * processor would buy nothing, and an artefact then states exactly what it needs. */
 bool target_describe(const char *cpu, Target *out, char *err, size_t err_len);
 void target_host(char *cpu, size_t cpu_len);
+/* Of the same machine the least: for code that runs before anything is known of the processor. */
+Target target_least(const Target *t);
 const char *target_features(const Target *t);
 #endif

@@ -1,6 +1,7 @@
 #include "codegen/wrappers.h"
 #include "cnnrt.h"
 #include "codegen/llvm/machine.h"
+#include "codegen/target.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -158,12 +159,7 @@ bool wrappers_dispatch(const Target *t, const char *prefix, const char *const *v
         snprintf(err, err_len, "a network has 1 to %d variants", CODEGEN_VARIANTS);
         return false;
     }
-    /* Runs before anything is known of the processor. */
-    Target base = *t;
-    snprintf(base.cpu, sizeof base.cpu, "%s",
-             strncmp(t->triple, "x86_64", 6) == 0 ? "x86-64" : "generic");
-    base.features[0] = '\0';
-    base.vl = 4;
+    Target base = target_least(t);
     LLVMTargetMachineRef m = machine_open(&base, err, err_len);
     if (!m)
         return false;

@@ -57,7 +57,7 @@ static void header_shared(Buf *out)
                  "#define CNNRT_SHARED\ntypedef enum CnnrtStatus {\n");
 #define STATUS(ID, NUMBER, TEXT)                                                                   \
     buf_printf(out, "    CNNRT_%s = %d%s /* %s */\n", #ID, NUMBER,                                 \
-               NUMBER == CNNRT_BAD_COUNTERS ? "" : ",", TEXT);
+               NUMBER == CNNRT_DEVICE ? "" : ",", TEXT);
     CNNRT_STATUSES(STATUS)
 #undef STATUS
     buf_add(out, "} CnnrtStatus;\ntypedef struct CnnrtModel CnnrtModel;\n"

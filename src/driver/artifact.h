@@ -22,7 +22,7 @@ extern const FormInfo form_info[FORM_COUNT];
 #define ARTIFACT_EMBED_LIMIT ((size_t)768 << 20)
 
 /* The forms that an artefact for several processors has once for each. */
-#define FORMS_OF_VARIANT (FORM_BIT(PACKED) | FORM_BIT(IR) | FORM_BIT(ASM))
+#define FORMS_OF_VARIANT (FORM_BIT(PACKED) | FORM_BIT(IR) | FORM_BIT(ASM) | FORM_BIT(PTX))
 
 /* The network compiled for one processor. */
 typedef struct Variant {
@@ -65,6 +65,10 @@ void artifact_training_functions(const Artifact *x, Buf *out);
 void artifact_training_manifest(const Artifact *x, Buf *out);
 /* Bytes of a variant's weights, or of the parameters that a training begins with. */
 size_t artifact_weight_bytes(const Artifact *x, const Variant *v);
+/* Whether the best variant is kernels for a GPU. */
+bool artifact_is_cuda(const Artifact *x);
+/* The part of the manifest that says how a GPU's kernels are launched. manifest_launch.c */
+void artifact_launches(const Artifact *x, Buf *out);
 /* What a deployment has to know, as JSON (docs/artefacts.md). */
 void artifact_manifest(const Artifact *x, Buf *out);
 /* A .pc file for the shared object, or else the object, beside it. */

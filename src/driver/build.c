@@ -1,5 +1,6 @@
 /* build: the files a user deploys. */
 #include "driver/artifact.h"
+#include "driver/gpu.h"
 #include "driver/commands.h"
 #include "support/fs.h"
 #include "support/temp.h"
@@ -105,7 +106,8 @@ static int choose_paths(Run *r, Build *b)
         if (suffix > 0 && len > suffix && strcmp(base + len - suffix, form_info[f].suffix) == 0)
             base = arena_printf(&r->net_arena, "%.*s", (int)(len - suffix), base);
     }
-    if (b->artifact.external && (b->forms & linked))
+    if (b->artifact.external &&
+        (b->forms & (native_wants_cuda(r) ? FORM_BIT(MANIFEST) | linked : linked)))
         b->forms |= FORM_BIT(PACKED);
     for (int f = 0; f < FORM_COUNT; f++)
         if ((b->forms & 1u << f) && !(FORMS_OF_VARIANT & 1u << f) && b->artifact.paths[f] == NULL)
@@ -128,7 +130,8 @@ static int choose_mode(Run *r, Build *b)
     for (int i = 0; i < x->count; i++)
         bytes += packed_bytes(b, &x->variants[i]);
     if (mode == NULL || strcmp(mode, "auto") == 0)
-        x->external = bytes > ARTIFACT_EMBED_LIMIT;
+        x->external =
+            (native_wants_cuda(r) && !(b->forms & linked)) || bytes > ARTIFACT_EMBED_LIMIT;
     else if (strcmp(mode, "embed") != 0 && strcmp(mode, "external") != 0)
         return front_fail(r, EXIT_USAGE, "--weights-mode takes auto, embed or external, not '%s'",
                           mode);
@@ -136,6 +139,18 @@ static int choose_mode(Run *r, Build *b)
         x->external = strcmp(mode, "external") == 0;
     for (int i = 0; i < x->count; i++)
         x->variants[i].emit.embed = !x->external;
+    return EXIT_FINE;
+}
+
+static int parse_target(Run *r, Build *b)
+{
+    bool cuda = native_wants_cuda(r);
+    if (!cuda && (b->forms & FORM_BIT(PTX)))
+        return front_fail(r, EXIT_USAGE, "--emit=ptx is for --target=cuda");
+    if (cuda && (b->forms & FORM_BIT(ASM)))
+        return front_fail(r, EXIT_USAGE, "the assembly of --target=cuda is --emit=ptx");
+    if (cuda && b->trains)
+        return front_fail(r, EXIT_USAGE, "--target=cuda has no --mode=train yet");
     return EXIT_FINE;
 }
 
@@ -294,7 +309,7 @@ static int pack_weights(Run *r, Build *b, Variant *v)
     bool object = (b->forms & linked) && o->embed;
     if (code != EXIT_FINE || (external != NULL && !object))
         return code;
-    if (object && !v->native.api->weights(&v->native.plan.target, o->prefix, packed_bytes(b, v),
+    if (object && !v->native.api->weights(native_host(&v->native), o->prefix, packed_bytes(b, v),
                                           &head, &tail, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     code = new_object(r, b, &path);
@@ -332,7 +347,7 @@ static int make_dispatch(Run *r, Build *b)
     for (int i = 0; i < x->count; i++)
         prefixes[i] = x->variants[i].emit.prefix;
     const Native *n = &x->variants[0].native;
-    if (!n->api->dispatch(&n->plan.target, x->prefix, prefixes, x->count, &piece, err, sizeof err))
+    if (!n->api->dispatch(native_host(n), x->prefix, prefixes, x->count, &piece, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     int code = add_object(r, b, &piece);
     free(piece.data);
@@ -344,8 +359,12 @@ static int link_all(Run *r, Build *b)
     const Artifact *x = &b->artifact;
     int code = EXIT_FINE;
     for (int i = 0; i < x->count && code == EXIT_FINE; i++) {
-        const Native *n = &x->variants[i].native;
-        code = make_objects(r, b, n->api, &n->plan, &x->variants[i].emit);
+        Variant *v = &b->artifact.variants[i];
+        if (v->native.plan.target.kind == TARGET_CUDA)
+            code = gpu_images(r, &v->native, b->tmp, &v->emit);
+        if (code == EXIT_FINE)
+            code = make_objects(r, b, v->native.api, &v->native.plan, &v->emit);
+        gpu_free(&v->emit);
     }
     if (code == EXIT_FINE && b->trains)
         code = make_objects(r, b, b->step.code.api, &b->step.code.plan, &b->step_emit);
@@ -376,8 +395,9 @@ static int write_texts(Run *r, Build *b)
         const Variant *v = &b->artifact.variants[i];
         if (v->paths[FORM_IR] != NULL)
             code = write_code_text(r, b, v, EMIT_LLVM_IR, v->paths[FORM_IR]);
-        if (code == EXIT_FINE && v->paths[FORM_ASM] != NULL)
-            code = write_code_text(r, b, v, EMIT_ASM, v->paths[FORM_ASM]);
+        for (int f = 0; f < FORM_COUNT && code == EXIT_FINE; f++)
+            if ((f == FORM_ASM || f == FORM_PTX) && v->paths[f] != NULL)
+                code = write_code_text(r, b, v, EMIT_ASM, v->paths[f]);
     }
     for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == EXIT_FINE; i++) {
         Buf text = {0};
@@ -447,6 +467,8 @@ int command_build(Run *r)
         code = variant_parse(r, x, cli_get(r->cli, OPT_TARGET_CPU));
     if (code == EXIT_FINE)
         code = parse_mode(r, &b);
+    if (code == EXIT_FINE)
+        code = parse_target(r, &b);
     if (code == EXIT_FINE)
         code = front_open(r, r->cli->operands[0], VERDICTS_REPORT, &b.net);
     if (code == EXIT_FINE && b.trains)

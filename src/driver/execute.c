@@ -34,12 +34,6 @@ static int usage_int(Run *r, Option o, int64_t lo, int64_t hi, int64_t def, int6
     return EXIT_USAGE;
 }
 
-static int runtime_failure(Run *r, int status)
-{
-    return front_fail(r, status == CNNRT_NO_MEMORY ? EXIT_LIMIT : EXIT_FILE, "%s",
-                      cnnrt_strerror(status));
-}
-
 static int allocate_outputs(Execution *x, Run *r)
 {
     const Graph *g = &x->net.elab->graph;
@@ -77,13 +71,13 @@ static int prepare(Execution *x, Run *r)
     if (code != EXIT_FINE)
         return code;
     int status = cnnrt_create(&x->ctx, x->native.model, x->native.blob, (int)x->threads, NULL, 0);
-    return status == CNNRT_OK ? EXIT_FINE : runtime_failure(r, status);
+    return status == CNNRT_OK ? EXIT_FINE : native_failure(r, x->native.model, status);
 }
 
 static int run_once(Execution *x, Run *r)
 {
     int status = cnnrt_run(x->ctx, (int)x->in.batch, (const float *const *)x->in.data, x->out);
-    return status == CNNRT_OK ? EXIT_FINE : runtime_failure(r, status);
+    return status == CNNRT_OK ? EXIT_FINE : native_failure(r, x->native.model, status);
 }
 
 /* The n-th line of a text, without its newline; empty when there are fewer. */

@@ -1,5 +1,6 @@
 /* The last step to a file users run: cc and ld, through temporary files that are renamed. */
 #include "driver/artifact.h"
+#include "driver/gpu.h"
 #include "support/fs.h"
 #include "support/temp.h"
 #include <stdlib.h>
@@ -38,7 +39,7 @@ static const char *tool(Run *r, const Artifact *x, const char *variable, const c
                         const char *here)
 {
     const char *given = getenv(variable);
-    const char *arch = native_foreign(&variant_least(x)->native.plan.target);
+    const char *arch = native_foreign(native_host(&variant_least(x)->native));
     if (given != NULL && *given != '\0')
         return given;
     return arch != NULL ? arena_printf(&r->net_arena, "%s-linux-gnu-%s", arch, cross) : here;
@@ -47,7 +48,7 @@ static const char *tool(Run *r, const Artifact *x, const char *variable, const c
 /* A library of the target's machine; malloc'ed. NULL with *code set. */
 static char *find_library(Run *r, const Artifact *x, const char *name, int *code)
 {
-    const char *arch = native_foreign(&variant_least(x)->native.plan.target);
+    const char *arch = native_foreign(native_host(&variant_least(x)->native));
     char *path =
         native_library(arch == NULL ? name : arena_printf(&r->net_arena, "%s/%s", arch, name));
     *code = EXIT_FINE;
@@ -67,12 +68,18 @@ static char *find_library(Run *r, const Artifact *x, const char *name, int *code
 int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *objects, int count,
                   const char *path)
 {
-    enum { FIXED = 16 };
+    enum { FIXED = 20 };
     int code, n = 0, out;
+    const char *cuda = NULL, *cudart = NULL;
     char *runtime = find_library(r, x, "libcnnrt.a", &code), *training = NULL;
     if (runtime != NULL && x->step != NULL)
         training = find_library(r, x, "libcnntrain.a", &code);
+    if (code == EXIT_FINE && artifact_is_cuda(x))
+        cuda = gpu_runtime(r, &code);
+    if (code == EXIT_FINE && cuda != NULL)
+        cudart = gpu_cudart(r, &code);
     if (code != EXIT_FINE) {
+        free(training);
         free(runtime);
         return code;
     }
@@ -93,7 +100,14 @@ int artifact_link(Run *r, const Artifact *x, LinkKind kind, const char *const *o
             argv[n++] = objects[i];
         if (training != NULL)
             argv[n++] = training;
+        if (cuda != NULL)
+            argv[n++] = cuda;
         argv[n++] = runtime;
+        if (cuda != NULL) {
+            argv[n++] = cudart;
+            argv[n++] = "-ldl";
+            argv[n++] = "-lrt";
+        }
         argv[n++] = "-lm";
         argv[n++] = "-lpthread";
         code = run_linker(r, argv, out, true, objects[0], path);

@@ -144,6 +144,8 @@ void artifact_manifest(const Artifact *x, Buf *out)
         manifest_variants(x, out);
     if (x->step != NULL)
         artifact_training_manifest(x, out);
+    if (artifact_is_cuda(x))
+        artifact_launches(x, out);
     buf_add(out, "  ");
     manifest_all_files(x, out);
     buf_add(out, "\n}\n");

@@ -1,4 +1,5 @@
 #include "driver/native.h"
+#include "driver/gpu.h"
 #include "driver/tuned.h"
 #include "support/temp.h"
 #include <dlfcn.h>
@@ -71,10 +72,58 @@ static int open_codegen(Native *x, Run *r)
     return EXIT_FINE;
 }
 
+/* Whether --target's list has the word. */
+static bool wants(const Run *r, const char *word)
+{
+    const char *list = cli_get(r->cli, OPT_TARGET);
+    for (size_t n = strlen(word); list != NULL && *list != '\0'; list += *list == ',') {
+        size_t len = strcspn(list, ",");
+        if (len == n && strncmp(list, word, n) == 0)
+            return true;
+        list += len;
+    }
+    return false;
+}
+
+bool native_wants_cuda(const Run *r)
+{
+    return wants(r, "cuda");
+}
+
+bool native_wants_cpu(const Run *r)
+{
+    return !native_wants_cuda(r) || wants(r, "cpu");
+}
+
+const Target *native_host(const Native *x)
+{
+    return x->plan.target.kind == TARGET_CUDA ? &x->host : &x->plan.target;
+}
+
+/* --target and --target-cpu have to be of one kind. */
+static int choose_cpu(Run *r, const char **cpu)
+{
+    bool gpu = *cpu != NULL && strncmp(*cpu, "sm_", 3) == 0;
+    if (!native_wants_cpu(r) && *cpu == NULL)
+        *cpu = "sm_70";
+    else if (!native_wants_cpu(r) && !gpu)
+        return front_fail(
+            r, EXIT_USAGE,
+            "'%s' is no GPU: --target=cuda takes sm_70, sm_80, ...; --target=cuda,cpu "
+            "processors, too",
+            *cpu);
+    else if (gpu && !native_wants_cuda(r))
+        return front_fail(r, EXIT_USAGE, "'%s' is a GPU: say --target=cuda, with build or pass",
+                          *cpu);
+    return EXIT_FINE;
+}
+
 int native_open(Native *x, Run *r, const char *cpu, Target *target)
 {
     char err[1024] = "";
-    int code = open_codegen(x, r);
+    int code = choose_cpu(r, &cpu);
+    if (code == EXIT_FINE)
+        code = open_codegen(x, r);
     if (code != EXIT_FINE)
         return code;
     if (cpu != NULL && strchr(cpu, ',') != NULL)
@@ -129,6 +178,9 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
     if (code != EXIT_FINE)
         return code;
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
+    char err[1024] = "";
+    if (target.kind == TARGET_CUDA && !x->api->target(NULL, &x->host, err, sizeof err))
+        return front_fail(r, EXIT_FILE, "%s", err);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
@@ -165,7 +217,7 @@ int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *traini
 {
     Buf text = {0};
     double t = front_seconds();
-    *x = (Native){.handle = training->handle, .api = training->api};
+    *x = (Native){.handle = training->handle, .api = training->api, .host = training->host};
     fuse_run_apart(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
     if (bad == NULL)
@@ -218,10 +270,19 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     double t = front_seconds();
     EmitOptions o = native_emit_options(r, n, max_batch);
     const void *model = NULL;
-    if (native_foreign(&x->plan.target) != NULL)
+    const char *foreign = native_foreign(native_host(x));
+    if (foreign != NULL)
         return front_fail(r, EXIT_FILE, "code for %s cannot run on this machine; 'build' makes it",
-                          native_foreign(&x->plan.target));
+                          foreign);
+    if (x->plan.target.kind == TARGET_CUDA) {
+        int code = gpu_backend(r, &o.backend);
+        if (code == EXIT_FINE)
+            code = gpu_ptx(r, x, &o);
+        if (code != EXIT_FINE)
+            return code;
+    }
     x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
+    gpu_free(&o);
     if (x->loaded == NULL)
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     x->model = model;
@@ -235,4 +296,12 @@ void native_close(Native *x)
         x->api->unload(x->loaded);
     free(x->blob);
     *x = (Native){0};
+}
+
+int native_failure(Run *r, const CnnrtModel *m, int status)
+{
+    const char *detail = cnnrt_detail(m);
+    int code = status == CNNRT_NO_MEMORY || status == CNNRT_DEVICE_MEMORY ? EXIT_LIMIT : EXIT_FILE;
+    return front_fail(r, code, "%s%s%s", cnnrt_strerror(status), *detail != '\0' ? ": " : "",
+                      detail);
 }

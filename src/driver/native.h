@@ -12,6 +12,7 @@ typedef struct Native {
     const CodegenApi *api;
     Fusion fusion;
     Plan plan;
+    Target host; /* of a CUDA plan: who launches its kernels */
     float *blob; /* packed weights, 64-byte aligned; malloc'ed; NULL when they went elsewhere */
     Loaded *loaded;
     const CnnrtModel *model;
@@ -19,6 +20,11 @@ typedef struct Native {
 
 /* Opens the code generator and asks it what `cpu` is (NULL = native). Returns an exit code. */
 int native_open(Native *x, Run *r, const char *cpu, Target *target);
+/* Whether --target names cuda, and whether it names cpu; neither: cpu. */
+bool native_wants_cuda(const Run *r);
+bool native_wants_cpu(const Run *r);
+/* The machine that a plan's objects are for: the target, or of a CUDA plan the host. */
+const Target *native_host(const Native *x);
 /* The architecture of a target that this machine is not, "aarch64"; NULL when it is this one. */
 const char *native_foreign(const Target *t);
 /* Opens the code generator and plans the net for --target-cpu, or for `cpu`; dumps of stages bear
@@ -32,6 +38,8 @@ int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *traini
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);
 /* Compiles into this process with batches up to max_batch. */
 int native_load(Native *x, Run *r, const Net *n, int max_batch);
+/* Says what a status of the runtime is, for the model; returns the exit code. */
+int native_failure(Run *r, const CnnrtModel *m, int status);
 void native_close(Native *x);
 EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch);
 /* Path of a library that was installed with the running binary; malloc'ed, or NULL. When there is

@@ -254,7 +254,7 @@ int validation_open(Validation *v, Run *r, const Net *n, int64_t batch, int thre
             return front_fail(r, EXIT_LIMIT, "out of memory for the outputs");
     }
     int status = cnnrt_create(&v->ctx, v->code.model, v->code.blob, threads, NULL, 0);
-    return status == CNNRT_OK ? EXIT_FINE : front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
+    return status == CNNRT_OK ? EXIT_FINE : native_failure(r, v->code.model, status);
 }
 
 void validation_close(Validation *v)

@@ -7,24 +7,56 @@ const Variant *variant_least(const Artifact *x)
     return &x->variants[x->count - 1];
 }
 
+static int check_targets(Run *r)
+{
+    const char *at = cli_get(r->cli, OPT_TARGET);
+    for (; at != NULL && *at != '\0'; at += *at == ',') {
+        int n = (int)strcspn(at, ",");
+        if ((n != 3 || strncmp(at, "cpu", 3) != 0) && (n != 4 || strncmp(at, "cuda", 4) != 0))
+            return front_fail(r, EXIT_USAGE, "--target takes cpu, cuda or both, not '%.*s'", n, at);
+        at += n;
+    }
+    return EXIT_FINE;
+}
+
+static int add(Run *r, Artifact *x, const char *asked)
+{
+    if (x->count == CODEGEN_VARIANTS)
+        return front_fail(r, EXIT_USAGE, "--target-cpu takes at most %d processors",
+                          CODEGEN_VARIANTS);
+    x->variants[x->count++].asked = asked;
+    return EXIT_FINE;
+}
+
+/* What --target names and --target-cpu does not. */
+static int add_usual(Run *r, Artifact *x)
+{
+    bool gpu = false, cpu = false;
+    for (int i = 0; i < x->count; i++) {
+        bool is_gpu = strncmp(x->variants[i].asked, "sm_", 3) == 0;
+        gpu = gpu || is_gpu;
+        cpu = cpu || !is_gpu;
+    }
+    int code = EXIT_FINE;
+    if (native_wants_cuda(r) && !gpu)
+        code = add(r, x, "sm_70");
+    if (code == EXIT_FINE && native_wants_cpu(r) && !cpu && (native_wants_cuda(r) || !gpu))
+        code = add(r, x, native_wants_cuda(r) ? "native" : NULL);
+    return code;
+}
+
 int variant_parse(Run *r, Artifact *x, const char *list)
 {
     x->count = 0;
-    if (list == NULL) {
-        x->variants[x->count++].asked = NULL;
-        return EXIT_FINE;
-    }
-    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+    int code = check_targets(r);
+    for (const char *at = list; at != NULL && code == EXIT_FINE; at = strchr(at, ',')) {
         at += *at == ',' && at != list;
         size_t n = strcspn(at, ",");
         if (n == 0)
             return front_fail(r, EXIT_USAGE, "--target-cpu has an empty name in '%s'", list);
-        if (x->count == CODEGEN_VARIANTS)
-            return front_fail(r, EXIT_USAGE, "--target-cpu takes at most %d processors",
-                              CODEGEN_VARIANTS);
-        x->variants[x->count++].asked = arena_strndup(&r->net_arena, at, n);
+        code = add(r, x, arena_strndup(&r->net_arena, at, n));
     }
-    return EXIT_FINE;
+    return code == EXIT_FINE ? add_usual(r, x) : code;
 }
 
 static const char *shown(const Variant *v)
@@ -32,18 +64,32 @@ static const char *shown(const Variant *v)
     return v->asked != NULL ? v->asked : "native";
 }
 
-/* Only the levels of x86-64 can be told apart when a program starts; by name they sort by merit. */
+/* Whether b is the better one: devices before processors, then by name. */
+static int better(const Variant *a, const Variant *b)
+{
+    const Target *s = &a->native.plan.target, *t = &b->native.plan.target;
+    if (s->kind != t->kind)
+        return s->kind == TARGET_CPU ? -1 : 1;
+    return strcmp(s->cpu, t->cpu);
+}
+
+/* Only the levels of x86-64, and GPUs, can be told apart when a program starts; by name they sort
+ * by merit. */
 static int order(Run *r, Artifact *x)
 {
-    for (int i = 0; i < x->count && x->count > 1; i++)
-        if (strncmp(x->variants[i].native.plan.target.triple, "x86_64", 6) != 0)
+    int processors = 0;
+    for (int i = 0; i < x->count; i++)
+        processors += x->variants[i].native.plan.target.kind == TARGET_CPU;
+    for (int i = 0; i < x->count && processors > 1; i++)
+        if (x->variants[i].native.plan.target.kind == TARGET_CPU &&
+            strncmp(x->variants[i].native.plan.target.triple, "x86_64", 6) != 0)
             return front_fail(r, EXIT_USAGE,
                               "'%s' cannot be one of several processors: only levels of x86-64 can",
                               shown(&x->variants[i]));
     for (int i = 1; i < x->count; i++)
         for (int k = i; k > 0; k--) {
             Variant *a = &x->variants[k - 1], *b = &x->variants[k], c;
-            int cmp = strcmp(a->native.plan.target.cpu, b->native.plan.target.cpu);
+            int cmp = better(a, b);
             if (cmp == 0)
                 return front_fail(r, EXIT_USAGE, "'%s' and '%s' are the same code, for %s",
                                   shown(a), shown(b), a->native.plan.target.cpu);

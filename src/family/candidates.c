@@ -122,12 +122,19 @@ bool family_same_tile(const Tile *a, const Tile *b)
 {
     return a->ocv == b->ocv && a->px == b->px && a->rb == b->rb && a->kc == b->kc &&
            a->flat == b->flat && a->split_oc == b->split_oc && a->prefetch == b->prefetch &&
-           a->winograd == b->winograd && a->dw_tiles == b->dw_tiles && a->dw_rows == b->dw_rows;
+           a->winograd == b->winograd && a->dw_tiles == b->dw_tiles && a->dw_rows == b->dw_rows &&
+           a->cuda.threads == b->cuda.threads && a->cuda.m == b->cuda.m && a->cuda.n == b->cuda.n &&
+           a->cuda.k == b->cuda.k && a->cuda.tm == b->cuda.tm && a->cuda.tn == b->cuda.tn;
 }
 
 bool family_tile_fits(const Kernel *k, const Target *t)
 {
     const Tile *a = &k->tile;
+    if (t->kind == TARGET_CUDA) { /* none but that of the rules is known to be right */
+        Kernel own = *k;
+        family_choose_tile(&own, t);
+        return family_same_tile(&own.tile, a);
+    }
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return a->winograd != 0 ? winograd_fits(k, t) : direct_fits(k, t);
@@ -329,6 +336,8 @@ int family_candidates(const Kernel *k, const Target *t, Tile *out, int most)
     List l = {.k = *k, .t = t, .at = out, .most = most};
     Tile from = k->tile;
     add(&l, from);
+    if (t->kind == TARGET_CUDA)
+        return l.count;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: add_convolutions(&l, from); break;

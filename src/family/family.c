@@ -27,8 +27,18 @@ int64_t map_blocks(MapDesc m, int vl)
 
 int64_t map_floats(MapDesc m, int vl)
 {
-    int64_t c = m.layout == LAYOUT_BLOCKED ? mul(map_blocks(m, vl), vl) : m.c;
+    int64_t c = m.layout == LAYOUT_PLANAR ? m.c : mul(map_blocks(m, vl), vl);
     return mul(mul(c, m.h), m.w);
+}
+
+int64_t map_pixel(MapDesc m, int vl, int64_t step)
+{
+    return step > 0 ? step : mul(map_blocks(m, vl), vl);
+}
+
+Layout target_layout(const Target *t)
+{
+    return t->kind == TARGET_CUDA ? LAYOUT_CHANNELS : LAYOUT_BLOCKED;
 }
 
 static bool by_position(const Kernel *k)
@@ -139,6 +149,8 @@ bool family_in_place(const Kernel *k)
 
 int64_t family_units(const Kernel *k, const Target *t)
 {
+    if (t->kind == TARGET_CUDA)
+        return cuda_units(k, t);
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT:
@@ -166,6 +178,8 @@ int64_t family_units(const Kernel *k, const Target *t)
 
 int64_t family_scratch(const Kernel *k, const Target *t)
 {
+    if (t->kind == TARGET_CUDA)
+        return 0;
     if (k->tile.winograd > 0) /* 36 positions of the unit's patches and of their products */
         return mul(36, family_winograd_step(k, t, k->in) + family_winograd_step(k, t, k->out));
     if (k->family == FAM_CONV && k->gate_arg >= 0) /* the gated input of one unit's pixels */
@@ -178,6 +192,8 @@ int64_t family_scratch(const Kernel *k, const Target *t)
 
 int64_t family_weight_floats(const Kernel *k, const Target *t)
 {
+    if (t->kind == TARGET_CUDA)
+        return cuda_weight_floats(k, t);
     int64_t taps = mul(k->kh, k->kw), oc = mul(map_blocks(k->out, t->vl), t->vl);
     if (k->tile.winograd > 0)
         taps = 36;
@@ -205,6 +221,8 @@ int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile)
 int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                             int64_t x)
 {
+    if (t->kind == TARGET_CUDA)
+        return cuda_weight_index(k, t, o, i, y, x);
     int64_t vl = t->vl, block = o / vl, lane = o % vl;
     if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return ((block * k->kh + y) * k->kw + x) * vl + lane;
@@ -229,8 +247,10 @@ int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t
 
 static void key_map(Buf *out, const char *name, MapDesc m)
 {
-    buf_printf(out, " %s=%c%lldx%lldx%lld", name, m.layout == LAYOUT_BLOCKED ? 'B' : 'P',
-               (long long)m.c, (long long)m.h, (long long)m.w);
+    static const char letter[] = {
+        [LAYOUT_PLANAR] = 'P', [LAYOUT_BLOCKED] = 'B', [LAYOUT_CHANNELS] = 'C'};
+    buf_printf(out, " %s=%c%lldx%lldx%lld", name, letter[m.layout], (long long)m.c, (long long)m.h,
+               (long long)m.w);
 }
 
 static void key_copy(const Kernel *k, Buf *out)
@@ -290,6 +310,32 @@ static void key_roots(const Kernel *k, Buf *out)
     }
 }
 
+/* A tile, and how far apart images and positions are. */
+static void key_cuda(const Kernel *k, Buf *out)
+{
+    const CudaTile *c = &k->tile.cuda;
+    buf_printf(out, " threads=%d", c->threads);
+    if (c->m > 0)
+        buf_printf(out, " tile=%dx%dx%d/%dx%d", c->m, c->n, c->k, c->tm, c->tn);
+    buf_printf(out, " step=%lld,%lld", (long long)k->in_step, (long long)k->out_step);
+    if (k->in_pixel != 0 || k->out_pixel != 0)
+        buf_printf(out, " pixel=%lld,%lld", (long long)k->in_pixel, (long long)k->out_pixel);
+    for (int i = 0; i < k->extra_count; i++)
+        if (k->extra_pixel[i] != 0)
+            buf_printf(out, " pixel%d=%lld", i, (long long)k->extra_pixel[i]);
+}
+
+static void key_tile(const Kernel *k, Buf *out)
+{
+    buf_printf(out, " tile=%dx%d rb=%d kc=%d%s%s%s", k->tile.ocv, k->tile.px, k->tile.rb,
+               k->tile.kc, k->tile.flat ? " flat" : "", k->tile.split_oc ? " oc" : "",
+               k->tile.prefetch ? " pf" : "");
+    if (k->tile.winograd > 0)
+        buf_printf(out, " winograd=%d", k->tile.winograd);
+    if (k->tile.dw_rows > 0)
+        buf_printf(out, " dw=%dx%d", k->tile.dw_tiles, k->tile.dw_rows);
+}
+
 /* What only kernels of training steps have. */
 static void key_training(const Kernel *k, Buf *out)
 {
@@ -340,13 +386,10 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
         key_real(" beta=", k->beta, out);
         key_real(" k=", k->bias_k, out);
     }
-    buf_printf(out, " tile=%dx%d rb=%d kc=%d%s%s%s", k->tile.ocv, k->tile.px, k->tile.rb,
-               k->tile.kc, k->tile.flat ? " flat" : "", k->tile.split_oc ? " oc" : "",
-               k->tile.prefetch ? " pf" : "");
-    if (k->tile.winograd > 0)
-        buf_printf(out, " winograd=%d", k->tile.winograd);
-    if (k->tile.dw_rows > 0)
-        buf_printf(out, " dw=%dx%d", k->tile.dw_tiles, k->tile.dw_rows);
+    if (t->kind == TARGET_CUDA)
+        key_cuda(k, out);
+    else
+        key_tile(k, out);
     if (k->has_bias)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)

@@ -13,8 +13,12 @@ typedef enum Family {
 } Family;
 extern const char *const family_name[FAM_COUNT];
 
+/* CUDA: threads in place of vectors; maps are CHANNELS, vl is the floats of one access (4). */
+typedef enum TargetKind { TARGET_CPU, TARGET_CUDA } TargetKind;
+
 /* The machine code is made for. Filled by the code generator (codegen_target). */
 typedef struct Target {
+    TargetKind kind;
     char triple[128], cpu[64];
     char features[4096]; /* LLVM feature string */
     int vl;              /* float lanes of a vector: 4, 8, 16 */
@@ -23,15 +27,20 @@ typedef struct Target {
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
 } Target;
 
-/* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl], lanes past C hold anything finite on input to
- * contractions (their weights are zero) and must not enter sums over channels. */
-typedef enum Layout { LAYOUT_PLANAR, LAYOUT_BLOCKED } Layout;
+/* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl]; CHANNELS [H][W][C, up to a multiple of vl].
+ * Lanes past C hold anything finite on input to contractions (their weights are zero) and must not
+ * enter sums over channels. */
+typedef enum Layout { LAYOUT_PLANAR, LAYOUT_BLOCKED, LAYOUT_CHANNELS } Layout;
 typedef struct MapDesc {
     Layout layout;
     int64_t c, h, w;
 } MapDesc;
 int64_t map_blocks(MapDesc m, int vl); /* ceil(c / vl) */
 int64_t map_floats(MapDesc m, int vl); /* floats of one image incl. padding lanes */
+/* CHANNELS: floats from a position to the next; step: of a part of other channels, or 0. */
+int64_t map_pixel(MapDesc m, int vl, int64_t step);
+/* The layout of maps inside a network. */
+Layout target_layout(const Target *t);
 
 /* How the k-th extra operand of a kernel is read by its expression. */
 typedef enum ArgKind {
@@ -67,6 +76,14 @@ typedef enum CopyKind {
 /* The losses of transform/grad.h, in its order. */
 typedef enum LossForm { LOSS_FORM_CE, LOSS_FORM_BCE, LOSS_FORM_MSE } LossForm;
 
+/* CUDA: threads of a block. Contractions: a block makes m positions by n output channels, a thread
+ * tm by tn of them, k floats of the reduction at a time through shared memory; m = 0: a thread
+ * makes vl channels of a position by itself. DENSE: n outputs of tm images, the reduction cut in k.
+ */
+typedef struct CudaTile {
+    int threads, m, n, k, tm, tn;
+} CudaTile;
+
 typedef struct Tile {
     int ocv;       /* output-channel vectors per register tile */
     int px;        /* most pixels per register tile; DENSE: partial sums per output vector;
@@ -81,6 +98,7 @@ typedef struct Tile {
                      split_oc; 0 = direct */
     int dw_tiles; /* CONV_DW: channel tiles of dy in a unit (kc: blocks of x) */
     int dw_rows;  /* CONV_DW, DEPTHWISE_DW: window rows in a unit */
+    CudaTile cuda;
 } Tile;
 
 /* One kernel: everything its code depends on. Two steps with equal keys share code. */
@@ -110,10 +128,14 @@ typedef struct Kernel {
     int extra_count;
     ArgKind extra[KERNEL_MAX_EXTRA];
     Tile tile;
-    /* Training (docs/kernels.md). A whole kernel runs once for the batch and loops over its images:
-     * image n of an operand lies n * step floats on; a step of 0: one value for the batch. */
+    /* Training, and CUDA (docs/kernels.md). A whole kernel runs once for the batch and loops over
+     * its images; one for CUDA has threads for all of them. Image n of an operand lies n * step
+     * floats on; a step of 0: one value for the batch. */
     bool whole;
     int64_t in_step, out_step, extra_step[KERNEL_MAX_EXTRA];
+    /* CHANNELS: floats from a position to the next where a map is a part of another's channels; 0:
+     * its own. */
+    int64_t in_pixel, out_pixel, extra_pixel[KERNEL_MAX_EXTRA];
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
@@ -185,6 +207,26 @@ void family_winograd_filter(const double g[9], double u[36]);
 bool family_in_place(const Kernel *k);
 /* Independent units of work of one image; splitting [0, units) anywhere gives the same bits. */
 int64_t family_units(const Kernel *k, const Target *t);
+/* CUDA: how a kernel is launched. For a batch b grid.x = ceil(b * items / per_block), grid.y =
+ * rows; blocks of `threads`. Parameters are the operands the kernel has, in the order of
+ * KERNEL_ARG_..., at image 0 (kernel_has_arg), then the batch, an i32. b * items must stay below
+ * 2^31. */
+enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
+typedef struct Launch {
+    int64_t items, per_block, rows;
+    int threads;
+    int64_t shared; /* bytes of shared memory, all of them static */
+} Launch;
+Launch family_launch(const Kernel *k, const Target *t);
+bool kernel_has_arg(const Kernel *k, const Target *t, int arg);
+/* What family_units and others say of kernels for CUDA; cuda.c. units: blocks of a batch of one. */
+int64_t cuda_units(const Kernel *k, const Target *t);
+int64_t cuda_weight_floats(const Kernel *k, const Target *t);
+int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
+                          int64_t x);
+void cuda_choose_tile(Kernel *k, const Target *t);
+/* Rows of the packed weights per tap: input channels of a group, of a single one padded. */
+int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Floats of per-thread scratch the kernel needs. */
 int64_t family_scratch(const Kernel *k, const Target *t);
 /* Chooses the tile by the rules of docs/kernels.md. */
@@ -207,6 +249,9 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  *          Winograd: [6 * y + x of the transformed filter], each as a 1 x 1 CONV.
  *   DEPTHWISE, DEPTHWISE_DX [c block][kh][kw][lane]
  *   DENSE  [o block][input float in its physical order][o lane]
+ * CUDA, o up to a multiple of vl:
+ *   CONV, CONVT [kh][kw][cuda_weight_rows][o]   DEPTHWISE [kh][kw][c]
+ *   DENSE  [input float in its physical order][o]
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
 #define FAMILY_LIMIT ((int64_t)1 << 60)
 int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */

@@ -266,6 +266,10 @@ static void tile_elem(Kernel *k, const Target *t)
 void family_choose_tile(Kernel *k, const Target *t)
 {
     k->tile = (Tile){.ocv = 1, .px = 1};
+    if (t->kind == TARGET_CUDA) {
+        cuda_choose_tile(k, t);
+        return;
+    }
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: tile_conv(k, t); break;

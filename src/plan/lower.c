@@ -55,12 +55,14 @@ static void forget_far_padding(Kernel *k)
     k->pb = k->pr = 0;
 }
 
-/* The input of a dense layer as it lies there: a flattened map is read in its physical order. */
+/* The input of a dense layer as it lies there: a flattened map is read in its physical order, where
+ * its positions lie together. */
 static Value dense_input(Planner *s, NodeId n)
 {
-    if (graph_node(s->g, n)->op == OP_FLATTEN)
-        return s->value[s->f->alias[graph_in(s->g, n, 0).v].v];
-    return s->value[n.v];
+    if (graph_node(s->g, n)->op != OP_FLATTEN)
+        return s->value[n.v];
+    Value map = s->value[s->f->alias[graph_in(s->g, n, 0).v].v];
+    return map.pixel == 0 ? map : plan_blocked_value(s, n);
 }
 
 static void lower_dense(Planner *s, Draft *d)
@@ -82,8 +84,8 @@ static void read_map(Planner *s, Draft *d)
 {
     NodeId in = d->group->in;
     Value direct = s->value[in.v];
-    if (graph_node(s->g, in)->op == OP_INPUT && direct.map.c < s->p->target.vl &&
-        d->k.groups == 1 && d->group->gate.v == 0)
+    if (s->p->target.kind == TARGET_CPU && graph_node(s->g, in)->op == OP_INPUT &&
+        direct.map.c < s->p->target.vl && d->k.groups == 1 && d->group->gate.v == 0)
         plan_set_in(d, direct);
     else
         read_blocked(s, d);
@@ -275,7 +277,7 @@ static void plan_concat(Planner *s, const FuseGroup *g)
     for (uint32_t i = 0; i < graph_node(s->g, g->anchor)->in_count; i++) {
         NodeId part = s->f->alias[graph_in(s->g, g->anchor, i).v];
         Value from = plan_blocked_value(s, part);
-        int64_t place = whole.offset + c * whole.map.h * whole.map.w;
+        int64_t place = plan_part_value(s, whole, c, from.map).offset;
         int64_t count = s->an->shape[part.v].c;
         if (c % vl != 0 || from.tensor != whole.tensor || from.offset != place)
             copy_channels(s, g, from, whole, 0, c, count);
@@ -290,9 +292,9 @@ static void plan_slice(Planner *s, Draft *d)
     Value from = plan_blocked_value(s, g->in);
     int64_t first = attr(s, d, AT_SLICE_from)->i, count = s->an->shape[g->anchor.v].c;
     if (first % s->p->target.vl == 0 && s->value[g->result.v].tensor == 0) {
-        from.offset += first * from.map.h * from.map.w;
-        from.map.c = count;
-        s->value[g->result.v] = from;
+        MapDesc part = from.map;
+        part.c = count;
+        s->value[g->result.v] = plan_part_value(s, from, first, part);
         return;
     }
     copy_channels(s, g, from, plan_result_value(s, g, false), first, 0, count);

@@ -10,6 +10,7 @@ typedef struct Value {
     uint32_t tensor; /* index + 1; 0 = not placed yet */
     int64_t offset;  /* floats inside an image */
     MapDesc map;
+    int64_t pixel; /* CHANNELS: floats from a position to the next; 0: the map's own */
 } Value;
 
 typedef struct Planner {
@@ -17,8 +18,9 @@ typedef struct Planner {
     const Graph *g;
     const Analysis *an;
     const Fusion *f;
-    Value *value;           /* by node; network inputs are PLANAR, all else BLOCKED */
-    Value *blocked;         /* by node: BLOCKED copy of an input or of a flattened map */
+    /* "blocked": in target_layout, BLOCKED or CHANNELS */
+    Value *value;           /* by node; network inputs are PLANAR, all else blocked */
+    Value *blocked;         /* by node: blocked copy of an input or of a flattened map */
     uint32_t *readers;      /* by node: groups that read it */
     uint32_t *heads;        /* by node: outputs it is */
     const PlanTiles *tiles; /* NULL: rules alone */
@@ -40,8 +42,10 @@ typedef struct Draft {
 
 int64_t plan_round(int64_t floats); /* up to whole lines; saturates */
 Value plan_new_value(Planner *s, NodeId n, MapDesc map, Space space, uint32_t index);
-/* The node's value in BLOCKED layout; inserts copies for inputs and flattened maps. */
+/* The node's value in target_layout; inserts copies for inputs and flattened maps. */
 Value plan_blocked_value(Planner *s, NodeId n);
+/* Channels [c, c + part's) of a value, c a multiple of vl. */
+Value plan_part_value(const Planner *s, Value whole, int64_t c, MapDesc part);
 /* The value a group writes, placed on first need. */
 Value plan_result_value(Planner *s, const FuseGroup *g, bool may_be_output);
 MapDesc plan_blocked_map(const Planner *s, NodeId n);

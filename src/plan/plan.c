@@ -14,7 +14,17 @@ int64_t plan_round(int64_t floats)
 MapDesc plan_blocked_map(const Planner *s, NodeId n)
 {
     const Shape *h = &s->an->shape[n.v];
-    return (MapDesc){LAYOUT_BLOCKED, h->c, h->h, h->w};
+    return (MapDesc){target_layout(&s->p->target), h->c, h->h, h->w};
+}
+
+Value plan_part_value(const Planner *s, Value whole, int64_t c, MapDesc part)
+{
+    bool channels = whole.map.layout == LAYOUT_CHANNELS;
+    int64_t step = channels ? map_pixel(whole.map, s->p->target.vl, whole.pixel) : 0;
+    return (Value){.tensor = whole.tensor,
+                   .offset = whole.offset + (channels ? c : c * whole.map.h * whole.map.w),
+                   .map = part,
+                   .pixel = step};
 }
 
 Value plan_new_value(Planner *s, NodeId n, MapDesc map, Space space, uint32_t index)
@@ -39,12 +49,14 @@ void plan_set_out(Draft *d, Value out)
 {
     d->out = out;
     d->k.out = out.map;
+    d->k.out_pixel = out.pixel;
 }
 
 void plan_set_in(Draft *d, Value in)
 {
     d->in = in;
     d->k.in = in.map;
+    d->k.in_pixel = in.pixel;
 }
 
 void plan_copy_layout(Planner *s, NodeId n, Value from, Value to)
@@ -205,16 +217,45 @@ static void place_operands(Planner *s, Draft *d)
     for (uint32_t i = 0; i < g->operands.len; i++) {
         const FuseOperand *o = &g->operands.at[i];
         k->extra[k->extra_count++] = kind[o->kind];
-        if (o->kind == OPERAND_MASK)
+        if (o->kind == OPERAND_MASK) {
             d->args[KERNEL_ARG_EXTRA + i] = plan_mask_gate(s, o->node);
-        else if (o->kind != OPERAND_CHANNEL)
-            d->args[KERNEL_ARG_EXTRA + i] = plan_operand(s, plan_blocked_value(s, o->node));
+        } else if (o->kind != OPERAND_CHANNEL) {
+            Value v = plan_blocked_value(s, o->node);
+            d->args[KERNEL_ARG_EXTRA + i] = plan_operand(s, v);
+            k->extra_pixel[i] = v.pixel;
+        }
     }
     if (g->gate.v != 0) {
         k->gate_arg = k->extra_count;
         k->extra[k->extra_count++] = KARG_GATE;
         d->args[KERNEL_ARG_EXTRA + k->gate_arg] = plan_operand(s, plan_blocked_value(s, g->gate));
     }
+}
+
+/* From image to image, of every operand that has images: a kernel for CUDA works on all. */
+static void place_steps(const Planner *s, Draft *d)
+{
+    const Plan *p = s->p;
+    Kernel *k = &d->k;
+    if (p->target.kind != TARGET_CUDA)
+        return;
+    if (d->in.tensor != 0)
+        k->in_step = p->tensors.at[d->in.tensor - 1].floats;
+    if (d->out.tensor != 0)
+        k->out_step = p->tensors.at[d->out.tensor - 1].floats;
+    for (int i = 0; i < k->extra_count; i++) {
+        uint32_t tensor = d->args[KERNEL_ARG_EXTRA + i].tensor;
+        k->extra_step[i] = tensor != 0 ? p->tensors.at[tensor - 1].floats : 0;
+    }
+}
+
+/* Threads count items of an image, and floats inside it, in 32 bits. */
+static bool fits_threads(const Planner *s, const Kernel *k)
+{
+    return s->p->target.kind != TARGET_CUDA ||
+           (k->in_step <= CUDA_IMAGE_LIMIT && k->out_step <= CUDA_IMAGE_LIMIT &&
+            family_weight_floats(k, &s->p->target) <= CUDA_IMAGE_LIMIT &&
+            family_launch(k, &s->p->target).rows <= CUDA_ROWS_LIMIT);
 }
 
 void plan_finish_step(Planner *s, Draft *d)
@@ -224,6 +265,7 @@ void plan_finish_step(Planner *s, Draft *d)
         return;
     if (d->group != NULL)
         place_operands(s, d);
+    place_steps(s, d);
     if (map_floats(d->k.in, p->target.vl) > FAMILY_LIMIT / 8 ||
         map_floats(d->k.out, p->target.vl) > FAMILY_LIMIT / 8) {
         s->failed = "a tensor is too large";
@@ -231,6 +273,10 @@ void plan_finish_step(Planner *s, Draft *d)
     }
     /* what packs has the tile of the kernel it packs for */
     bool tuned = d->k.family != FAM_PACK && choose_tile(s, &d->k);
+    if (!fits_threads(s, &d->k)) {
+        s->failed = "a tensor is too large for a GPU kernel";
+        return;
+    }
     uint32_t kernel = find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;
@@ -295,9 +341,7 @@ static void place_concats(Planner *s)
         for (uint32_t k = 0; k < graph_node(s->g, g->anchor)->in_count; k++) {
             NodeId part = s->f->alias[graph_in(s->g, g->anchor, k).v];
             if (c % vl == 0 && s->f->group_of[part.v] != 0 && s->value[part.v].tensor == 0)
-                s->value[part.v] =
-                    (Value){whole.tensor, whole.offset + c * whole.map.h * whole.map.w,
-                            plan_blocked_map(s, part)};
+                s->value[part.v] = plan_part_value(s, whole, c, plan_blocked_map(s, part));
             c += s->an->shape[part.v].c;
         }
     }

@@ -32,12 +32,28 @@ static void print_step(const Plan *p, uint32_t i, Buf *out)
         first = false;
         print_operand(p, &s->args[arg], out);
     }
-    buf_printf(out, ")  %s  units=%lld\n", s->name, (long long)s->units);
+    buf_printf(out, ")  %s  ", s->name);
+    if (p->target.kind == TARGET_CPU) {
+        buf_printf(out, "units=%lld\n", (long long)s->units);
+        return;
+    }
+    Launch l = family_launch(&p->kernels.at[s->kernel].k, &p->target);
+    buf_printf(out, "grid=%lld/%lld", (long long)l.items, (long long)l.per_block);
+    if (l.rows > 1)
+        buf_printf(out, "x%lld", (long long)l.rows);
+    buf_printf(out, " threads=%d", l.threads);
+    if (l.shared > 0)
+        buf_printf(out, " shared=%lld", (long long)l.shared);
+    buf_addc(out, '\n');
 }
 
 void plan_print(const Plan *p, Buf *out)
 {
-    buf_printf(out, "target %s, %d lanes\n", p->target.cpu, p->target.vl);
+    if (p->target.kind == TARGET_CPU)
+        buf_printf(out, "target %s, %d lanes\n", p->target.cpu, p->target.vl);
+    else
+        buf_printf(out, "target %s, for each image of a batch items/items per block\n",
+                   p->target.cpu);
     buf_add(out, "kernels\n");
     for (uint32_t i = 0; i < p->kernels.len; i++)
         buf_printf(out, "%3u  x%u  %s%s\n", (unsigned)i, (unsigned)p->kernels.at[i].uses,

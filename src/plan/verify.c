@@ -6,12 +6,20 @@ typedef struct Check {
     bool *written; /* by tensor */
 } Check;
 
+/* From the first float of a map to the end of the last position's. */
+static int64_t reach(MapDesc m, const Target *t, int64_t pixel)
+{
+    if (m.layout != LAYOUT_CHANNELS || pixel == 0)
+        return map_floats(m, t->vl);
+    return (m.h * m.w - 1) * pixel + map_pixel(m, t->vl, 0);
+}
+
 int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
 {
     if (arg == KERNEL_ARG_OUT)
-        return map_floats(k->out, t->vl);
+        return reach(k->out, t, k->out_pixel);
     if (arg == KERNEL_ARG_IN)
-        return map_floats(k->in, t->vl);
+        return reach(k->in, t, k->in_pixel);
     if (arg == KERNEL_ARG_W)
         return family_weight_floats(k, t);
     if (arg == KERNEL_ARG_BIAS)
@@ -22,7 +30,7 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
     if (i >= k->extra_count)
         return 0;
     if (k->extra[i] == KARG_MAP)
-        return map_floats(k->out, t->vl);
+        return reach(k->out, t, k->extra_pixel[i]);
     /* A gate of the input has the input's channels. */
     return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
 }

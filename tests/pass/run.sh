@@ -17,6 +17,7 @@ for graph in *.graph; do
         [ "$pass" = graph ] && pass="read"
         cpu=
         [ "$pass" = plan ] && cpu=--target-cpu=x86-64-v3
+        [ "$pass" = gpu ] && pass=plan cpu=--target=cuda
         if "$CNNC" pass "$pass" $cpu "$graph" >"$got" 2>"$got.err" && diff -u "$want" "$got" >&2; then
             echo "PASS $base.$pass"
         else

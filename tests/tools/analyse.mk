@@ -1,13 +1,14 @@
 # The analysers of `make lint`, file by file, with stamps: only what changed is looked at again.
 # A tool that is not installed is announced once and not run.
 LINT     := $(BUILD)/lint
-LINTED   := $(wildcard src/*/*.c src/*/*/*.c runtime/*/*.c)
+LINTED   := $(wildcard src/*/*.c src/*/*/*.c runtime/*/*.c tests/simt/*.c tests/simt/*/*.c)
 LINTINC  = -std=gnu17 -D_GNU_SOURCE= -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -I$(BUILD)/gen \
            -I$(shell $(LLVM) --includedir)
 STRICT   := -Wall -Wextra -Wshadow -Wformat=2 -Wno-format-nonliteral -Wstrict-prototypes \
             -Wmissing-prototypes -Wconversion -Wsign-conversion -Wcast-qual -Wpointer-arith -Wvla \
             -Wundef -Wimplicit-fallthrough -Werror
-HEADERS  := $(wildcard src/*/*.h src/*/*/*.h src/*/*.def runtime/*/*.h runtime/*/*.def include/*.h)
+HEADERS  := $(wildcard src/*/*.h src/*/*/*.h src/*/*.def runtime/*/*.h runtime/*/*.def include/*.h \
+              tests/simt/*.h tests/simt/*.def tests/simt/*/*.h tests/simt/*/*.def)
 
 GCC      := $(shell command -v gcc 2>/dev/null)
 CLANG    := $(firstword $(shell command -v clang-19 2>/dev/null) $(shell command -v clang 2>/dev/null))
@@ -42,5 +43,5 @@ $(LINT)/%.tidy: %.c $(HEADERS) $(GEN)/cnn_parse.h .clang-tidy
 $(LINT)/cppcheck: $(LINTED) $(HEADERS)
 	@mkdir -p $(@D)
 	@$(CPPCHECK) --enable=warning,performance,portability --inline-suppr --quiet --std=c11 \
-	    --error-exitcode=1 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -j2 src runtime
+	    --error-exitcode=1 -D_GNU_SOURCE -Isrc -Iinclude -Iruntime -Iruntime/cnnrt -Iruntime/cnndata -j2 src runtime tests/simt
 	@touch $@

@@ -24,7 +24,8 @@ void emit_open(Emit *e, const Target *t, const char *module, const char *layout)
     e->b = LLVMCreateBuilderInContext(e->ctx);
     e->t = t;
     e->vl = t->vl;
-    e->fma = t->vl >= 8 || strncmp(t->triple, "aarch64", 7) == 0;
+    e->gpu = t->kind == TARGET_CUDA;
+    e->fma = e->gpu || t->vl >= 8 || strncmp(t->triple, "aarch64", 7) == 0;
     e->f32 = LLVMFloatTypeInContext(e->ctx);
     e->vec = LLVMVectorType(e->f32, (unsigned)t->vl);
     e->i1 = LLVMInt1TypeInContext(e->ctx);
@@ -50,6 +51,30 @@ bool emit_fail(Emit *e, const char *fmt, ...)
         va_end(ap);
     }
     return false;
+}
+
+LLVMValueRef emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, unsigned over_count,
+                            LLVMValueRef *args, unsigned count)
+{
+    unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+    LLVMTypeRef type = LLVMIntrinsicGetType(e->ctx, id, over, over_count);
+    LLVMValueRef fn = LLVMGetIntrinsicDeclaration(e->mod, id, over, over_count);
+    return LLVMBuildCall2(e->b, type, fn, args, count, "");
+}
+
+LLVMValueRef emit_per_lane(Emit *e, const char *name, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMValueRef args[2] = {a, b};
+    unsigned count = b != NULL ? 2 : 1;
+    if (LLVMGetTypeKind(LLVMTypeOf(a)) != LLVMVectorTypeKind)
+        return emit_intrinsic(e, name, NULL, 0, args, count);
+    LLVMValueRef all = LLVMGetPoison(LLVMTypeOf(a));
+    for (unsigned i = 0; i < LLVMGetVectorSize(LLVMTypeOf(a)); i++) {
+        args[0] = emit_lane(e, a, (int)i);
+        args[1] = b != NULL ? emit_lane(e, b, (int)i) : NULL;
+        all = emit_set_lane(e, all, emit_intrinsic(e, name, NULL, 0, args, count), (int)i);
+    }
+    return all;
 }
 
 static void add_text_attribute(Emit *e, LLVMValueRef fn, const char *name, const char *value)
@@ -151,19 +176,25 @@ LLVMValueRef emit_sub(Emit *e, LLVMValueRef a, LLVMValueRef b)
     return LLVMBuildSub(e->b, a, b, "");
 }
 
+/* A constant of the type of a. */
+static LLVMValueRef like(LLVMValueRef a, int64_t v)
+{
+    return LLVMConstInt(LLVMTypeOf(a), (unsigned long long)v, 1);
+}
+
 LLVMValueRef emit_mul(Emit *e, LLVMValueRef a, int64_t by)
 {
-    return by == 1 ? a : LLVMBuildMul(e->b, a, emit_int(e, by), "");
+    return by == 1 ? a : LLVMBuildMul(e->b, a, like(a, by), "");
 }
 
 LLVMValueRef emit_div(Emit *e, LLVMValueRef a, int64_t by)
 {
-    return by == 1 ? a : LLVMBuildUDiv(e->b, a, emit_int(e, by), "");
+    return by == 1 ? a : LLVMBuildUDiv(e->b, a, like(a, by), "");
 }
 
 LLVMValueRef emit_rem(Emit *e, LLVMValueRef a, int64_t by)
 {
-    return by == 1 ? emit_int(e, 0) : LLVMBuildURem(e->b, a, emit_int(e, by), "");
+    return by == 1 ? like(a, 0) : LLVMBuildURem(e->b, a, like(a, by), "");
 }
 
 LLVMValueRef emit_imin(Emit *e, LLVMValueRef a, LLVMValueRef b)
@@ -333,16 +364,26 @@ LLVMValueRef emit_fmul(Emit *e, LLVMValueRef a, LLVMValueRef b)
 
 LLVMValueRef emit_fdiv(Emit *e, LLVMValueRef a, LLVMValueRef b)
 {
+    if (e->gpu)
+        return emit_per_lane(e, "llvm.nvvm.div.approx.ftz.f", a, b);
     return LLVMBuildFDiv(e->b, a, b, "");
 }
 
 LLVMValueRef emit_fmax(Emit *e, LLVMValueRef a, LLVMValueRef b)
 {
+    if (e->gpu) { /* one instruction; differs only where b alone is NaN */
+        LLVMTypeRef type = LLVMTypeOf(a);
+        return emit_intrinsic(e, "llvm.maxnum", &type, 1, (LLVMValueRef[]){a, b}, 2);
+    }
     return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, a, b, ""), a, b, "");
 }
 
 LLVMValueRef emit_fmin(Emit *e, LLVMValueRef a, LLVMValueRef b)
 {
+    if (e->gpu) { /* one instruction; differs only where b alone is NaN */
+        LLVMTypeRef type = LLVMTypeOf(a);
+        return emit_intrinsic(e, "llvm.minnum", &type, 1, (LLVMValueRef[]){a, b}, 2);
+    }
     return LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, a, b, ""), a, b, "");
 }
 

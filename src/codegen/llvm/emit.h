@@ -14,6 +14,7 @@ typedef struct Emit {
     const Target *t;
     int vl;
     bool fma; /* the target multiplies and adds in one rounding */
+    bool gpu; /* NVPTX: quotients, roots and powers are those of its special function units */
     LLVMTypeRef f32, vec, i1, i32, i64, ptr, none;
     char err[512]; /* set by emit_fail and by what LLVM complains of */
 } Emit;
@@ -39,7 +40,8 @@ LLVMValueRef emit_bits(LLVMTypeRef int_type, int64_t v);
 /* A constant vector of zeros in memory: what an absent bias points to. */
 LLVMValueRef emit_zero_memory(Emit *e);
 
-/* 64-bit integers; constants are folded by the builder. */
+/* Integers, of 64 bits or, on GPUs, of 32 (after the first operand); constants are folded by the
+ * builder. */
 LLVMValueRef emit_add(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_sub(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_mul(Emit *e, LLVMValueRef a, int64_t by);
@@ -78,10 +80,16 @@ LLVMValueRef emit_fma(Emit *e, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c); 
 LLVMValueRef emit_fadd(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_fsub(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_fmul(Emit *e, LLVMValueRef a, LLVMValueRef b);
+/* GPU: within 2 ulp where |b| is in [2^-126, 2^126], beyond it 0. */
 LLVMValueRef emit_fdiv(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_fmax(Emit *e, LLVMValueRef a, LLVMValueRef b); /* b when unordered */
 LLVMValueRef emit_fmin(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a);
+/* A call of the intrinsic `name` with `over` types to resolve it. */
+LLVMValueRef emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, unsigned over_count,
+                            LLVMValueRef *args, unsigned count);
+/* The same of a function of one or two floats that has no vector form, lane by lane. */
+LLVMValueRef emit_per_lane(Emit *e, const char *name, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i); /* i64 to f32 */
 /* All lanes combined pairwise (a fixed order), as a scalar. */
 LLVMValueRef emit_reduce_add(Emit *e, LLVMValueRef v);

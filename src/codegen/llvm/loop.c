@@ -22,7 +22,7 @@ void loop_begin(Emit *e, Loop *l, LLVMValueRef start, LLVMValueRef end, int64_t 
     else
         LLVMBuildBr(e->b, l->body);
     LLVMPositionBuilderAtEnd(e->b, l->body);
-    l->iv = LLVMBuildPhi(e->b, e->i64, "i");
+    l->iv = LLVMBuildPhi(e->b, LLVMTypeOf(start), "i");
     LLVMAddIncoming(l->iv, &start, &l->pre, 1);
     for (int i = 0; i < n; i++) {
         l->first[i] = values[i];
@@ -37,7 +37,8 @@ void loop_end(Emit *e, Loop *l, LLVMValueRef *values)
     if (l->once)
         return;
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
-    LLVMValueRef next = LLVMBuildNSWAdd(e->b, l->iv, emit_int(e, l->step), "");
+    LLVMValueRef step = LLVMConstInt(LLVMTypeOf(l->iv), (unsigned long long)l->step, 1);
+    LLVMValueRef next = LLVMBuildNSWAdd(e->b, l->iv, step, "");
     LLVMBuildCondBr(e->b, emit_less(e, next, l->end), l->body, l->exit);
     LLVMAddIncoming(l->iv, &next, &latch, 1);
     for (int i = 0; i < l->n; i++)

@@ -26,6 +26,10 @@ static void init_once(void)
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
     LLVMInitializeAArch64AsmParser();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
     LLVMParseCommandLineOptions(sizeof options / sizeof options[0], options, "");
 }
 
@@ -44,9 +48,10 @@ LLVMTargetMachineRef machine_open(const Target *t, char *err, size_t err_len)
         LLVMDisposeMessage(msg);
         return NULL;
     }
+    LLVMRelocMode reloc = t->kind == TARGET_CUDA ? LLVMRelocDefault : LLVMRelocPIC;
     LLVMTargetMachineRef m =
         LLVMCreateTargetMachine(target, t->triple, t->cpu, t->features, LLVMCodeGenLevelAggressive,
-                                LLVMRelocPIC, LLVMCodeModelDefault);
+                                reloc, LLVMCodeModelDefault);
     if (!m)
         snprintf(err, err_len, "LLVM has no machine for %s", t->triple);
     return m;

@@ -30,6 +30,19 @@ static LLVMValueRef with_sign(Emit *e, LLVMValueRef a, LLVMValueRef s)
     return as_type(e, LLVMBuildOr(e->b, as_type(e, a, bits), sign, ""), type);
 }
 
+/* 2^(x log2 e) by the power unit; what rounding the product loses, and log2 e itself, is put back
+ * by the first derivative. */
+static LLVMValueRef gpu_exp(Emit *e, LLVMValueRef x)
+{
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef log2e = emit_real(type, 1.44269502162933349609375);
+    LLVMValueRef t = emit_fmul(e, x, log2e);
+    LLVMValueRef lost = emit_fma(e, x, log2e, LLVMBuildFNeg(e->b, t, ""));
+    lost = emit_fma(e, x, emit_real(type, 1.92596299112661746887e-8), lost);
+    LLVMValueRef y = emit_per_lane(e, "llvm.nvvm.ex2.approx.ftz.f", t, NULL);
+    return emit_fma(e, emit_fmul(e, y, emit_real(type, 0.693147180559945309)), lost, y);
+}
+
 /* x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts, the first exact in every product with n. The
  * polynomial is the near-minimax one of (e^r - 1 - r) / r^2. */
 LLVMValueRef math_exp(Emit *e, LLVMValueRef x)
@@ -39,6 +52,8 @@ LLVMValueRef math_exp(Emit *e, LLVMValueRef x)
     LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
     x = emit_fmax(e, x, emit_real(type, -87.3));
     x = emit_fmin(e, x, emit_real(type, 88.3));
+    if (e->gpu)
+        return gpu_exp(e, x);
     /* Adding 1.5 * 2^23 rounds to an integer, whose low bits are then those of the sum. */
     LLVMValueRef magic = emit_real(type, 12582912.0);
     LLVMValueRef sum = emit_fma(e, x, emit_real(type, 1.44269504088896341), magic);

@@ -5,7 +5,8 @@
 #include "codegen/llvm/emit.h"
 
 /* e^x within 2 ulp for -87.3 <= x <= 88.3; outside, the value at the nearer end (about 1e-38 and
- * 2.3e38) rather than zero and infinity. */
+ * 2.3e38) rather than zero and infinity. On GPUs with the error of
+ * the power unit (2^-22) and two roundings. */
 LLVMValueRef math_exp(Emit *e, LLVMValueRef x);
 /* Natural logarithm of positive normal numbers, within 1.1 ulp. */
 LLVMValueRef math_log(Emit *e, LLVMValueRef x);

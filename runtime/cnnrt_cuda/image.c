@@ -1,0 +1,72 @@
+/* Which image a device gets. A cubin runs on its major version from its minor one on, PTX on
+ * everything newer, code for one architecture alone (sm_90a) there alone. */
+#include "cuda.h"
+#include <stdlib.h>
+
+static bool runs_on(const CnnrtImage *image, int arch)
+{
+    if (image->exact)
+        return image->arch == arch;
+    if (image->kind == CNNRT_CUBIN)
+        return image->arch / 10 == arch / 10 && image->arch <= arch;
+    return image->kind == CNNRT_PTX && image->arch <= arch;
+}
+
+/* Code for this architecture alone comes before other code, machine code before PTX, which the
+ * driver compiles, and newer before older. */
+static int merit(const CnnrtImage *image)
+{
+    return image->exact * 4096 + (image->kind == CNNRT_CUBIN) * 2048 + image->arch;
+}
+
+/* The best image below `limit`; NULL when there is none. */
+static const CnnrtImage *best_below(const CnnrtModel *m, int arch, int limit)
+{
+    const CnnrtImage *best = NULL;
+    for (int64_t i = 0; i < m->code->image_count; i++) {
+        const CnnrtImage *image = &m->code->images[i];
+        if (runs_on(image, arch) && merit(image) < limit &&
+            (best == NULL || merit(image) > merit(best)))
+            best = image;
+    }
+    return best;
+}
+
+bool cuda_has_image(const CnnrtModel *m, int arch)
+{
+    return best_below(m, arch, 1 << 30) != NULL;
+}
+
+static int open_image(CudaContext *c, const CnnrtImage *image)
+{
+    return cuda_status(cudaLibraryLoadData(&c->library, image->data, NULL, NULL, 0, NULL, NULL, 0),
+                       image->kind == CNNRT_CUBIN ? "loading machine code" : "compiling PTX");
+}
+
+static int find_kernels(CudaContext *c)
+{
+    const CnnrtModel *m = c->model;
+    c->kernel = calloc((size_t)m->step_count + 1, sizeof *c->kernel);
+    if (c->kernel == NULL)
+        return CNNRT_NO_MEMORY;
+    for (int64_t i = 0; i < m->step_count; i++) {
+        int status = cuda_status(
+            cudaLibraryGetKernel(&c->kernel[i], c->library, m->code->launches[i].kernel),
+            m->code->launches[i].kernel);
+        if (status != CNNRT_OK)
+            return status;
+    }
+    return CNNRT_OK;
+}
+
+int cuda_load(CudaContext *c, int arch)
+{
+    int status = CNNRT_NO_DEVICE, limit = 1 << 30;
+    const CnnrtImage *image;
+    cuda_say("the model has no code for compute capability %d.%d", arch / 10, arch % 10);
+    while (status != CNNRT_OK && (image = best_below(c->model, arch, limit)) != NULL) {
+        status = open_image(c, image);
+        limit = merit(image);
+    }
+    return status == CNNRT_OK ? find_kernels(c) : status;
+}

@@ -1,0 +1,167 @@
+/* The walk over a model's steps: recorded once for each batch size as a graph, and launched whole
+ * from then on, as a launch alone costs more than many kernels run. */
+#include "cuda.h"
+#include <string.h>
+
+static void *operand(const CudaContext *c, const CnnrtOperand *o, int batch)
+{
+    switch (o->space) {
+    case CNNRT_INPUT: return c->in[o->index] + o->offset;
+    case CNNRT_OUTPUT: return c->out[o->index] + o->offset;
+    case CNNRT_ARENA: return c->arena + o->offset * batch + o->inner;
+    case CNNRT_WEIGHTS: return c->weights + o->offset;
+    default: return c->scratch;
+    }
+}
+
+static cudaError_t launch_step(const CudaContext *c, int64_t i, int batch)
+{
+    const CnnrtStep *s = &c->model->steps[i];
+    const CnnrtLaunch *l = &c->model->code->launches[i];
+    void *address[CNNRT_KERNEL_ARGS + 1], *args[CNNRT_KERNEL_ARGS + 2];
+    int32_t b = batch;
+    int n = 0;
+    for (int k = 0; k < CNNRT_KERNEL_ARGS; k++)
+        if (s->args[k].space != CNNRT_NONE) {
+            address[n] = operand(c, &s->args[k], batch);
+            args[n] = &address[n];
+            n++;
+        }
+    if (l->takes_run) {
+        address[n] = c->run;
+        args[n] = &address[n];
+        n++;
+    }
+    args[n] = &b;
+    cudaLaunchConfig_t config;
+    memset(&config, 0, sizeof config);
+    config.gridDim.x = (unsigned)((l->items * batch + l->per_block - 1) / l->per_block);
+    config.gridDim.y = (unsigned)l->rows;
+    config.gridDim.z = config.blockDim.y = config.blockDim.z = 1;
+    config.blockDim.x = (unsigned)l->threads;
+    config.dynamicSmemBytes = (size_t)l->shared;
+    config.stream = c->stream;
+    return cudaLaunchKernelExC(&config, (const void *)c->kernel[i], args);
+}
+
+static int launch_steps(const CudaContext *c, int batch, int64_t first, int64_t last)
+{
+    for (int64_t i = first; i < last; i++) {
+        cudaError_t error = launch_step(c, i, batch);
+        if (error != cudaSuccess)
+            return cuda_status(error, c->model->steps[i].name);
+    }
+    return CNNRT_OK;
+}
+
+static CudaGraph *find_graph(CudaContext *c, int batch, int64_t first, int64_t last)
+{
+    for (int i = 0; i < CUDA_GRAPHS; i++) {
+        CudaGraph *g = &c->graph[i];
+        if (g->batch == batch && g->first == first && g->last == last)
+            return g;
+    }
+    return NULL;
+}
+
+static void drop(CudaGraph *g)
+{
+    if (g->batch != 0)
+        cudaGraphExecDestroy(g->exec);
+    *g = (CudaGraph){0};
+}
+
+void cuda_drop_graphs(CudaContext *c)
+{
+    for (int i = 0; i < CUDA_GRAPHS; i++)
+        drop(&c->graph[i]);
+}
+
+/* In the place of the one that was not used for longest. */
+static CudaGraph *free_graph(CudaContext *c)
+{
+    CudaGraph *oldest = &c->graph[0];
+    for (int i = 1; i < CUDA_GRAPHS; i++)
+        if (c->graph[i].used < oldest->used)
+            oldest = &c->graph[i];
+    drop(oldest);
+    return oldest;
+}
+
+static int record(CudaContext *c, CudaGraph *g, int batch, int64_t first, int64_t last)
+{
+    cudaGraph_t steps = NULL;
+    int status = cuda_status(cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal),
+                             "recording a graph");
+    if (status != CNNRT_OK)
+        return status;
+    status = launch_steps(c, batch, first, last);
+    /* a recording must be ended whatever became of it */
+    cudaError_t ended = cudaStreamEndCapture(c->stream, &steps);
+    if (ended != cudaSuccess)
+        cudaStreamEndCapture(c->stream, &steps);
+    if (status == CNNRT_OK)
+        status = cuda_status(ended, "recording a graph");
+    if (status == CNNRT_OK)
+        status = cuda_status(cudaGraphInstantiate(&g->exec, steps, 0), "making a graph");
+    if (steps != NULL)
+        cudaGraphDestroy(steps);
+    if (status == CNNRT_OK) {
+        g->batch = batch;
+        g->first = first;
+        g->last = last;
+    }
+    return status;
+}
+
+static int launch_graph(CudaContext *c, int batch, int64_t first, int64_t last)
+{
+    CudaGraph *g = find_graph(c, batch, first, last);
+    if (g == NULL) {
+        g = free_graph(c);
+        int status = record(c, g, batch, first, last);
+        if (status != CNNRT_OK)
+            return status;
+    }
+    g->used = ++c->runs;
+    return cuda_status(cudaGraphLaunch(g->exec, c->stream), "launching the network");
+}
+
+/* Each step alone, between two events. */
+static int launch_timed(const CudaContext *c, int batch, int64_t first, int64_t last,
+                        double *seconds)
+{
+    cudaEvent_t before = NULL, after = NULL;
+    float ms;
+    int status = cuda_status(cudaEventCreate(&before), "making an event");
+    if (status == CNNRT_OK)
+        status = cuda_status(cudaEventCreate(&after), "making an event");
+    for (int64_t i = first; i < last && status == CNNRT_OK; i++) {
+        cudaError_t error = cudaEventRecord(before, c->stream);
+        if (error == cudaSuccess)
+            error = launch_step(c, i, batch);
+        if (error == cudaSuccess)
+            error = cudaEventRecord(after, c->stream);
+        if (error == cudaSuccess)
+            error = cudaEventSynchronize(after);
+        if (error == cudaSuccess)
+            error = cudaEventElapsedTime(&ms, before, after);
+        if (error == cudaSuccess)
+            seconds[i] += 1e-3 * (double)ms;
+        else
+            status = cuda_status(error, c->model->steps[i].name);
+    }
+    if (before != NULL)
+        cudaEventDestroy(before);
+    if (after != NULL)
+        cudaEventDestroy(after);
+    return status;
+}
+
+int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *seconds)
+{
+    if (first == last)
+        return CNNRT_OK;
+    return seconds != NULL ? launch_timed(c, batch, first, last, seconds)
+                           : launch_graph(c, batch, first, last);
+}

@@ -1,0 +1,291 @@
+#include "codegen/cuda/kern.h"
+
+typedef bool FamilyEmitter(CudaKern *kn);
+
+static FamilyEmitter *const emitters[FAM_COUNT] = {
+    [FAM_CONV] = cuda_conv,   [FAM_CONVT] = cuda_conv, [FAM_DEPTHWISE] = cuda_depthwise,
+    [FAM_DENSE] = cuda_dense, [FAM_POOL] = cuda_pool,  [FAM_GAP] = cuda_gap,
+    [FAM_ELEM] = cuda_elem,   [FAM_LN] = cuda_ln,      [FAM_SOFTMAX] = cuda_softmax,
+    [FAM_LRN] = cuda_lrn,     [FAM_COPY] = cuda_copy,
+};
+
+/* Families without windows leave those fields zero. */
+static Kernel normal(const Kernel *k)
+{
+    Kernel n = *k;
+    int64_t *const at_least_one[] = {&n.sh, &n.sw, &n.dh, &n.dw, &n.groups, &n.kh, &n.kw};
+    for (size_t i = 0; i < sizeof at_least_one / sizeof *at_least_one; i++)
+        if (*at_least_one[i] < 1)
+            *at_least_one[i] = 1;
+    return n;
+}
+
+/* The operands that lie where results go may be the results' own memory (family_in_place). */
+static bool never_written(const Kernel *k, int arg)
+{
+    if (arg == KERNEL_ARG_OUT)
+        return false;
+    if (arg == KERNEL_ARG_IN)
+        return k->family != FAM_ELEM;
+    return arg < KERNEL_ARG_EXTRA || k->extra[arg - KERNEL_ARG_EXTRA] != KARG_MAP;
+}
+
+/* Outputs and inputs of networks are the caller's, floats like any others. */
+static unsigned alignment(const Kernel *k, int arg)
+{
+    bool planar = (arg == KERNEL_ARG_OUT && k->out.layout == LAYOUT_PLANAR) ||
+                  (arg == KERNEL_ARG_IN && k->in.layout == LAYOUT_PLANAR);
+    return planar ? 4 : 16;
+}
+
+/* Blocks that a multiprocessor shall hold, so that a thread gets the registers of its sums and as
+ * many again as the largest tile's operands and addresses need, and no more. */
+static int blocks_wanted(const Kernel *k)
+{
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64, OF_GATES = 16 };
+    const CudaTile *c = &k->tile.cuda;
+    int wanted = c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
+    return c->m > 0 ? REGISTERS / (c->threads * wanted) : 0;
+}
+
+static void open_function(CudaKern *kn, const char *name)
+{
+    Emit *e = kn->e;
+    LLVMTypeRef params[KERNEL_ARGS + 1], global = nvptx_pointer(e, NVPTX_GLOBAL);
+    int arg[KERNEL_ARGS];
+    unsigned n = 0;
+    for (int i = 0; i < KERNEL_ARGS; i++)
+        if (kernel_has_arg(kn->k, e->t, i)) {
+            params[n] = global;
+            arg[n++] = i;
+        }
+    params[n] = e->i32;
+    LLVMValueRef fn =
+        nvptx_kernel(e, name, params, n + 1, kn->launch.threads, blocks_wanted(kn->k));
+    for (unsigned i = 0; i < n; i++) {
+        LLVMValueRef p = LLVMGetParam(fn, i);
+        nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));
+        if (arg[i] >= KERNEL_ARG_EXTRA)
+            kn->extra[arg[i] - KERNEL_ARG_EXTRA] = p;
+        else
+            *(LLVMValueRef *[]){&kn->out, &kn->in, &kn->w, &kn->bias}[arg[i]] = p;
+    }
+    kn->batch = LLVMGetParam(fn, n);
+}
+
+bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
+{
+    Kernel k = normal(kernel);
+    if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA)
+        return emit_fail(e, "malformed kernel");
+    if (!emitters[k.family])
+        return emit_fail(e, "family %s has no GPU kernel yet", family_name[k.family]);
+    CudaKern kn = {.e = e, .k = &k, .launch = family_launch(&k, e->t)};
+    open_function(&kn, name);
+    kn.thread = nvptx_register(e, "tid.x");
+    kn.block = nvptx_register(e, "ctaid.x");
+    kn.row = kn.launch.rows > 1 ? nvptx_register(e, "ctaid.y") : cuda_int(&kn, 0);
+    kn.in_pixel = map_pixel(k.in, e->vl, k.in_pixel);
+    kn.out_pixel = map_pixel(k.out, e->vl, k.out_pixel);
+    if (!expr_code(e, k.pool_expr, k.root, &kn.code))
+        return false;
+    for (int i = 1; i < EXPR_MAX_ARGS; i++)
+        if (kn.code.uses[i] && i > k.extra_count)
+            return emit_fail(e, "a kernel's expression names an operand it does not have");
+    if (!emitters[k.family](&kn) || e->err[0])
+        return emit_fail(e, "family %s cannot make this kernel", family_name[k.family]);
+    LLVMBuildRetVoid(e->b);
+    return true;
+}
+
+LLVMValueRef cuda_int(const CudaKern *kn, int64_t v)
+{
+    return LLVMConstInt(kn->e->i32, (unsigned long long)v, 1);
+}
+
+LLVMValueRef cuda_and(const CudaKern *kn, LLVMValueRef a, LLVMValueRef b)
+{
+    return !a ? b : !b ? a : LLVMBuildAnd(kn->e->b, a, b, "");
+}
+
+LLVMValueRef cuda_inside(const CudaKern *kn, LLVMValueRef i, int64_t n)
+{
+    return LLVMBuildICmp(kn->e->b, LLVMIntULT, i, cuda_int(kn, n), "");
+}
+
+LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, int64_t step)
+{
+    Emit *e = kn->e;
+    if (step == 0)
+        return p;
+    return emit_at(e, p, emit_mul(e, LLVMBuildSExt(e->b, image, e->i64, ""), step));
+}
+
+LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest)
+{
+    LLVMValueRef q = emit_div(kn->e, i, by);
+    *rest = by == 1 ? cuda_int(kn, 0) : emit_sub(kn->e, i, emit_mul(kn->e, q, by));
+    return q;
+}
+
+LLVMValueRef cuda_item(const CudaKern *kn, If *guard)
+{
+    Emit *e = kn->e;
+    LLVMValueRef i = emit_add(e, emit_mul(e, kn->block, kn->launch.threads), kn->thread);
+    if_begin(e, guard, emit_less(e, i, emit_mul(e, kn->batch, kn->launch.items)));
+    return i;
+}
+
+Spot cuda_spot(const CudaKern *kn, LLVMValueRef item, int64_t blocks)
+{
+    LLVMValueRef block;
+    Spot s;
+    LLVMValueRef rest = cuda_split(kn, item, blocks, &block);
+    s.image = cuda_split(kn, rest, kn->k->out.h * kn->k->out.w, &s.pixel);
+    s.chan = emit_mul(kn->e, block, kn->e->vl);
+    return s;
+}
+
+LLVMValueRef cuda_load(const CudaKern *kn, LLVMValueRef p)
+{
+    LLVMValueRef v = LLVMBuildLoad2(kn->e->b, kn->e->vec, p, "");
+    LLVMSetAlignment(v, 16);
+    return v;
+}
+
+void cuda_store(const CudaKern *kn, LLVMValueRef v, LLVMValueRef p)
+{
+    LLVMSetAlignment(LLVMBuildStore(kn->e->b, v, p), 16);
+}
+
+LLVMValueRef cuda_load_if(const CudaKern *kn, LLVMTypeRef type, LLVMValueRef valid, LLVMValueRef p,
+                          LLVMValueRef base, double other)
+{
+    Emit *e = kn->e;
+    if (valid)
+        p = emit_select(e, valid, p, base);
+    LLVMValueRef v = type == e->vec ? cuda_load(kn, p) : emit_load(e, type, p);
+    return valid ? emit_select(e, valid, v, emit_real(type, other)) : v;
+}
+
+typedef LLVMValueRef Combine(Emit *e, LLVMValueRef a, LLVMValueRef b);
+
+static LLVMValueRef over_warp(const CudaKern *kn, LLVMValueRef v, Combine *combine)
+{
+    for (int lanes = NVPTX_WARP / 2; lanes > 0; lanes /= 2)
+        v = combine(kn->e, v, nvptx_shuffle_xor(kn->e, v, lanes));
+    return v;
+}
+
+LLVMValueRef cuda_warp_sum(const CudaKern *kn, LLVMValueRef v)
+{
+    return over_warp(kn, v, emit_fadd);
+}
+
+LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v)
+{
+    return over_warp(kn, v, emit_fmax);
+}
+
+static LLVMValueRef shuffle_vector(const CudaKern *kn, LLVMValueRef v, int lanes)
+{
+    Emit *e = kn->e;
+    LLVMValueRef all = LLVMGetPoison(e->vec);
+    for (int i = 0; i < e->vl; i++)
+        all = emit_set_lane(e, all, nvptx_shuffle_xor(e, emit_lane(e, v, i), lanes), i);
+    return all;
+}
+
+LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n)
+{
+    enum { CLASSES = 8 };
+    Emit *e = kn->e;
+    int warps = kn->launch.threads / NVPTX_WARP;
+    LLVMValueRef shared = nvptx_shared(e, (int64_t)warps * CLASSES * n * e->vl);
+    for (int i = 0; i < n; i++)
+        for (int lanes = CLASSES; lanes < NVPTX_WARP; lanes *= 2)
+            v[i] = emit_fadd(e, v[i], shuffle_vector(kn, v[i], lanes));
+    LLVMValueRef lane, warp = cuda_split(kn, kn->thread, NVPTX_WARP, &lane);
+    If first;
+    if_begin(e, &first, emit_less(e, lane, cuda_int(kn, CLASSES)));
+    for (int i = 0; i < n; i++) {
+        LLVMValueRef at = emit_add(e, emit_mul(e, warp, CLASSES * n), lane);
+        at = emit_mul(e, emit_add(e, at, cuda_int(kn, (int64_t)i * CLASSES)), e->vl);
+        cuda_store(kn, v[i], emit_at(e, shared, at));
+    }
+    if_end(e, &first);
+    nvptx_barrier(e);
+    LLVMValueRef mine = emit_rem(e, kn->thread, CLASSES * n), sum = NULL;
+    for (int w = 0; w < warps; w++) {
+        LLVMValueRef at = emit_add(e, mine, cuda_int(kn, (int64_t)w * CLASSES * n));
+        LLVMValueRef part = cuda_load(kn, emit_at(e, shared, emit_mul(e, at, e->vl)));
+        sum = sum ? emit_fadd(e, sum, part) : part;
+    }
+    return sum;
+}
+
+/* The epilogue's arguments beside the first, of a type. */
+static void arguments(const CudaKern *kn, LLVMTypeRef type, Spot s,
+                      LLVMValueRef args[EXPR_MAX_ARGS])
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    for (int i = 0; i < k->extra_count; i++) {
+        if (!kn->code.uses[i + 1])
+            continue;
+        LLVMValueRef p = cuda_image(kn, kn->extra[i], s.image, k->extra_step[i]), at = s.chan;
+        if (k->extra[i] == KARG_MAP)
+            at = emit_add(e, at, emit_mul(e, s.pixel, map_pixel(k->out, e->vl, k->extra_pixel[i])));
+        p = emit_at(e, p, at);
+        args[i + 1] = type == e->vec ? cuda_load(kn, p) : emit_load(e, type, p);
+    }
+}
+
+/* Of a planar output, floats past the last channel are another's. */
+static void store_planar(const CudaKern *kn, LLVMValueRef v, Spot s)
+{
+    Emit *e = kn->e;
+    const MapDesc *m = &kn->k->out;
+    LLVMValueRef p = cuda_image(kn, kn->out, s.image, kn->k->out_step);
+    for (int i = 0; i < e->vl; i++) {
+        LLVMValueRef chan = emit_add(e, s.chan, cuda_int(kn, i));
+        If there;
+        if (m->c % e->vl)
+            if_begin(e, &there, emit_less(e, chan, cuda_int(kn, m->c)));
+        LLVMValueRef at = emit_add(e, emit_mul(e, chan, m->h * m->w), s.pixel);
+        emit_store(e, emit_lane(e, v, i), emit_at(e, p, at));
+        if (m->c % e->vl)
+            if_end(e, &there);
+    }
+}
+
+static LLVMValueRef place_out(const CudaKern *kn, Spot s)
+{
+    Emit *e = kn->e;
+    LLVMValueRef p = cuda_image(kn, kn->out, s.image, kn->k->out_step);
+    return emit_at(e, p, emit_add(e, emit_mul(e, s.pixel, kn->out_pixel), s.chan));
+}
+
+void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
+{
+    LLVMValueRef args[EXPR_MAX_ARGS] = {v};
+    arguments(kn, kn->e->vec, s, args);
+    v = expr_emit(kn->e, &kn->code, kn->e->vec, args);
+    if (kn->k->out.layout == LAYOUT_PLANAR)
+        store_planar(kn, v, s);
+    else
+        cuda_store(kn, v, place_out(kn, s));
+}
+
+void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)
+{
+    LLVMValueRef args[EXPR_MAX_ARGS] = {v};
+    arguments(kn, kn->e->f32, s, args);
+    v = expr_emit(kn->e, &kn->code, kn->e->f32, args);
+    emit_store(kn->e, v, place_out(kn, s));
+}
+
+LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan)
+{
+    return kn->bias ? cuda_load(kn, emit_at(kn->e, kn->bias, chan)) : emit_real(kn->e->vec, 0);
+}

@@ -1,0 +1,79 @@
+/* One GPU kernel under construction: its parameters, the thread's place, its epilogue. Integers are
+ * of 32 bits; only the way to an image takes 64. A "vec" is vl = 4 floats, channels that lie
+ * together. */
+#ifndef CNNC_CUDA_KERN_H
+#define CNNC_CUDA_KERN_H
+#include "codegen/llvm/expr_emit.h"
+#include "codegen/llvm/loop.h"
+#include "codegen/llvm/nvptx.h"
+
+typedef struct CudaKern {
+    Emit *e;
+    const Kernel *k; /* strides, dilations, groups at least 1 */
+    Launch launch;
+    LLVMValueRef out, in, w, bias; /* at image 0; NULL when absent */
+    LLVMValueRef extra[KERNEL_MAX_EXTRA];
+    LLVMValueRef batch, thread, block, row; /* tid.x, ctaid.x, ctaid.y */
+    int64_t in_pixel, out_pixel;            /* floats from a position to the next */
+    ExprCode code;                          /* of k->root */
+} CudaKern;
+
+/* Adds the kernel `name` for k to the module. False with e->err set when it cannot be compiled. */
+bool cuda_emit(Emit *e, const Kernel *k, const char *name);
+
+/* Where a value belongs: an image, a position y * w + x of the output, its first channel. */
+typedef struct Spot {
+    LLVMValueRef image, pixel, chan;
+} Spot;
+
+LLVMValueRef cuda_int(const CudaKern *kn, int64_t v);
+LLVMValueRef cuda_and(const CudaKern *kn, LLVMValueRef a, LLVMValueRef b);
+/* 0 <= i < n; NULL as a condition, here and below, is one that always holds. */
+LLVMValueRef cuda_inside(const CudaKern *kn, LLVMValueRef i, int64_t n);
+/* p, `step` floats further for every image. */
+LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, int64_t step);
+/* i = q * by + *rest. */
+LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest);
+/* The number of this thread among all of the launch's; what follows, up to if_end, is for those
+ * that stand for an item of the batch. */
+LLVMValueRef cuda_item(const CudaKern *kn, If *guard);
+/* The item as a spot: channel blocks first, of which there are `blocks`, then positions. */
+Spot cuda_spot(const CudaKern *kn, LLVMValueRef item, int64_t blocks);
+
+/* Vectors, aligned to 16 bytes. */
+LLVMValueRef cuda_load(const CudaKern *kn, LLVMValueRef p);
+void cuda_store(const CudaKern *kn, LLVMValueRef v, LLVMValueRef p);
+/* The vector or float (by type) at p + off where `valid`, else `other`: reads `base`, which can
+ * always be read, in place of what is not there. */
+LLVMValueRef cuda_load_if(const CudaKern *kn, LLVMTypeRef type, LLVMValueRef valid, LLVMValueRef p,
+                          LLVMValueRef base, double other);
+/* The sum, or maximum, of all lanes of a warp, for all lanes. */
+LLVMValueRef cuda_warp_sum(const CudaKern *kn, LLVMValueRef v);
+LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v);
+
+/* Applies the epilogue to a vector and stores it; lanes past the map's channels are stored, too,
+ * unless the output is planar. */
+void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s);
+/* The same for the single channel s.chan. */
+void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s);
+/* The bias of four channels, or zeros. */
+LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan);
+
+/* Sums v[0, n) over the threads of a block that have the same tid % 8, in a fixed order: `shared`
+ * has room for 8 * n vectors per warp. Afterwards thread t < 8 * n has the sum of v[t / 8] of class
+ * t % 8, which is returned; others have nothing of meaning. */
+LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n);
+
+/* One per family. */
+bool cuda_conv(CudaKern *kn);
+bool cuda_gemm(CudaKern *kn);
+bool cuda_depthwise(CudaKern *kn);
+bool cuda_dense(CudaKern *kn);
+bool cuda_pool(CudaKern *kn);
+bool cuda_gap(CudaKern *kn);
+bool cuda_elem(CudaKern *kn);
+bool cuda_ln(CudaKern *kn);
+bool cuda_softmax(CudaKern *kn);
+bool cuda_lrn(CudaKern *kn);
+bool cuda_copy(CudaKern *kn);
+#endif

@@ -1,0 +1,114 @@
+#include "codegen/llvm/nvptx.h"
+#include <llvm-c/DebugInfo.h>
+#include <llvm/Config/llvm-config.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PTX_KERNEL = 71 /* LLVM's calling convention of kernels */ };
+
+LLVMTypeRef nvptx_pointer(Emit *e, int space)
+{
+    return LLVMPointerTypeInContext(e->ctx, (unsigned)space);
+}
+
+static void function_text(Emit *e, LLVMValueRef fn, const char *name, const char *value)
+{
+    LLVMAttributeRef a = LLVMCreateStringAttribute(e->ctx, name, (unsigned)strlen(name), value,
+                                                   (unsigned)strlen(value));
+    LLVMAddAttributeAtIndex(fn, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, a);
+}
+
+/* Up to LLVM 19 launch bounds are metadata of the module, later attributes of the function. */
+static void launch_bound(Emit *e, LLVMValueRef fn, const char *annotation, const char *attribute,
+                         int value)
+{
+#if LLVM_VERSION_MAJOR < 20
+    (void)attribute;
+    LLVMMetadataRef ops[3] = {
+        LLVMValueAsMetadata(fn), LLVMMDStringInContext2(e->ctx, annotation, strlen(annotation)),
+        LLVMValueAsMetadata(LLVMConstInt(e->i32, (unsigned long long)value, 0))};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(e->ctx, ops, 3);
+    LLVMAddNamedMetadataOperand(e->mod, "nvvm.annotations", LLVMMetadataAsValue(e->ctx, node));
+#else
+    char text[16];
+    (void)annotation;
+    snprintf(text, sizeof text, "%d", value);
+    function_text(e, fn, attribute, text);
+#endif
+}
+
+LLVMValueRef nvptx_kernel(Emit *e, const char *name, LLVMTypeRef *params, unsigned count,
+                          int threads, int blocks)
+{
+    LLVMValueRef fn = emit_function(e, name, LLVMFunctionType(e->none, params, count, 0));
+    LLVMSetFunctionCallConv(fn, PTX_KERNEL);
+    launch_bound(e, fn, "maxntidx", "nvvm.maxntid", threads);
+    if (blocks > 0)
+        launch_bound(e, fn, "minctasm", "nvvm.minctasm", blocks);
+    /* subnormal numbers are zero, as the special function units have it */
+    function_text(e, fn, "denormal-fp-math-f32", "preserve-sign,preserve-sign");
+    return fn;
+}
+
+static void add_param_attribute(Emit *e, LLVMValueRef fn, unsigned i, const char *name,
+                                uint64_t value)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateEnumAttribute(e->ctx, kind, value));
+}
+
+void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read_only)
+{
+    add_param_attribute(e, fn, i, "align", align);
+    if (read_only) {
+        add_param_attribute(e, fn, i, "noalias", 0);
+        add_param_attribute(e, fn, i, "readonly", 0);
+    }
+}
+
+LLVMValueRef nvptx_shared(Emit *e, int64_t floats)
+{
+    char name[320];
+    size_t len;
+    snprintf(name, sizeof name, "%s_shared", LLVMGetValueName2(e->fn, &len));
+    LLVMTypeRef type = LLVMArrayType2(e->f32, (uint64_t)floats);
+    LLVMValueRef g = LLVMAddGlobalInAddressSpace(e->mod, type, name, NVPTX_SHARED);
+    LLVMSetInitializer(g, LLVMGetUndef(type));
+    LLVMSetLinkage(g, LLVMInternalLinkage);
+    LLVMSetAlignment(g, 16);
+    return g;
+}
+
+LLVMValueRef nvptx_register(Emit *e, const char *name)
+{
+    char full[64];
+    snprintf(full, sizeof full, "llvm.nvvm.read.ptx.sreg.%s", name);
+    return emit_intrinsic(e, full, NULL, 0, NULL, 0);
+}
+
+/* Loop metadata names itself first. */
+void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch)
+{
+    static const char how[] = "llvm.loop.unroll.disable";
+    LLVMMetadataRef text = LLVMMDStringInContext2(e->ctx, how, sizeof how - 1);
+    LLVMMetadataRef self = LLVMTemporaryMDNode(e->ctx, NULL, 0);
+    LLVMMetadataRef ops[2] = {self, LLVMMDNodeInContext2(e->ctx, &text, 1)};
+    LLVMMetadataRef loop = LLVMMDNodeInContext2(e->ctx, ops, 2);
+    LLVMMetadataReplaceAllUsesWith(self, loop);
+    LLVMSetMetadata(LLVMGetBasicBlockTerminator(latch),
+                    LLVMGetMDKindIDInContext(e->ctx, "llvm.loop", 9),
+                    LLVMMetadataAsValue(e->ctx, loop));
+}
+
+void nvptx_barrier(Emit *e)
+{
+    emit_intrinsic(e, "llvm.nvvm.barrier0", NULL, 0, NULL, 0);
+}
+
+LLVMValueRef nvptx_shuffle_xor(Emit *e, LLVMValueRef v, int lanes)
+{
+    LLVMValueRef args[4] = {LLVMConstInt(e->i32, 0xFFFFFFFF, 0), v,
+                            LLVMConstInt(e->i32, (unsigned)lanes, 0),
+                            LLVMConstInt(e->i32, NVPTX_WARP - 1, 0)};
+    return emit_intrinsic(e, "llvm.nvvm.shfl.sync.bfly.f32", NULL, 0, args, 4);
+}

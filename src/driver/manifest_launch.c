@@ -1,0 +1,56 @@
+/* How the kernels of a network for GPUs are launched: what a runtime needs beside the PTX. */
+#include "driver/artifact.h"
+#include <inttypes.h>
+
+bool artifact_is_cuda(const Artifact *x)
+{
+    return x->variants[0].native.plan.target.kind == TARGET_CUDA;
+}
+
+/* An operand, in floats: where image 0 of it lies. In the arena offsets count for every image of
+ * the batch, `inner` once. */
+static void launch_argument(const Plan *p, const PlanOperand *o, bool last, Buf *out)
+{
+    static const char *const space[] = {
+        [SPACE_NONE] = "none",   [SPACE_INPUT] = "input",     [SPACE_OUTPUT] = "output",
+        [SPACE_ARENA] = "arena", [SPACE_WEIGHTS] = "weights", [SPACE_SCRATCH] = "scratch"};
+    const PlanTensor *t = o->tensor != 0 ? &p->tensors.at[o->tensor - 1] : NULL;
+    bool arena = o->space == SPACE_ARENA;
+    buf_printf(out, "{\"space\": \"%s\"", space[o->space]);
+    if (t != NULL && !arena)
+        buf_printf(out, ", \"index\": %" PRIu32, t->index);
+    buf_printf(out, ", \"offset\": %" PRId64, arena ? t->offset : o->offset);
+    if (arena && o->offset != 0)
+        buf_printf(out, ", \"inner\": %" PRId64, o->offset);
+    buf_printf(out, "}%s", last ? "" : ", ");
+}
+
+static void launch_step(const Artifact *x, const Plan *p, const PlanStep *s, bool last, Buf *out)
+{
+    const Kernel *k = &p->kernels.at[s->kernel].k;
+    Launch l = family_launch(k, &p->target);
+    int final = KERNEL_ARG_OUT;
+    for (int i = 0; i < KERNEL_ARGS; i++)
+        if (kernel_has_arg(k, &p->target, i))
+            final = i;
+    buf_add(out, "    {\"name\": ");
+    buf_json_string(out, s->name);
+    buf_printf(out, ", \"kernel\": \"%s_k%" PRIu32 "\", \"items\": %" PRId64, x->prefix, s->kernel,
+               l.items);
+    buf_printf(out, ", \"per_block\": %" PRId64 ", \"rows\": %" PRId64 ", \"threads\": %d",
+               l.per_block, l.rows, l.threads);
+    buf_printf(out, ", \"shared\": %" PRId64 ",\n     \"arguments\": [", l.shared);
+    for (int i = 0; i <= final; i++)
+        if (kernel_has_arg(k, &p->target, i))
+            launch_argument(p, &s->args[i], i == final, out);
+    buf_printf(out, "]}%s\n", last ? "" : ",");
+}
+
+void artifact_launches(const Artifact *x, Buf *out)
+{
+    const Plan *p = &x->variants[0].native.plan;
+    buf_add(out, "  \"launches\": [\n");
+    for (uint32_t i = 0; i < p->steps.len; i++)
+        launch_step(x, p, &p->steps.at[i], i + 1 == p->steps.len, out);
+    buf_add(out, "  ],\n");
+}

@@ -1,0 +1,208 @@
+/* Kernels for GPUs: launches, tiles, the order of weights. */
+#include "family/family.h"
+
+enum {
+    THREADS = 256,      /* of kernels whose threads work by themselves */
+    GEMM_GROUP = 16,    /* fewest channels of a group worth a tile of its own */
+    BATCH_GUESS = 8,    /* images that tiles are chosen for */
+    BLOCKS_WANTED = 216 /* that keep a device busy: two on each of 108 multiprocessors */
+};
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Product of counts, saturating. */
+static int64_t mul(int64_t a, int64_t b)
+{
+    int64_t r;
+    if (__builtin_mul_overflow(a, b, &r) || r > FAMILY_LIMIT)
+        return FAMILY_LIMIT;
+    return r;
+}
+
+static int64_t at_least_one(int64_t v)
+{
+    return v > 0 ? v : 1;
+}
+
+static int64_t padded(int64_t c, const Target *t)
+{
+    return mul(ceil_div(c, t->vl), t->vl);
+}
+
+static bool contraction(const Kernel *k)
+{
+    return k->family == FAM_CONV || k->family == FAM_CONVT;
+}
+
+int64_t cuda_weight_rows(const Kernel *k, const Target *t)
+{
+    return k->groups > 1 ? k->in.c / k->groups : padded(k->in.c, t);
+}
+
+int64_t cuda_weight_floats(const Kernel *k, const Target *t)
+{
+    int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT: return mul(mul(taps, cuda_weight_rows(k, t)), oc);
+    case FAM_DEPTHWISE:
+    case FAM_DEPTHWISE_DX: return mul(taps, oc);
+    case FAM_DENSE: return mul(map_floats(k->in, t->vl), oc);
+    default: return 0;
+    }
+}
+
+int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
+                          int64_t x)
+{
+    int64_t oc = padded(k->out.c, t), rows = cuda_weight_rows(k, t);
+    if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
+        return (y * k->kw + x) * oc + o;
+    if (k->family == FAM_DENSE) {
+        int64_t at = y * k->in.w + x;
+        int64_t input = k->in.layout == LAYOUT_PLANAR ? i * k->in.h * k->in.w + at
+                                                      : at * padded(k->in.c, t) + i;
+        return input * oc + o;
+    }
+    return ((y * k->kw + x) * rows + (k->groups > 1 ? i % rows : i)) * oc + o;
+}
+
+/* Whether a thread can take vl channels of a group at a time, and blocks of threads a tile. */
+static bool whole_groups(const Kernel *k, const Target *t)
+{
+    int64_t groups = at_least_one(k->groups);
+    return groups == 1 || (k->in.c / groups % t->vl == 0 && k->out.c / groups % t->vl == 0);
+}
+
+static bool tiled(const Kernel *k, const Target *t)
+{
+    int64_t groups = at_least_one(k->groups);
+    return groups == 1 || (whole_groups(k, t) && k->out.c / groups >= GEMM_GROUP);
+}
+
+/* Blocks of a launch are equal: what counts is how many rounds of them there are and what each
+ * does, also past the edges of the map. */
+static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
+{
+    int64_t groups = at_least_one(k->groups);
+    int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
+    int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
+    double rounds = (double)blocks / BLOCKS_WANTED;
+    return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
+}
+
+static void tile_contraction(Kernel *k)
+{
+    static const struct {
+        CudaTile tile;
+        double weight;
+    } tiles[] = {
+#define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
+    {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
+#include "family/cuda_tile.def"
+    };
+    double best = 0;
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        double cost = tile_cost(k, &tiles[i].tile, tiles[i].weight);
+        if (best > 0 && cost >= best)
+            continue;
+        best = cost;
+        k->tile.cuda = tiles[i].tile;
+    }
+}
+
+void cuda_choose_tile(Kernel *k, const Target *t)
+{
+    CudaTile *c = &k->tile.cuda;
+    *c = (CudaTile){.threads = THREADS};
+    if (contraction(k) && tiled(k, t))
+        tile_contraction(k);
+    else if (k->family == FAM_DENSE)
+        *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
+    else if (k->family == FAM_DEPTHWISE)
+        k->tile.px = k->out.w >= 4 && k->sw <= 1 ? 4 : k->out.w >= 2 ? 2 : 1;
+}
+
+/* Channel blocks of what a COPY writes, or channels one by one where blocks do not meet. */
+static int64_t copied(const Kernel *k, const Target *t)
+{
+    if (k->copy != COPY_CHANNELS)
+        return map_blocks(k->out, t->vl);
+    if (k->src_c % t->vl == 0 && k->dst_c % t->vl == 0)
+        return ceil_div(k->count_c, t->vl);
+    bool ends = k->dst_c + k->count_c == k->out.c; /* the lanes after it are zeroed */
+    return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
+}
+
+static Launch tile_launch(const Kernel *k)
+{
+    const CudaTile *c = &k->tile.cuda;
+    int64_t groups = at_least_one(k->groups);
+    return (Launch){.items = mul(k->out.h, k->out.w),
+                    .per_block = c->m,
+                    .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
+                    .threads = c->threads,
+                    .shared = (int64_t)8 * c->k * (c->m + 4 + c->n)};
+}
+
+Launch family_launch(const Kernel *k, const Target *t)
+{
+    enum { WARP = 32, SUMMED_BLOCKS = 8 };
+    const CudaTile *c = &k->tile.cuda;
+    int64_t pixels = mul(k->out.h, k->out.w), blocks = map_blocks(k->out, t->vl);
+    Launch l = {
+        .items = mul(pixels, blocks), .per_block = c->threads, .rows = 1, .threads = c->threads};
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT:
+        if (c->m > 0)
+            return tile_launch(k);
+        if (!whole_groups(k, t))
+            l.items = mul(pixels, padded(k->out.c, t));
+        break;
+    case FAM_DENSE:
+        l.items = 1;
+        l.per_block = c->tm;
+        l.rows = ceil_div(k->out.c, c->n);
+        l.shared = (int64_t)c->threads / WARP * (c->n / c->tn) * c->tm * 16;
+        break;
+    case FAM_DEPTHWISE:
+        l.items = mul(mul(k->out.h, ceil_div(k->out.w, at_least_one(k->tile.px))), blocks);
+        break;
+    case FAM_GAP:
+        l.items = ceil_div(blocks, SUMMED_BLOCKS);
+        l.per_block = 1;
+        l.shared = (int64_t)c->threads / WARP * SUMMED_BLOCKS * 16;
+        break;
+    case FAM_LN:
+    case FAM_SOFTMAX:
+        l.items = pixels;
+        l.per_block = c->threads / WARP;
+        break;
+    case FAM_COPY: l.items = mul(pixels, copied(k, t)); break;
+    default: break;
+    }
+    return l;
+}
+
+int64_t cuda_units(const Kernel *k, const Target *t)
+{
+    Launch l = family_launch(k, t);
+    return mul(ceil_div(l.items, at_least_one(l.per_block)), l.rows);
+}
+
+bool kernel_has_arg(const Kernel *k, const Target *t, int arg)
+{
+    if (arg == KERNEL_ARG_OUT)
+        return true;
+    if (arg == KERNEL_ARG_IN)
+        return k->in.c > 0;
+    if (arg == KERNEL_ARG_W)
+        return family_weight_floats(k, t) > 0;
+    if (arg == KERNEL_ARG_BIAS)
+        return k->has_bias;
+    return arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count;
+}

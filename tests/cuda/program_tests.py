@@ -1,0 +1,151 @@
+"""Programs and libraries for GPUs, without one: what they say, what they fall back to; and cnnc's own
+runs on the emulator's CUDA runtime. Environment: CNNC, BUILD, SRC. Standard library only."""
+import ctypes
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+SRC = pathlib.Path(os.environ["SRC"])
+CNNC = os.environ["CNNC"]
+BUILD = pathlib.Path(os.environ["BUILD"])
+STANDIN = BUILD / "tests" / "libcnnrt_cuda.so"
+NET = str(SRC / "examples" / "small" / "small.cnn")
+LINTS = ["--allow=unproductive,underutilized,saturated", "-q", "--init=1"]
+# whatever this machine has, it is not to be seen
+ALONE = {"CUDA_VISIBLE_DEVICES": ""}
+
+
+class Skip(Exception):
+    pass
+
+
+def command(args, **env):
+    return subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300,
+                          env={**os.environ, **env})
+
+
+def cnnc(*args, **env):
+    return command([CNNC, *args], **env)
+
+
+def build(*args):
+    if not (BUILD / "lib" / "libcnnrt_cuda.a").exists():
+        raise Skip("cnnc was built without the CUDA toolkit")
+    made = cnnc("build", NET, *LINTS, *args)
+    if made.returncode and "libcudart_static.a" in made.stderr:
+        raise Skip("no libcudart_static.a here")
+    assert made.returncode == 0, made.stderr
+
+
+def write_input():
+    values = [((i * 37) % 101 - 50) / 50 for i in range(3 * 32 * 32)]
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 32, 32), }"
+    head += " " * (117 - len(head)) + "\n"
+    pathlib.Path("x.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head))
+                                      + head.encode() + struct.pack(f"<{len(values)}f", *values))
+
+
+def test_program_without_a_gpu():
+    build("--target=cuda", "-o", "small")
+    write_input()
+    ran = command(["./small", "x.npy"], **ALONE)
+    assert ran.returncode == 3 and ran.stdout == "", ran
+    assert "no device that this model can run on: " in ran.stderr, ran.stderr
+    usage = command(["./small", "--help"], **ALONE)
+    assert usage.returncode == 0 and ".npy" in usage.stdout, usage
+
+
+def test_program_that_falls_back():
+    build("--target=cuda,cpu", "--target-cpu=native", "-o", "both")
+    build("-o", "plain")
+    write_input()
+    both, plain = command(["./both", "x.npy"], **ALONE), command(["./plain", "x.npy"])
+    assert both.returncode == 0 and both.stdout == plain.stdout and plain.stdout, both
+    assert "not on CUDA: " in both.stderr and plain.stderr == "", both.stderr
+    ran = command(["./both", "x.npy"], CNNC_CPU="sm_70", **ALONE)
+    assert ran.returncode == 3 and "CNNC_CPU=sm_70" in ran.stderr, ran
+
+
+def test_library_without_a_gpu():
+    build("--target=cuda", "--emit=so,header,manifest", "--prefix=net", "-o", "net")
+    manifest = json.loads(pathlib.Path("net.json").read_text())
+    assert manifest["target"]["cpu"] == "sm_70" and len(manifest["launches"]) == manifest["steps"]
+    header = pathlib.Path("net.h").read_text()
+    assert "CNNRT_NO_DEVICE = 18" in header
+    os.environ.update(ALONE)
+    lib = ctypes.CDLL(os.path.abspath("net.so"))
+    context = ctypes.c_void_p()
+    status = lib.net_create(ctypes.byref(context), None, 0, None, ctypes.c_size_t(0))
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    assert status == 18 and not context, status
+
+
+def test_two_builds_are_equal():
+    for name in "ab":
+        build("--target=cuda", "--emit=obj", "-o", name + ".o")
+    assert pathlib.Path("a.o").read_bytes() == pathlib.Path("b.o").read_bytes()
+
+
+def on_emulator(*args, **env):
+    if not STANDIN.exists():
+        raise Skip("the emulator was not built")
+    made = cnnc("build", NET, *LINTS, "--target=cuda", "--emit=llvm-ir", "--prefix=cnnc_model",
+                "-o", "image.ll")
+    assert made.returncode == 0, made.stderr
+    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN),
+                SIMT_CUDA_IMAGE=os.path.abspath("image.ll"), **env)
+
+
+def test_verify_on_the_emulator():
+    done = on_emulator("verify", NET)
+    assert done.returncode == 0 and "agrees" in done.stdout, done
+
+
+def test_run_on_the_emulator():
+    write_input()
+    done = on_emulator("run", NET, "--input=x.npy", "-o", "cuda.npy")
+    assert done.returncode == 0, done.stderr
+    here = cnnc("run", NET, *LINTS, "--input=x.npy", "-o", "cpu.npy")
+    assert here.returncode == 0, here.stderr
+    a, b = (pathlib.Path(n).read_bytes() for n in ("cuda.npy", "cpu.npy"))
+    assert len(a) == len(b) and a[:128] == b[:128]
+    values = [struct.unpack(f"<{(len(x) - 128) // 4}f", x[128:]) for x in (a, b)]
+    assert max(abs(x - y) for x, y in zip(*values)) <= 1e-5 * max(map(abs, values[1]))
+
+
+def test_lacks_on_the_emulator():
+    for env, code, text in (({"SIMT_CUDA_FAIL": "no-driver"}, 3, "no CUDA driver"),
+                            ({"SIMT_CUDA_FAIL": "old-driver"}, 3, "newer driver"),
+                            ({"SIMT_CUDA_MEMORY": "4096"}, 4, "are free"),
+                            ({"CNNC_CUDA_LIBRARY": "/nonexistent"}, 3, "/nonexistent")):
+        done = on_emulator("verify", NET, **env) if "CNNC_CUDA_LIBRARY" not in env else cnnc(
+            "verify", NET, "--target=cuda", *LINTS, **env)
+        assert done.returncode == code and text in done.stderr, (env, done)
+
+
+def main():
+    failed = 0
+    for name, test in sorted(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        back = os.getcwd()
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            try:
+                test()
+                print(f"PASS cuda.{name[5:]}", flush=True)
+            except Skip as why:
+                print(f"SKIP cuda.{name[5:]}: {why}", flush=True)
+            except (AssertionError, OSError, subprocess.TimeoutExpired) as what:
+                print(f"FAIL cuda.{name[5:]}: {what}", flush=True)
+                failed += 1
+            os.chdir(back)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

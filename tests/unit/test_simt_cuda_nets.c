@@ -1,0 +1,150 @@
+/* From the text of a graph to a network for GPUs: planned, compiled, and all its launches run on
+ * the emulator, against the reference. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "cuda_run.h"
+#include "plan_bench.h"
+#include "plan_nets.h"
+#include "plan_random.h"
+
+static const CodegenApi *api;
+
+/* What a device holds of a network. */
+typedef struct Device {
+    const Plan *p;
+    SimtModule *code;
+    int batch;
+    float *arena, *weights, *in[MOST_PORTS], *out[MOST_PORTS];
+} Device;
+
+/* Where an operand's image 0 lies. */
+static float *resolve(const Device *d, const PlanOperand *o)
+{
+    const PlanTensor *t = o->tensor ? &d->p->tensors.at[o->tensor - 1] : NULL;
+    switch (o->space) {
+    case SPACE_INPUT: return d->in[t->index];
+    case SPACE_OUTPUT: return d->out[t->index];
+    case SPACE_ARENA: return d->arena + t->offset * d->batch + o->offset;
+    case SPACE_WEIGHTS: return d->weights + o->offset;
+    default: return NULL;
+    }
+}
+
+static void open_device(Device *d, const Bench *b, int batch)
+{
+    d->batch = batch;
+    d->arena = cuda_buffer(d->p->arena_floats * batch);
+    d->weights = cuda_buffer(d->p->weight_floats);
+    memcpy(d->weights, b->blob, (size_t)d->p->weight_floats * sizeof(float));
+    for (uint32_t i = 0; i < b->g.ins.len; i++) {
+        d->in[i] = cuda_buffer(b->in_floats[i] * batch);
+        memcpy(d->in[i], b->in[i], (size_t)(b->in_floats[i] * batch) * sizeof(float));
+    }
+    for (uint32_t i = 0; i < b->g.outs.len; i++)
+        d->out[i] = cuda_buffer(b->out_floats[i] * batch);
+}
+
+static void close_device(Device *d)
+{
+    cuda_release(d->arena);
+    cuda_release(d->weights);
+    for (int i = 0; i < MOST_PORTS; i++) {
+        cuda_release(d->in[i]);
+        cuda_release(d->out[i]);
+        d->in[i] = d->out[i] = NULL;
+    }
+}
+
+static int run_batch(Device *d, const Bench *b, int batch, const char *what)
+{
+    char err[512];
+    int failures = 0;
+    open_device(d, b, batch);
+    for (uint32_t i = 0; i < d->p->steps.len; i++) {
+        const PlanStep *s = &d->p->steps.at[i];
+        float *args[KERNEL_ARGS];
+        for (int a = 0; a < KERNEL_ARGS; a++)
+            args[a] = resolve(d, &s->args[a]);
+        if (!cuda_launch(d->code, d->p, s->kernel, args, batch, err, sizeof err))
+            fail_msg("%s: %s", s->name, err);
+    }
+    for (uint32_t i = 0; i < b->g.outs.len; i++) {
+        double worst = difference(d->out[i], b->want[i], b->out_floats[i] * batch);
+        if (worst > b->tolerance) {
+            fprintf(stderr, "# %s, batch %d: output %u is off by %g\n", what, batch, i, worst);
+            failures++;
+        }
+    }
+    failures += !cuda_clean(what);
+    close_device(d);
+    return failures;
+}
+
+static int check_net(const PlanNet *net, double tolerance)
+{
+    static Bench b;
+    Target t;
+    char err[1024] = "";
+    b = (Bench){.tolerance = tolerance};
+    assert_non_null(api);
+    assert_true(api->target("sm_70", &t, err, sizeof err));
+    if (setjmp(b.oom.env))
+        fail_msg("out of memory");
+    arena_init(&b.arena, &b.oom, 0);
+    read_graph(&b, net->text);
+    run_reference(&b);
+    build_plan(&b, &t);
+    Device d = {.p = &b.plan, .code = cuda_load(api, &b.plan, err, sizeof err)};
+    if (!d.code)
+        fail_msg("%s: %s", net->name, err);
+    int failures = 0;
+    for (int batch = MAX_BATCH; batch >= 1; batch -= 2)
+        failures += run_batch(&d, &b, batch, net->name);
+    simt_unload(d.code);
+    bench_close(&b);
+    return failures;
+}
+
+static void test_net(void **state)
+{
+    assert_int_equal(check_net(*state, 2e-5), 0);
+}
+
+/* As on processors: only what is plainly wrong counts. */
+static void test_random_nets(void **state)
+{
+    (void)state;
+    enum { SEEDS = 40 };
+    const char *few = getenv("CNNC_TEST_SEEDS");
+    int failures = 0, seeds = few ? atoi(few) : SEEDS;
+    for (int seed = 0; seed < seeds; seed++) {
+        RandomNet r;
+        char name[32];
+        random_net(&r, (uint64_t)seed);
+        assert_true(buf_ok(&r.text));
+        snprintf(name, sizeof name, "random net %d", seed);
+        PlanNet net = {name, r.text.at};
+        int bad = check_net(&net, 1e-3);
+        if (bad)
+            fprintf(stderr, "%s", r.text.at);
+        failures += bad;
+        buf_free(&r.text);
+    }
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[PLAN_NETS + 1];
+    api = suite_api();
+    for (int i = 0; i < PLAN_NETS; i++)
+        tests[i] = (struct CMUnitTest){.name = plan_nets[i].name,
+                                       .test_func = test_net,
+                                       .initial_state = (void *)&plan_nets[i]};
+    tests[PLAN_NETS] = (struct CMUnitTest){.name = "random nets", .test_func = test_random_nets};
+    return cmocka_run_group_tests_name("cuda nets", tests, NULL, NULL);
+}

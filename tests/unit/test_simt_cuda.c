@@ -33,16 +33,6 @@ static MapDesc map(int64_t c, int64_t h, int64_t w)
     return (MapDesc){LAYOUT_CHANNELS, c, h, w};
 }
 
-static MapDesc planar(int64_t c, int64_t h, int64_t w)
-{
-    return (MapDesc){LAYOUT_PLANAR, c, h, w};
-}
-
-static Kernel kernel(Family f, MapDesc in, MapDesc out)
-{
-    return (Kernel){.family = f, .in = in, .out = out, .groups = 1, .gate_arg = -1};
-}
-
 typedef struct Conv {
     int64_t ic, oc, h, w, k, stride, dilation, pad, groups;
 } Conv;

@@ -14,6 +14,7 @@
 #include "support/diag.h"
 #include "support/fs.h"
 #include "support/intern.h"
+#include "support/temp.h"
 #include "rng.h"
 
 static OomHandler oom;

@@ -1,6 +1,7 @@
 /* ops, doctor, version: what this cnnc knows, and whether this machine has what it needs. */
 #include "driver/artifact.h"
 #include "driver/commands.h"
+#include "driver/gpu.h"
 #include "support/fs.h"
 #include "support/intern.h"
 #include "support/temp.h"
@@ -277,6 +278,15 @@ static void examine_gpu(Doctor *d)
             driver != NULL ? "libcuda.so.1" : "libcuda.so.1 is not installed (optional)");
     if (driver != NULL)
         dlclose(driver);
+    Arena *a = &d->r->session.arena;
+    const char *ptxas = gpu_tool(a, "ptxas");
+    finding(d, ptxas != NULL ? WELL : WITHOUT, "ptxas",
+            ptxas != NULL ? ptxas : "not found: artefacts for GPUs carry PTX alone (optional)");
+    char *runtime = native_library("libcnnrt_cuda.a");
+    bool have = runtime != NULL && access(runtime, R_OK) == 0;
+    finding(d, have ? WELL : WITHOUT, "runtime for GPUs",
+            have ? runtime : "cnnc was built without the CUDA toolkit 12.8 or newer (optional)");
+    free(runtime);
 }
 
 int command_doctor(Run *r)

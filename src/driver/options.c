@@ -146,6 +146,21 @@ static bool add_value(Cli *c, Option o, const char *text, Buf *err)
     return true;
 }
 
+/* What cnnc train has in the place of an option of timm's; NULL: it is none. */
+static const char *timm_option(const char *name)
+{
+    static const struct {
+        const char *name, *text;
+    } rows[] = {
+#define TIMM(NAME, TEXT) {NAME, TEXT},
+#include "driver/timm.def"
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].text;
+    return NULL;
+}
+
 static void unknown_option(const Cli *c, const char *word, Buf *err)
 {
     const char *names[OPT_COUNT + 1];
@@ -155,6 +170,11 @@ static void unknown_option(const Cli *c, const char *word, Buf *err)
     size_t said = err->len;
     if (strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") < sizeof bare) {
         snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+        const char *instead = c->command == CMD_TRAIN ? timm_option(bare) : NULL;
+        if (instead != NULL) {
+            buf_printf(err, " of timm's: %s", instead);
+            return;
+        }
         for (int i = 0; i < OPT_COUNT; i++)
             if (cli_belongs((Option)i, c->command))
                 names[n++] = opt_info[i].name;

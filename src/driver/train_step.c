@@ -258,6 +258,19 @@ int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t see
     return cnnrt_run_steps(t->ctx, (int)n, in, t->out, p->update, p->steps.len, NULL);
 }
 
+double train_step_gradient_norm(const TrainStep *t)
+{
+    const PlanState *s = &t->code.plan.state;
+    double sum = 0, passes = s->sum >= 0 ? (double)s->optimizer.accumulate : 1;
+    for (uint32_t i = 0; i < s->params.len; i++) {
+        const PlanParam *q = &s->params.at[i];
+        const float *g = t->state + (s->sum >= 0 ? s->sum : s->grad) + q->offset;
+        for (int64_t k = 0; q->trained && k < q->floats; k++)
+            sum += (double)g[k] * (double)g[k];
+    }
+    return sqrt(sum) / passes;
+}
+
 static bool all_finite(const float *v, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)

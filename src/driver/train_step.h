@@ -36,6 +36,8 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p);
  * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
                    const float *hyper, bool update, double *loss);
+/* The 2-norm of all gradients of the last update together, before clipping. */
+double train_step_gradient_norm(const TrainStep *t);
 /* The name of the first parameter or running statistic that is not finite; NULL when all are. */
 const char *train_step_bad_parameter(const TrainStep *t);
 /* The name of the first trained parameter that is not finite, or of the first layer whose values in

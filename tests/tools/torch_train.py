@@ -42,7 +42,7 @@ CNNC = os.environ["CNNC"]
 SIDE, CLASSES, SMOOTHING, LIMIT, MARGIN = 64, 10, 0.1, 1e-4, 6e-6
 NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2)
 BATCH = {"resnet18": 2, "efficientnet_b0": 4}  # few where kinks have to be kept clear of
-OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop=0", "-p", "drop_connect=0"]}
+OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop_rate=0", "-p", "drop_path_rate=0"]}
 # --set of each optimizer, and what its slots are called by PyTorch
 SETTINGS = {
     "sgd": (["opt=sgd", "lr=0.01", "momentum=0.9", "weight-decay=1e-4"], ["momentum_buffer"]),

@@ -21,4 +21,6 @@ typedef struct Bench {
 int bench_measure(Run *r, const Bench *b);
 /* bench --train: a training step. */
 int bench_training(Run *r);
+/* bench --data: the loader of a training run alone. */
+int bench_data(Run *r);
 #endif

@@ -97,7 +97,8 @@ static bool stops(const Training *t)
            (interrupted || (t->most_updates > 0 && t->updates >= t->most_updates));
 }
 
-/* In the middle of an epoch, whose end has its own: a record and a checkpoint where they are due. */
+/* In the middle of an epoch, whose end has its own: a record and a checkpoint where they are due.
+ */
 static int between(Training *t)
 {
     bool saves = t->save_every > 0 && t->updates % t->save_every == 0;

@@ -24,7 +24,7 @@ typedef struct Training {
     char *classes, *settings; /* texts kept in checkpoints */
     int64_t threads, most_updates;
     int64_t log_every, save_every; /* updates; save_every 0: ends of epochs alone */
-    int64_t per_epoch; /* batches that an epoch takes: whole updates */
+    int64_t per_epoch;             /* batches that an epoch takes: whole updates */
     /* where the run is */
     int64_t updates, epoch, batch; /* batch: the next one of the epoch */
     double best;                   /* largest validation accuracy; negative: none yet */

@@ -13,9 +13,9 @@ A free run (torch_train.py's band:NET, SGD with momentum). In every step, of the
           or no
   left    the gap to the derivative in float64 after these have been flipped
 and the same for PyTorch's float32 at its own state of that step. A gap that is not left is the choice at a kink,
-not an error: the function has two derivatives there as far as float32 can tell. --same gives PyTorch cnnc's
-state before every step, --forced then runs PyTorch once more, with the flips of cnnc made in its own passes, and
-compares the losses."""
+not an error: the function has two derivatives there as far as float32 can tell. --same gives cnnc PyTorch's
+state before every step. With --forced PyTorch decides in its own passes as cnnc did, wherever the two differ:
+what the losses are then apart is rounding alone."""
 import argparse
 import sys
 import tempfile
@@ -23,7 +23,7 @@ import tempfile
 import torch_train as T
 from torch_train import F, np, torch
 
-NEAR = 2e-6
+NEAR, WIDE = 2e-6, 20
 
 
 class Chosen(T.Graph):
@@ -31,7 +31,7 @@ class Chosen(T.Graph):
 
     def __init__(self, text):
         super().__init__(text)
-        self.turned, self.listed = {}, None
+        self.turned, self.listed, self.near = {}, None, NEAR
 
     def apply(self, op, a, attrs, name, p):
         x = a[0]
@@ -48,7 +48,7 @@ class Chosen(T.Graph):
 
     def note(self, name, x, size):
         flat = x.reshape(-1).abs() / size
-        for at in torch.nonzero(flat < NEAR).view(-1).tolist():
+        for at in torch.nonzero(flat < self.near).view(-1).tolist():
             self.listed.append((name, at, float(x.reshape(-1)[at] / size)))
 
     def maximum(self, x, attrs, name):
@@ -61,7 +61,7 @@ class Chosen(T.Graph):
             first, second = top.indices[:, 0].clone(), top.indices[:, 1]
             if self.listed is not None:
                 gap = (top.values[:, 0] - top.values[:, 1]) / x.square().mean().sqrt()
-                near = torch.nonzero(((gap < NEAR) & (top.values[:, 0] > 0)).reshape(-1)).view(-1)
+                near = torch.nonzero(((gap < self.near) & (top.values[:, 0] > 0)).reshape(-1)).view(-1)
                 self.listed += [(name, at, float(gap.reshape(-1)[at])) for at in near.tolist()]
             for at in self.turned.get(name, ()):
                 first.view(-1)[at] = second.reshape(-1)[at]
@@ -94,7 +94,8 @@ class Exact:
             self.net.p[n] = t
         return {n: self.net.p[n].grad.numpy().copy() for n in self.net.trained}
 
-    def choices(self):
+    def choices(self, near=NEAR):
+        self.graph.near = near
         p = {n: t.detach().clone() for n, t in self.net.p.items()}
         self.graph.listed = []
         with torch.no_grad():
@@ -140,6 +141,18 @@ class Explained:
                                                                            *self.after)
 
 
+def unlike(mine, my_exact, other, other_exact):
+    """The choices that two float32 passes made differently, each at its own state: those of a maximum that only
+    one turned, those of a rectifier that the two see on different sides."""
+    sides = []
+    for explained, exact in ((mine, my_exact), (other, other_exact)):
+        turned_here = {c[:2] for c in explained.flipped}
+        sides.append({c[:2]: (c[2] > 0 or "relu" not in c[0]) != (c[:2] in turned_here)
+                      for c in exact.choices(WIDE * NEAR)})
+    both = sides[0].keys() & sides[1].keys()
+    return [(*c, 0.0) for c in sorted(both) if sides[0][c] != sides[1][c]]
+
+
 class TorchSide(T.Torch):
     """PyTorch in float32, with choices turned in its own passes."""
 
@@ -157,6 +170,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--lr", type=float, default=T.RATE["sgd"])
     parser.add_argument("--same", action="store_true", help="cnnc begins every step with PyTorch's state")
+    parser.add_argument("--forced", action="store_true", help="PyTorch decides at kinks as cnnc did")
     parser.add_argument("net", nargs="?", default="resnet18")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -171,14 +185,17 @@ def main():
             if args.same:
                 case.put(theirs.values(), theirs.slots(T.SETTINGS["sgd"][1]), k - 1)
             state = case.values()
-            mine = Explained(Exact(graph, state, x, labels), lib_gradient(case, x, labels, state))
+            exact = Exact(graph, state, x, labels), Exact(graph, theirs.values(), x, labels)
+            mine = Explained(exact[0], lib_gradient(case, x, labels, state))
             own = theirs.values()
             twin = T.Torch(graph, own, "none")
             twin.backward(x, labels)
-            other = Explained(Exact(graph, own, x, labels), {n: twin.p[n].grad.numpy() for n in twin.trained})
-            a, b = case.step(x, labels), theirs.step(x, labels)
-            print("step %d: loss %.6f, PyTorch %.6f, apart %.1e\n  cnnc:    %s\n  PyTorch: %s" % (
-                k, a, b, abs(a - b), mine, other), flush=True)
+            other = Explained(exact[1], {n: twin.p[n].grad.numpy() for n in twin.trained})
+            forced = unlike(mine, exact[0], other, exact[1]) if args.forced else []
+            a, b = case.step(x, labels), theirs.step_turned(x, labels, forced)
+            print("step %d: loss %.6f, PyTorch %.6f, apart %.1e%s\n  cnnc:    %s\n  PyTorch: %s" % (
+                k, a, b, abs(a - b), "; forced " + ", ".join("%s[%d]" % c[:2] for c in forced) if forced else "",
+                mine, other), flush=True)
             ok = ok and max(mine.after[0], other.after[0]) <= T.LIMIT
         case.lib.close()
     return not ok

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 enum { ROWS_MOST = 12 };
-static const double least_seconds = 3;
+static const double warm_seconds = 0.5, least_seconds = 3;
 
 typedef struct Rate {
     int64_t workers, images;
@@ -26,19 +26,27 @@ static double processor_seconds(void)
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-/* Epochs of batches, at least one batch, until the time is over. Batches that were prepared and not
- * taken count in the processor's time alone. */
+/* Epochs of batches, at least one batch, until the time is over, after some that warm up: memory is
+ * touched for the first time. Batches that were prepared and not taken count in the processor's time
+ * alone. */
 static int run_loader(Run *r, CnndataLoader *l, Rate *rate)
 {
     CnndataBatch b;
     int status = CNNDATA_OK;
-    double clock = front_seconds(), processor = processor_seconds();
+    double start = front_seconds(), clock = start, processor = 0;
+    bool warm = false;
     for (int64_t epoch = 0; status == CNNDATA_OK && rate->clock < least_seconds; epoch++) {
         status = cnndata_loader_start_epoch(l, epoch, 0);
         while (status == CNNDATA_OK && rate->clock < least_seconds &&
                (status = cnndata_loader_next(l, &b)) == CNNDATA_OK) {
-            rate->images += b.n;
-            rate->clock = front_seconds() - clock;
+            if (warm) {
+                rate->images += b.n;
+                rate->clock = front_seconds() - clock;
+            } else if (front_seconds() - start > warm_seconds) {
+                warm = true;
+                clock = front_seconds();
+                processor = processor_seconds();
+            }
         }
         status = status == CNNDATA_END ? CNNDATA_OK : status;
     }

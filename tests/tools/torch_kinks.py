@@ -2,19 +2,19 @@
 """Why float32 gradients leave each other: cnnc's and PyTorch's against the derivative in float64, with
 the choices at kinks made as either of them made them. Needs Debian's python3-torch.
 
-    torch_kinks.py [--steps N] [--batch N] [--threads N] [--lr X] [--forced] [NET]
+    torch_kinks.py [--steps N] [--batch N] [--threads N] [--lr X] [--near X] [--same] [--clear] [--forced] [NET]
 
 A free run (torch_train.py's band:NET, SGD with momentum). In every step, of the state and the batch at hand,
   gap     of every tensor the largest difference from the derivative in float64, over its largest value;
           the worst tensor is shown
-  choices rectifiers whose input is nearer to zero than NEAR times the root mean square of their map, and windows
+  choices rectifiers whose input is nearer to zero than --near times the root mean square of their map, and windows
           of maxima whose two largest values are as near: float32 may see these on the other side
-  flipped those of them that were: the fit of the difference by what flipping each one changes, rounded to yes
-          or no
+  flipped those of them that were: a fit of the difference by what flipping each one changes says which to try,
+          and those that lessen the gap are kept
   left    the gap to the derivative in float64 after these have been flipped
 and the same for PyTorch's float32 at its own state of that step. A gap that is not left is the choice at a kink,
 not an error: the function has two derivatives there as far as float32 can tell. --same gives cnnc PyTorch's
-state before every step. With --forced PyTorch decides in its own passes as cnnc did, wherever the two differ:
+state before every step, --clear the batches that torch_train.py takes. With --forced PyTorch decides in its own passes as cnnc did, wherever the two differ:
 what the losses are then apart is rounding alone."""
 import argparse
 import sys
@@ -23,7 +23,7 @@ import tempfile
 import torch_train as T
 from torch_train import F, np, torch
 
-NEAR, WIDE = 2e-6, 20
+WIDE = 20
 
 
 class Chosen(T.Graph):
@@ -31,7 +31,7 @@ class Chosen(T.Graph):
 
     def __init__(self, text):
         super().__init__(text)
-        self.turned, self.listed, self.near = {}, None, NEAR
+        self.turned, self.listed, self.near = {}, None, 0.0
 
     def apply(self, op, a, attrs, name, p):
         x = a[0]
@@ -81,7 +81,8 @@ def turned(choices):
 class Exact:
     """Derivatives in float64 at a state."""
 
-    def __init__(self, graph, values, x, labels):
+    def __init__(self, graph, values, x, labels, near):
+        self.near = near
         self.net = T.Torch(graph, values, "none", torch.float64)
         self.graph, self.x, self.labels = graph, x, labels
 
@@ -94,8 +95,8 @@ class Exact:
             self.net.p[n] = t
         return {n: self.net.p[n].grad.numpy().copy() for n in self.net.trained}
 
-    def choices(self, near=NEAR):
-        self.graph.near = near
+    def choices(self, times=1):
+        self.graph.near = times * self.near
         p = {n: t.detach().clone() for n, t in self.net.p.items()}
         self.graph.listed = []
         with torch.no_grad():
@@ -132,8 +133,11 @@ class Explained:
         r = small(got, scale) - small(plain, scale)
         parts = np.array([small(exact.gradient([c]), scale) - small(plain, scale) for c in self.choices])
         fit = np.linalg.lstsq(parts.T, r, rcond=None)[0]
-        self.flipped = [c for c, s in zip(self.choices, fit) if s > 0.5]
-        self.after = gap(got, exact.gradient(self.flipped), scale)
+        for s, c in sorted(zip(fit, self.choices), reverse=True):
+            now = gap(got, exact.gradient([*self.flipped, c]), scale) if s > 0.3 else self.after
+            if now[0] < self.after[0]:
+                self.flipped.append(c)
+                self.after = now
 
     def __str__(self):
         words = ", ".join("%s[%d] at %+.1e" % c for c in self.flipped) or "none"
@@ -148,7 +152,7 @@ def unlike(mine, my_exact, other, other_exact):
     for explained, exact in ((mine, my_exact), (other, other_exact)):
         turned_here = {c[:2] for c in explained.flipped}
         sides.append({c[:2]: (c[2] > 0 or "relu" not in c[0]) != (c[:2] in turned_here)
-                      for c in exact.choices(WIDE * NEAR)})
+                      for c in exact.choices(WIDE)})
     both = sides[0].keys() & sides[1].keys()
     return [(*c, 0.0) for c in sorted(both) if sides[0][c] != sides[1][c]]
 
@@ -169,6 +173,8 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--lr", type=float, default=T.RATE["sgd"])
+    parser.add_argument("--near", type=float, default=2e-6, help="how near a choice is looked at")
+    parser.add_argument("--clear", action="store_true", help="only batches that torch_train.py takes, too")
     parser.add_argument("--same", action="store_true", help="cnnc begins every step with PyTorch's state")
     parser.add_argument("--forced", action="store_true", help="PyTorch decides at kinks as cnnc did")
     parser.add_argument("net", nargs="?", default="resnet18")
@@ -180,15 +186,18 @@ def main():
         case = T.Case(args.net, "sgd", args.batch, args.threads, folder)
         graph = Chosen(T.cnnc("print-graph", *T.net_args(args.net)))
         values = case.values()
-        theirs = TorchSide(graph, values, "sgd")
-        for k, (x, labels) in zip(range(1, args.steps + 1), T.batches(args.batch)):
+        plain = graph if args.forced else case.graph  # which sums in other orders
+        theirs = TorchSide(plain, values, "sgd")
+        source = T.batches(args.batch)
+        for k in range(1, args.steps + 1):
+            x, labels = T.clear_batch(source, case.graph, theirs.p)[:2] if args.clear else next(source)
             if args.same:
                 case.put(theirs.values(), theirs.slots(T.SETTINGS["sgd"][1]), k - 1)
             state = case.values()
-            exact = Exact(graph, state, x, labels), Exact(graph, theirs.values(), x, labels)
+            exact = [Exact(graph, at, x, labels, args.near) for at in (state, theirs.values())]
             mine = Explained(exact[0], lib_gradient(case, x, labels, state))
             own = theirs.values()
-            twin = T.Torch(graph, own, "none")
+            twin = T.Torch(plain, own, "none")
             twin.backward(x, labels)
             other = Explained(exact[1], {n: twin.p[n].grad.numpy() for n in twin.trained})
             forced = unlike(mine, exact[0], other, exact[1]) if args.forced else []

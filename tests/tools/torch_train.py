@@ -2,7 +2,7 @@
 """Training steps of cnnc's libraries beside PyTorch's, in float32 on this machine. Needs Debian's
 python3-torch.
 
-    torch_train.py [--steps N] [--batch N] [--threads N] [CASE...]
+    torch_train.py [--steps N] [--batch N] [--threads N] [--lr X] [CASE...]
 
 A case is NET:OPTIMIZER, or band:NET. The network is the text of `cnnc print-graph`, which PyTorch
 runs here operator by operator, with its own derivatives and optimizers; LAMB and TensorFlow's
@@ -425,6 +425,7 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lr", type=float, help="learning rate in place of the case's")
     parser.add_argument("--folder", help="keep the libraries here")
     parser.add_argument("cases", nargs="*")
     args = parser.parse_args()
@@ -436,6 +437,7 @@ def main():
             net, kind = name.split(":")
             band = net == "band"
             net, kind = (kind, "sgd") if band else (net, kind)
+            RATE[kind] = args.lr or RATE[kind]
             batch = args.batch or (8 if band else BATCH[net])
             case = Case(net, kind, batch, args.threads, args.folder or folder)
             run = in_band if band else beside_torch if SETTINGS[kind][1] else beside_published

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WEIGHT_BITS = 32 - 8 - 2 };
+enum { WEIGHT_BITS = 32 - 8 - 2, SIDE_BY_SIDE = 32 };
 
 /* For each output index of the window: first input index, how many, and their weights. */
 typedef struct Taps {
@@ -71,8 +71,30 @@ static uint8_t clip(int32_t sum)
     return sum < 0 ? 0 : sum > 255 ? 255 : (uint8_t)sum;
 }
 
+/* The same for three channels: each weight is read once. */
+static void along_row_rgb(const Taps *t, const uint8_t *in, uint8_t *out, int64_t count)
+{
+    for (int64_t x = 0; x < count; x++) {
+        const uint8_t *p = in + t->first[x] * 3;
+        const int32_t *w = t->weight + x * t->most;
+        int32_t r = 1 << (WEIGHT_BITS - 1), g = r, b = r;
+        for (int64_t i = 0; i < t->n[x]; i++, p += 3) {
+            r += p[0] * w[i];
+            g += p[1] * w[i];
+            b += p[2] * w[i];
+        }
+        *out++ = clip(r);
+        *out++ = clip(g);
+        *out++ = clip(b);
+    }
+}
+
 static void along_row(const Taps *t, const uint8_t *in, uint8_t *out, int64_t count, int channels)
 {
+    if (channels == 3) {
+        along_row_rgb(t, in, out, count);
+        return;
+    }
     for (int64_t x = 0; x < count; x++)
         for (int c = 0; c < channels; c++) {
             const uint8_t *p = in + t->first[x] * channels + c;
@@ -87,7 +109,18 @@ static void along_row(const Taps *t, const uint8_t *in, uint8_t *out, int64_t co
 static void along_column(const int32_t *weight, int64_t n, const uint8_t *in, int64_t pitch,
                          uint8_t *out, int64_t row)
 {
-    for (int64_t b = 0; b < row; b++) {
+    int64_t b = 0;
+    for (; b + SIDE_BY_SIDE <= row; b += SIDE_BY_SIDE) { /* becomes vectors */
+        int32_t sum[SIDE_BY_SIDE];
+        for (int k = 0; k < SIDE_BY_SIDE; k++)
+            sum[k] = 1 << (WEIGHT_BITS - 1);
+        for (int64_t i = 0; i < n; i++)
+            for (int k = 0; k < SIDE_BY_SIDE; k++)
+                sum[k] += in[i * pitch + b + k] * weight[i];
+        for (int k = 0; k < SIDE_BY_SIDE; k++)
+            out[b + k] = clip(sum[k]);
+    }
+    for (; b < row; b++) {
         int32_t sum = 1 << (WEIGHT_BITS - 1);
         for (int64_t i = 0; i < n; i++)
             sum += in[i * pitch + b] * weight[i];

@@ -31,4 +31,6 @@ void bench_layers_table(const Bench *b, const BenchTimes *t, const Limits *l, Bu
 void bench_layers_json(const Bench *b, const BenchTimes *t, const Limits *l, Buf *out);
 /* bench --train: a training step. */
 int bench_training(Run *r);
+/* bench --data: the loader of a training run alone. */
+int bench_data(Run *r);
 #endif

@@ -164,6 +164,8 @@ static int parse_mode(Run *r, Build *b)
         return front_fail(r, EXIT_USAGE, "--mode takes inference or train, not '%s'", mode);
     if (!b->trains && cli_has(r->cli, OPT_SET))
         return front_fail(r, EXIT_USAGE, "--set is for --mode=train");
+    if (!b->trains && cli_has(r->cli, OPT_RECOMPUTE))
+        return front_fail(r, EXIT_USAGE, "--recompute is for --mode=train");
     for (size_t i = 0; i < sizeof not_trained / sizeof *not_trained && b->trains; i++)
         if (b->forms & 1u << not_trained[i])
             return front_fail(r, EXIT_USAGE,

@@ -319,6 +319,12 @@ int command_bench(Run *r)
 {
     Execution x = {0};
     int64_t batch = 1, seed = 1;
+    if (cli_has(r->cli, OPT_DATA) && cli_has(r->cli, OPT_TRAIN))
+        return front_fail(r, EXIT_USAGE,
+                          "--train and --data exclude each other: the step, or the "
+                          "pictures for it");
+    if (cli_has(r->cli, OPT_DATA))
+        return bench_data(r);
     if (cli_has(r->cli, OPT_TRAIN))
         return bench_training(r);
     int code = usage_int(r, OPT_THREADS, 0, 1024, 0, &x.threads);

@@ -150,8 +150,14 @@ static int read_options(Run *r, ElabOptions *o)
     *o = (ElabOptions){0};
     for (int i = 0; i < r->cli->value_count; i++) {
         const CliValue *v = &r->cli->values[i];
-        if (v->option == OPT_PARAM)
-            vec_push(&r->session.arena, &params, v->text);
+        const char *text = v->option == OPT_PARAM ? v->text
+                           : v->option == OPT_DROP_PATH
+                               ? arena_printf(&r->session.arena, "drop_path_rate=%s", v->text)
+                           : v->option == OPT_DROP
+                               ? arena_printf(&r->session.arena, "drop_rate=%s", v->text)
+                               : NULL;
+        if (text != NULL)
+            vec_push(&r->session.arena, &params, text);
         else if (v->option == OPT_INPUT && !parse_dims(v->text, o->input) &&
                  (r->cli->command != CMD_RUN || front_is_dims(v->text)))
             return front_fail(r, EXIT_USAGE, "--input takes CxHxW, such as 3x224x224, not '%s'",

@@ -50,8 +50,8 @@ bool cli_belongs(Option o, Command c)
 
 bool cli_has_choices(Option o)
 {
-    return opt_info[o].arg != NULL && islower((unsigned char)opt_info[o].arg[0]) &&
-           strchr(opt_info[o].arg, '|') != NULL;
+    const char *arg = opt_info[o].arg;
+    return arg != NULL && islower((unsigned char)arg[arg[0] == '[']) && strchr(arg, '|') != NULL;
 }
 
 static void did_you_mean(const char *want, const char *const *names, size_t n, Buf *err)
@@ -83,27 +83,31 @@ static bool find_command(Cli *c, const char *word, Buf *err)
     return false;
 }
 
+/* The next word of "a|b|c" or "[a|b|c]"; *n is 0 behind the last. */
+static const char *next_choice(const char *at, size_t *n)
+{
+    at += strspn(at, "[|");
+    *n = strcspn(at, "|]");
+    return at;
+}
+
 /* "a, b or c" for "a|b|c" */
 static void add_choices(const char *list, Buf *out)
 {
-    for (const char *at = list; *at != '\0';) {
-        size_t n = strcspn(at, "|");
-        buf_addn(out, at, n);
-        at += n + (at[n] == '|');
-        if (*at != '\0')
+    size_t n, said = out->len;
+    for (const char *at = list; (at = next_choice(at, &n), n > 0); at += n) {
+        if (out->len > said)
             buf_add(out, strchr(at, '|') != NULL ? ", " : " or ");
+        buf_addn(out, at, n);
     }
 }
 
 static bool check_choice(Option o, const char *text, Buf *err)
 {
-    size_t len = strlen(text);
-    for (const char *at = opt_info[o].arg; *at != '\0';) {
-        size_t n = strcspn(at, "|");
+    size_t n, len = strlen(text);
+    for (const char *at = opt_info[o].arg; (at = next_choice(at, &n), n > 0); at += n)
         if (n == len && memcmp(at, text, n) == 0)
             return true;
-        at += n + (at[n] == '|');
-    }
     buf_printf(err, "--%s takes ", opt_info[o].name);
     add_choices(opt_info[o].arg, err);
     buf_printf(err, ", not '%s'", text);
@@ -142,6 +146,21 @@ static bool add_value(Cli *c, Option o, const char *text, Buf *err)
     return true;
 }
 
+/* What cnnc train has in the place of an option of timm's; NULL: it is none. */
+static const char *timm_option(const char *name)
+{
+    static const struct {
+        const char *name, *text;
+    } rows[] = {
+#define TIMM(NAME, TEXT) {NAME, TEXT},
+#include "driver/timm.def"
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].text;
+    return NULL;
+}
+
 static void unknown_option(const Cli *c, const char *word, Buf *err)
 {
     const char *names[OPT_COUNT + 1];
@@ -151,6 +170,11 @@ static void unknown_option(const Cli *c, const char *word, Buf *err)
     size_t said = err->len;
     if (strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") < sizeof bare) {
         snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+        const char *instead = c->command == CMD_TRAIN ? timm_option(bare) : NULL;
+        if (instead != NULL) {
+            buf_printf(err, " of timm's: %s", instead);
+            return;
+        }
         for (int i = 0; i < OPT_COUNT; i++)
             if (cli_belongs((Option)i, c->command))
                 names[n++] = opt_info[i].name;
@@ -182,7 +206,10 @@ static bool take_option(Cli *c, int o, char **argv, Buf *err)
         return false;
     }
     if (o == ':' || o == '?') {
-        if (o == ':')
+        if (o == ':' && optopt >= LONG_BASE &&
+            !in_full(argv, opt_info[optopt - LONG_BASE].name, false))
+            unknown_option(c, last, err);
+        else if (o == ':')
             buf_printf(err, "option '%s' needs a value", last);
         else if (optopt != 0 && optopt < LONG_VERSION)
             buf_printf(err, "unknown option '-%c'; 'cnnc %s --help' lists its options", optopt,

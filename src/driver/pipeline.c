@@ -156,6 +156,8 @@ int command_summary(Run *r)
     Net n;
     if (cli_has(r->cli, OPT_SET) && !cli_has(r->cli, OPT_TRAIN))
         return front_fail(r, EXIT_USAGE, "--set is for --train");
+    if (cli_has(r->cli, OPT_RECOMPUTE) && !cli_has(r->cli, OPT_TRAIN))
+        return front_fail(r, EXIT_USAGE, "--recompute is for --train");
     if (cli_has(r->cli, OPT_TRAIN) && cli_has(r->cli, OPT_SWEEP))
         return front_fail(r, EXIT_USAGE, "--train and --sweep exclude each other");
     if (cli_has(r->cli, OPT_SWEEP))

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum {
-    LOG_EVERY = 100,  /* updates */
     PLAIN_EVERY = 10, /* seconds */
     BY_SIGNAL = 128,
     INPUTS = 1 + TRAIN_LOSSES
@@ -85,6 +84,7 @@ static int pass(Training *t, const CnndataBatch *b)
     t->epoch_images += (double)b->n;
     t->passes++;
     t->updates += update;
+    t->updated = t->updated || update;
     t->batch = b->number + 1;
     t->dirty = true;
     return EXIT_FINE;
@@ -95,6 +95,17 @@ static bool stops(const Training *t)
 {
     return t->batch % t->spec.accumulate == 0 &&
            (interrupted || (t->most_updates > 0 && t->updates >= t->most_updates));
+}
+
+/* In the middle of an epoch, whose end has its own: a record and a checkpoint where they are due.
+ */
+static int between(Training *t)
+{
+    bool saves = t->save_every > 0 && t->updates % t->save_every == 0;
+    int code = saves ? check_parameters(t) : EXIT_FINE;
+    if (code == EXIT_FINE && (saves || t->updates % t->log_every == 0))
+        code = training_record(t, NULL);
+    return code == EXIT_FINE && saves ? training_save(t, CNNTRAIN_LAST) : code;
 }
 
 static int run_epoch(Training *t)
@@ -111,9 +122,8 @@ static int run_epoch(Training *t)
         if (code != EXIT_FINE)
             break;
         training_show(t, &b);
-        /* the end of an epoch has its own */
-        if (t->updates > before && t->updates % LOG_EVERY == 0 && t->batch < t->per_epoch)
-            code = training_record(t, NULL);
+        if (t->updates > before && t->batch < t->per_epoch)
+            code = between(t);
     }
     if (data == CNNDATA_OK || code != EXIT_FINE)
         return code;

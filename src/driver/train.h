@@ -23,7 +23,8 @@ typedef struct Training {
     size_t tensor_count;
     char *classes, *settings; /* texts kept in checkpoints */
     int64_t threads, most_updates;
-    int64_t per_epoch; /* batches that an epoch takes: whole updates */
+    int64_t log_every, save_every; /* updates; save_every 0: ends of epochs alone */
+    int64_t per_epoch;             /* batches that an epoch takes: whole updates */
     /* where the run is */
     int64_t updates, epoch, batch; /* batch: the next one of the epoch */
     double best;                   /* largest validation accuracy; negative: none yet */
@@ -32,6 +33,7 @@ typedef struct Training {
     /* since the last record */
     double loss, right, images, since;
     double waited;                   /* for data, of loader's seconds */
+    bool updated;                    /* the state holds the gradients of an update since */
     double epoch_loss, epoch_images; /* since the epoch began, or the process in its middle */
     /* of this process */
     CnntrainMeter meter;

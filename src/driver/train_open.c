@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LOG_EVERY = 100 };
+
 const char *training_path(const Training *t, const char *name)
 {
     return arena_printf(&t->r->net_arena, "%s/%s", t->folder, name);
@@ -218,7 +220,9 @@ static int read_options(Training *t)
     Buf err = {0};
     int code = EXIT_FINE;
     if (!cli_int(t->r->cli, OPT_THREADS, 0, 1024, 0, &t->threads, &err) ||
-        !cli_int(t->r->cli, OPT_UPDATES, 1, INT64_MAX / 2, 0, &t->most_updates, &err))
+        !cli_int(t->r->cli, OPT_UPDATES, 1, INT64_MAX / 2, 0, &t->most_updates, &err) ||
+        !cli_int(t->r->cli, OPT_LOG_INTERVAL, 1, INT64_MAX / 2, LOG_EVERY, &t->log_every, &err) ||
+        !cli_int(t->r->cli, OPT_RECOVERY_INTERVAL, 1, INT64_MAX / 2, 0, &t->save_every, &err))
         code = front_fail(t->r, EXIT_USAGE, "%s", err.at != NULL ? err.at : "out of memory");
     buf_free(&err);
     if (code == EXIT_FINE && cli_has(t->r->cli, OPT_FIT) && !cli_has(t->r->cli, OPT_WEIGHTS))

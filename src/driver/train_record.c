@@ -75,6 +75,8 @@ int training_record(Training *t, const Score *score)
         cnntrain_record_set(&rec, CNNTRAIN_LOG_IMAGES_PER_SECOND, t->images / spent);
         cnntrain_record_set(&rec, CNNTRAIN_LOG_DATA_WAIT, (wait - t->waited) / spent);
     }
+    if (t->updated)
+        cnntrain_record_set(&rec, CNNTRAIN_LOG_GRAD_NORM, train_step_gradient_norm(&t->step));
     if (score != NULL) {
         cnntrain_record_set(&rec, CNNTRAIN_LOG_VAL_LOSS, score->loss);
         cnntrain_record_set(&rec, CNNTRAIN_LOG_VAL_TOP1, score->top1);
@@ -82,6 +84,7 @@ int training_record(Training *t, const Score *score)
     }
     cnntrain_record_set(&rec, CNNTRAIN_LOG_MEMORY, memory());
     t->loss = t->right = t->images = 0;
+    t->updated = false;
     t->since = now;
     t->waited = wait;
     return cnntrain_log_write(t->log, &rec, message) ? EXIT_FINE

@@ -1,6 +1,7 @@
 /* Settings of a training from the source and the command line. */
 #include "driver/train_settings.h"
 #include "driver/commands.h"
+#include "driver/train_step.h"
 #include <string.h>
 
 /* The value that --NAME=VALUE or --set NAME=VALUE gives to this name, NULL when it is another. */
@@ -61,11 +62,22 @@ int train_settings_show(Run *r, const Net *n)
     int code = train_settings(r, n, &s);
     if (code != EXIT_FINE)
         return code;
-    if (format == SUMMARY_JSON) {
+    if (format == SUMMARY_JSON)
         train_spec_json(&s, &out);
-        buf_addc(&out, '\n');
-    } else {
+    else
         train_spec_print(&s, &out);
+    if (cli_has(r->cli, OPT_RECOMPUTE)) {
+        if (format == SUMMARY_JSON && out.len > 0) {
+            out.len--; /* the brace */
+            buf_add(&out, ",\"activations\":");
+        }
+        code = train_step_memory(r, n, &s, format == SUMMARY_JSON, &out);
+        buf_add(&out, format == SUMMARY_JSON ? "}" : "");
     }
+    if (code != EXIT_FINE) {
+        buf_free(&out);
+        return code;
+    }
+    buf_add(&out, format == SUMMARY_JSON ? "\n" : "");
     return front_write(r, cli_get(r->cli, OPT_OUTPUT), &out);
 }

@@ -1,5 +1,6 @@
 #include "driver/train_step.h"
 #include "big.h"
+#include "plan/recompute.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -47,7 +48,7 @@ static const char *build_graph(TrainStep *t, Run *r, const Net *n, const TrainSp
     return fuse_verify(&t->code.fusion);
 }
 
-static int plan(TrainStep *t, Run *r, const Net *n)
+static int plan(TrainStep *t, Run *r, const Net *n, PlanRecompute recompute)
 {
     Target target;
     Buf text = {0};
@@ -60,6 +61,7 @@ static int plan(TrainStep *t, Run *r, const Net *n)
                                           &target, &t->graph, &t->optim);
     if (bad != NULL)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", n->elab->graph.name, bad);
+    plan_recompute(&t->code.plan, recompute);
     bad = plan_verify(&t->code.plan);
     if (bad != NULL)
         return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
@@ -82,18 +84,31 @@ static int aligned(Run *r, float **out, size_t bytes, const char *what)
     return front_fail(r, EXIT_LIMIT, "out of memory: %s take %.1f MB", what, (double)bytes / 1e6);
 }
 
+static void say_memory(const TrainStep *t, Run *r, const Net *n, size_t state, size_t work)
+{
+    const Plan *p = &t->code.plan;
+    double plain = 4e-6 * (double)(p->plain_floats - p->arena_floats) * (double)t->batch;
+    const char *saved = "";
+    if (r->quiet)
+        return;
+    if (cli_has(r->cli, OPT_RECOMPUTE))
+        saved = arena_printf(&r->net_arena, " (%.1f MB without --recompute; %.1f %% more MACs)",
+                             1e-6 * (double)work + plain,
+                             100 * (double)p->again_macs / (3 * (double)n->an.macs));
+    front_note(r,
+               "'%s': a step of %" PRId64
+               " images takes %.1f MB: %.1f MB of activations%s, %.1f MB of parameters, "
+               "gradients and what the optimizer keeps",
+               n->elab->graph.name, t->batch, (double)(work + state) / 1e6, (double)work / 1e6,
+               saved, (double)state / 1e6);
+}
+
 static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
 {
     const Plan *p = &t->code.plan;
     size_t state = (size_t)p->weight_floats * sizeof(float);
     size_t work = cnnrt_workspace_size(t->code.model, (int)t->batch, threads);
-    if (!r->quiet)
-        front_note(r,
-                   "'%s': a step of %" PRId64
-                   " images takes %.1f MB: %.1f MB of activations, %.1f MB of parameters, "
-                   "gradients and what the optimizer keeps",
-                   n->elab->graph.name, t->batch, (double)(work + state) / 1e6, (double)work / 1e6,
-                   (double)state / 1e6);
+    say_memory(t, r, n, state, work);
     int code = aligned(r, &t->state, state, "parameters, gradients and the optimizer's values");
     if (code == EXIT_FINE)
         code = aligned(r, &t->workspace, work, "activations");
@@ -114,7 +129,8 @@ static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
     return status == CNNRT_OK ? EXIT_FINE : front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
 }
 
-int train_step_plan(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec)
+static int plan_step(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec,
+                     PlanRecompute recompute)
 {
     *t = (TrainStep){.optim = optimizer(spec), .batch = spec->batch};
     const char *bad = optim_check(&t->optim);
@@ -127,7 +143,47 @@ int train_step_plan(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec)
     if (bad != NULL)
         return front_fail(r, EXIT_REFUSED, "'%s' cannot be trained: %s", n->elab->graph.name, bad);
     stage_time(r, "gradients", start);
-    return plan(t, r, n);
+    return plan(t, r, n, recompute);
+}
+
+int train_step_plan(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec)
+{
+    const char *level = cli_get(r->cli, OPT_RECOMPUTE);
+    PlanRecompute recompute = level == NULL               ? RECOMPUTE_NONE
+                              : strcmp(level, "all") == 0 ? RECOMPUTE_ALL
+                                                          : RECOMPUTE_CHEAP;
+    return plan_step(t, r, n, spec, recompute);
+}
+
+int train_step_memory(Run *r, const Net *n, const TrainSpec *spec, bool json, Buf *out)
+{
+    static const char *const name[] = {"none", "cheap", "all"};
+    TrainStep t;
+    int code = plan_step(&t, r, n, spec, RECOMPUTE_NONE);
+    if (code != EXIT_FINE)
+        return code;
+    const Plan plain = t.code.plan;
+    double forward = (double)n->an.macs;
+    buf_add(out, json ? "[" : "# activations        MB a batch   of plain  more MACs\n");
+    for (int level = RECOMPUTE_NONE; level <= RECOMPUTE_ALL; level++) {
+        Plan p = plain;
+        plan_recompute(&p, (PlanRecompute)level);
+        double floats = (double)p.arena_floats, batch = (double)spec->batch;
+        if (json)
+            buf_printf(out,
+                       "%s{\"recompute\":\"%s\",\"bytes_per_image\":%" PRId64
+                       ",\"macs_again\":%" PRId64 "}",
+                       level == 0 ? "" : ",", name[level], p.arena_floats * 4, p.again_macs);
+        else
+            buf_printf(out, "# %-17s %12.1f %9.1f%% %9.1f%%\n",
+                       level == 0 ? "plain"
+                                  : arena_printf(&r->net_arena, "--recompute=%s", name[level]),
+                       floats * batch * 4e-6, 100 * floats / (double)p.plain_floats,
+                       100 * (double)p.again_macs / (3 * forward));
+    }
+    buf_add(out, json ? "]" : "");
+    native_close(&t.code);
+    return EXIT_FINE;
 }
 
 int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads)
@@ -200,6 +256,19 @@ int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t see
     if (!update || !isfinite(*loss))
         return CNNRT_OK;
     return cnnrt_run_steps(t->ctx, (int)n, in, t->out, p->update, p->steps.len, NULL);
+}
+
+double train_step_gradient_norm(const TrainStep *t)
+{
+    const PlanState *s = &t->code.plan.state;
+    double sum = 0, passes = s->sum >= 0 ? (double)s->optimizer.accumulate : 1;
+    for (uint32_t i = 0; i < s->params.len; i++) {
+        const PlanParam *q = &s->params.at[i];
+        const float *g = t->state + (s->sum >= 0 ? s->sum : s->grad) + q->offset;
+        for (int64_t k = 0; q->trained && k < q->floats; k++)
+            sum += (double)g[k] * (double)g[k];
+    }
+    return sqrt(sum) / passes;
 }
 
 static bool all_finite(const float *v, int64_t n)

@@ -26,6 +26,9 @@ int train_step_parameters(const TrainStep *t, Run *r, Parameters *p, float *to);
  * what the optimizer begins with. Says how much memory it takes. Returns an exit code. */
 int train_step_open(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec, int threads);
 void train_step_close(TrainStep *t);
+/* summary --train --recompute: the activations of a step without recomputation and with each kind
+ * of it, as text or as a JSON array, appended to out. Returns an exit code. */
+int train_step_memory(Run *r, const Net *n, const TrainSpec *spec, bool json, Buf *out);
 /* Parameters and running statistics from a command's --weights or --init. */
 int train_step_init(TrainStep *t, Run *r, Parameters *p);
 /* One pass over n images: in[i] for every input of the training graph; *loss is the mean of their
@@ -33,6 +36,8 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p);
  * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
                    const float *hyper, bool update, double *loss);
+/* The 2-norm of all gradients of the last update together, before clipping. */
+double train_step_gradient_norm(const TrainStep *t);
 /* The name of the first parameter or running statistic that is not finite; NULL when all are. */
 const char *train_step_bad_parameter(const TrainStep *t);
 /* The name of the first trained parameter that is not finite, or of the first layer whose values in

@@ -161,6 +161,20 @@ static Value *alias_args(Elaborator *el, Frame *f, const Signature *sig, AstId a
     return vals;
 }
 
+/* What to do about a parameter that the net does not have. */
+static void help_unknown(Elaborator *el, uint32_t d, const char *name, const char *const *names,
+                         uint32_t count)
+{
+    const char *near = intern_nearest(name, names, count);
+    bool path = strcmp(name, "drop_path_rate") == 0;
+    if (path || strcmp(name, "drop_rate") == 0)
+        diag_help(&el->s->diags, d, SPAN_NONE,
+                  "a net has one where it is declared with '%s: real = 0.1' and applies '%s'", name,
+                  path ? "drop_path(drop_path_rate * block.i / block.n)" : "dropout(drop_rate)");
+    else if (near != NULL)
+        diag_help(&el->s->diags, d, SPAN_NONE, "did you mean '-p %s=...'?", near);
+}
+
 static void unknown_options(Elaborator *el, NetRef net, const Signature *sig,
                             const ParamOptions *opts)
 {
@@ -171,9 +185,7 @@ static void unknown_options(Elaborator *el, NetRef net, const Signature *sig,
         if (opts->at[i].used)
             continue;
         uint32_t d = diag(&el->s->diags, E_ARG_UNKNOWN, SPAN_NONE, net.name, opts->at[i].name);
-        const char *near = intern_nearest(opts->at[i].name, names, sig->count);
-        if (near != NULL)
-            diag_help(&el->s->diags, d, SPAN_NONE, "did you mean '-p %s=...'?", near);
+        help_unknown(el, d, opts->at[i].name, names, sig->count);
     }
 }
 

@@ -42,7 +42,8 @@ typedef struct PlanStep {
     uint32_t group;   /* index in Fusion.groups, UINT32_MAX for inserted copies */
     const char *name; /* instance path of its anchor (of its result when it has none) */
     int64_t macs;
-    bool whole; /* runs once for the batch, its arguments at image 0 */
+    bool whole;       /* runs once for the batch, its arguments at image 0 */
+    uint32_t repeats; /* index + 1 of the step that this one makes anew; 0: none (recompute.h) */
 } PlanStep;
 
 typedef struct PlanKernel {
@@ -117,7 +118,14 @@ typedef struct Plan {
     bool on_state; /* weights are the state of a training step: training, and inference on it */
     PlanState state;
     uint32_t forward, backward, update;
+    /* What recomputation saves and costs, per image: arena_floats without it, multiplications of
+     * steps that repeat others. */
+    int64_t plain_floats, again_macs;
 } Plan;
+
+/* What of the forward pass may be computed twice in a training step: nothing; what takes no
+ * multiplications by weights; anything. */
+typedef enum PlanRecompute { RECOMPUTE_NONE, RECOMPUTE_CHEAP, RECOMPUTE_ALL } PlanRecompute;
 
 /* NULL on success or a message (limits). */
 const char *plan_build(Plan *p, Arena *a, const Analysis *an, const Fusion *f, const Target *t);

@@ -106,6 +106,38 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
                    : check_tensor_operand(c, o, need, arg == KERNEL_ARG_OUT);
 }
 
+static bool writes_state(const Kernel *k, const PlanStep *s, int64_t offset)
+{
+    const PlanOperand *out = &s->args[KERNEL_ARG_OUT];
+    bool writes = out->space == SPACE_WEIGHTS && out->offset == offset;
+    for (int i = 0; i < k->root_count; i++) {
+        const PlanOperand *to = &s->args[k->root_to[i]];
+        writes = writes || (to->space == SPACE_WEIGHTS && to->offset == offset);
+    }
+    return writes;
+}
+
+/* A step that repeats another finds what that one found: the same parts of the state, which nothing
+ * has written since, and tensors of the same shapes, themselves the same or repeated. */
+static const char *check_repeated(const Plan *p, uint32_t step)
+{
+    const PlanStep *s = &p->steps.at[step], *first = &p->steps.at[s->repeats - 1];
+    if (s->repeats - 1 >= step || s->repeats > p->backward || s->kernel != first->kernel)
+        return "repeats a step that is not before it";
+    for (int arg = 0; arg < KERNEL_ARGS; arg++) {
+        const PlanOperand *a = &s->args[arg], *b = &first->args[arg];
+        if (a->space != b->space || a->offset != b->offset || (a->tensor == 0) != (b->tensor == 0))
+            return "differs from the step that it repeats";
+        if (a->tensor != 0 &&
+            p->tensors.at[a->tensor - 1].node.v != p->tensors.at[b->tensor - 1].node.v)
+            return "reads other values than the step that it repeats";
+        for (uint32_t i = s->repeats; i < step && a->space == SPACE_WEIGHTS; i++)
+            if (writes_state(&p->kernels.at[p->steps.at[i].kernel].k, &p->steps.at[i], a->offset))
+                return "reads what was changed since the step that it repeats";
+    }
+    return NULL;
+}
+
 static const char *check_steps(Check *c)
 {
     const Plan *p = c->p;
@@ -122,6 +154,9 @@ static const char *check_steps(Check *c)
                 return arena_printf(p->arena, "step %u (%s): argument %d %s", (unsigned)i, s->name,
                                     arg, why);
         }
+        const char *why = s->repeats != 0 ? check_repeated(p, i) : NULL;
+        if (why != NULL)
+            return arena_printf(p->arena, "step %u (%s) %s", (unsigned)i, s->name, why);
         if (s->args[KERNEL_ARG_OUT].tensor != 0)
             c->written[s->args[KERNEL_ARG_OUT].tensor - 1] = true;
     }

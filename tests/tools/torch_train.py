@@ -2,7 +2,7 @@
 """Training steps of cnnc's libraries beside PyTorch's, in float32 on this machine. Needs Debian's
 python3-torch.
 
-    torch_train.py [--steps N] [--batch N] [--threads N] [CASE...]
+    torch_train.py [--steps N] [--batch N] [--threads N] [--lr X] [CASE...]
 
 A case is NET:OPTIMIZER, or band:NET. The network is the text of `cnnc print-graph`, which PyTorch
 runs here operator by operator, with its own derivatives and optimizers; LAMB and TensorFlow's
@@ -42,7 +42,7 @@ CNNC = os.environ["CNNC"]
 SIDE, CLASSES, SMOOTHING, LIMIT, MARGIN = 64, 10, 0.1, 1e-4, 6e-6
 NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2)
 BATCH = {"resnet18": 2, "efficientnet_b0": 4}  # few where kinks have to be kept clear of
-OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop=0", "-p", "drop_connect=0"]}
+OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop_rate=0", "-p", "drop_path_rate=0"]}
 # --set of each optimizer, and what its slots are called by PyTorch
 SETTINGS = {
     "sgd": (["opt=sgd", "lr=0.01", "momentum=0.9", "weight-decay=1e-4"], ["momentum_buffer"]),
@@ -425,6 +425,7 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--lr", type=float, help="learning rate in place of the case's")
     parser.add_argument("--folder", help="keep the libraries here")
     parser.add_argument("cases", nargs="*")
     args = parser.parse_args()
@@ -436,6 +437,7 @@ def main():
             net, kind = name.split(":")
             band = net == "band"
             net, kind = (kind, "sgd") if band else (net, kind)
+            RATE[kind] = args.lr or RATE[kind]
             batch = args.batch or (8 if band else BATCH[net])
             case = Case(net, kind, batch, args.threads, args.folder or folder)
             run = in_band if band else beside_torch if SETTINGS[kind][1] else beside_published

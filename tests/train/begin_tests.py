@@ -227,4 +227,21 @@ def test_a_net_without_a_section():
     assert records("run")[-1]["val_top1"] > 0.4
 
 
+def test_rate_of_the_loader():
+    """bench --data: the loader alone, for each number of workers."""
+    write("net.cnn", NET)
+    args = ["bench", "net.cnn", "--data=" + idx("data"), "--batch=32"]
+    got = json.loads(expect(0, *args, "--format=json", "--set=workers=2").stdout)
+    (row,) = got["loader"]
+    assert got["net"] == "small" and got["batch"] == 32 and row["workers"] == 2, got
+    assert row["images"] % 32 == 0 and row["images"] >= 160 and row["images_per_s"] > 0, got
+    assert 0 < row["processor_ms"] < 1000, got
+    text = expect(0, *args, "--set=workers=1").stdout.decode().splitlines()
+    assert len(text) == 3 and text[2].split()[0] == "1", text
+    for code, more, said in ((2, ["--train"], "exclude each other"), (2, ["--batch=1000"], "less than one batch"),
+                             (3, ["--data=idx:none"], "none"), (2, ["--set=workers=x"], "whole")):
+        done = expect(code, *args, *more)
+        assert said in done.stderr.decode(), (more, done.stderr)
+
+
 sys.exit(main(globals()))

@@ -121,6 +121,53 @@ def test_accumulated_gradients_are_not_cut():
         same("want", "run%d" % k)
 
 
+def test_checkpoints_within_epochs():
+    """An epoch longer than a life: killed in its middle, again and again, it goes on from the last
+    multiple of --recovery-interval, to the same bits and the same records."""
+    args = prepare(train=1600) + BUSY + ["--epochs=1", "--log-interval=20"]
+    expect(0, *args, "-o", "want")
+    assert not os.path.exists("want/last.safetensors.prev")  # the only one was that of the end
+    args += ["--recovery-interval=7"]
+    expect(0, *args, "-o", "plain")
+    same("want", "plain")
+    rng = random.Random(17)
+    lives, seen = 0, 0
+    while lives < (60 if FULL else 15):
+        child = begin(args + ["-o", "run", "--resume"])
+        lives += 1
+        while child.poll() is None and not (os.path.exists("run/last.safetensors") and
+                                            int(place("run")[0]) > seen):
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.02))
+        child.kill()
+        code = ended(child)[0]
+        step, batch = place("run")
+        if code == 0 or batch == 0:  # the epoch's end was reached
+            break
+        assert step % 7 == 0 and batch == step and step > seen, (step, batch, seen)
+        seen = step
+    assert lives > 3, lives
+    resumed(args, "run")
+    same("want", "run")
+    same("want", "run", "best.safetensors")
+    assert untimed("run") == untimed("plain"), (untimed("run"), untimed("plain"))
+    # between updates that take several batches, and not where a parameter is no number
+    more = ["--grad-accum-steps=3", "--updates=20"]
+    expect(0, *args, "-o", "sums", *more)
+    assert checkpoint("sums/last.safetensors.prev")[0]["batch"] == "42"
+    expect(2, *args, "-o", "none", "--recovery-interval=0")
+
+
+def place(folder):
+    meta = checkpoint(folder + "/last.safetensors")[0]
+    return int(meta["step"]), int(meta["batch"])
+
+
+def untimed(folder):
+    return [{k: v for k, v in r.items() if k in ("step", "epoch", "lr", "loss", "accuracy", "grad_norm", "val_loss",
+                                                 "val_top1")} for r in records(folder)]
+
+
 def test_killed_at_any_moment():
     """SIGKILL, at random times and inside of saving: what is there can be resumed, to the same bits."""
     args = prepare() + BUSY + ["--epochs=30"]

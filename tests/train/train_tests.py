@@ -146,6 +146,69 @@ def test_accumulation_is_a_larger_batch():
     assert b"10 batches of 16, an update takes 11" in done.stderr and not os.path.exists("none")
 
 
+def test_norm_of_the_gradient():
+    """In the log, before clipping: what a plain step of gradient descent has moved, by its rate."""
+    args = prepare(PLAIN) + ["--momentum=0", "--weight-decay=0", "--updates=1", "--warmup-epochs=0", "-q"]
+    expect(0, *args, "-o", "start", "--lr=1e-30")
+    start = checkpoint("start/last.safetensors")[1]
+    for i, more in enumerate(([], ["--grad-accum-steps=5"], ["--batch-size=32", "--threads=1"])):
+        expect(0, *args, "-o", "run%d" % i, "--lr=0.5", *more)
+        end = checkpoint("run%d/last.safetensors" % i)[1]
+        moved = sum((a - b) ** 2 for n in start if not n.startswith("optimizer.")
+                    for a, b in zip(floats(start[n]), floats(end[n]))) ** 0.5 / 0.5
+        (record,) = records("run%d" % i)
+        assert moved > 0.01 and abs(record["grad_norm"] / moved - 1) < 1e-4, (more, record, moved)
+        expect(0, *args, "-o", "clip%d" % i, "--lr=0.5", "--clip-grad=1e-3", *more)
+        (clipped,) = records("clip%d" % i)
+        assert clipped["grad_norm"] == record["grad_norm"], (clipped, record)
+        with open("run%d/log.csv" % i) as f:
+            head, line = (text.split(",") for text in f.read().splitlines())
+        assert float(line[head.index("grad_norm")]) == record["grad_norm"], line
+    expect(0, *prepare(), "-o", "long", "--log-interval=4", "-q")
+    log = records("long")
+    assert [r["step"] for r in log] == [4, 8, 10, 12, 16, 20, 24, 28, 30], log
+    assert all(r["grad_norm"] > 0 for r in log), log
+    with open("long/report.html") as f:
+        page = f.read()
+    assert "Norm of the gradient" in page, page[-3000:]
+
+
+def test_rates_of_dropping():
+    """--drop-path and --drop are parameters of the net, and what it is without them is said."""
+    declared = NET.replace("res: int = 12", "res: int = 12, drop_rate: real = 0.2, drop_path_rate: real = 0.5") \
+        .replace("conv_bn_act(width)", "conv_bn_act(width) -> twice(width)") \
+        .replace("  stage s1", """  block twice(c: int) { out = add(in, in -> conv_bn(c) -> drop_path(drop_path_rate)) }
+  stage s1""").replace("-> flatten", "-> flatten -> dropout(drop_rate)")
+    args = prepare(declared) + ["--epochs=1", "-q"]
+    for name, more in (("declared", []), ("same", ["--drop-path=0.5", "--drop=0.2"]), ("path", ["--drop-path=0"]),
+                       ("drop", ["--drop=0.6"]), ("param", ["-p", "drop_path_rate=0"])):
+        expect(0, *args, "-o", name, *more)
+    same("declared", "same")
+    same("path", "param")
+    seen = {checkpoint(n + "/last.safetensors")[1]["s1.0.conv.weight"][1] for n in ("declared", "path", "drop")}
+    assert len(seen) == 3
+    args = prepare()
+    for option, said in (("--drop-path=0.1", "declared with 'drop_path_rate: real = 0.1'"),
+                         ("--drop=0.1", "applies 'dropout(drop_rate)'")):
+        done = expect(1, *args, "-o", "no", option)
+        assert said in done.stderr.decode() and not os.path.exists("no"), done.stderr
+    for net in ("efficientnet_b0", "convnext_tiny", "efficientnet_b0_less_downsampling", "convnext_tiny_reduced"):
+        shown = [expect(0, "print-graph", net, "-A", "underutilized,unproductive", "-p", "drop_path_rate=%g" % p).stdout.decode()
+                 for p in (0, 0.9)]
+        assert "p=0.675" not in shown[0] and shown[0] != shown[1], net
+
+
+def test_words_of_timm():
+    write("net.cnn", NET)
+    for option, said in (("--grad-checkpointing", "--recompute"), ("--img-size=32", "--input=CxHxW"),
+                         ("--num-classes", "-p classes=N"), ("--model-ema", "--model-ema-decay=0.9998"),
+                         ("--amp", "float32"), ("--drop-connect=0.1", "--drop-path")):
+        done = expect(2, "train", "net.cnn", option)
+        assert "unknown option '%s' of timm's: " % option in done.stderr.decode(), done.stderr
+        assert said in done.stderr.decode(), (option, done.stderr)
+    assert b"timm" not in expect(2, "check", "net.cnn", "--amp").stderr
+
+
 def test_optimizers():
     args = prepare()
     for opt, lr in (("sgd", 0.1), ("momentum", 0.05), ("nesterov", 0.05), ("adam", 0.01),

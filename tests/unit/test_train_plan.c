@@ -1,9 +1,9 @@
 /* Training graphs compiled, and run on random inputs: every head, loss, gradient and running
- * statistic against the reference in double. */
+ * statistic against the reference in double; with recomputation the same bits. */
 #include "cnnrt.h"
 #include "grad_cases.h"
 #include "kernel_suite.h"
-#include "plan/plan.h"
+#include "plan/recompute.h"
 
 enum { DRAWS = 4, TRIES = 400, BATCH_MOST = 3 };
 
@@ -18,18 +18,25 @@ typedef struct Compiled {
     float *state;
 } Compiled;
 
-static void compile(Compiled *c, Built *b, const Target *t, const char *what)
+static void make_plan(Compiled *c, Built *b, const Target *t, PlanRecompute recompute,
+                      const char *what)
 {
-    char err[1024] = "";
     grad_analysis(&b->t, &arena, &b->an, &c->an);
     fuse_run(&c->fusion, &arena, &c->an);
     const char *bad = fuse_verify(&c->fusion);
     if (bad == NULL)
         bad = plan_build_training(&c->plan, &arena, &c->an, &c->fusion, t, &b->t, NULL);
     if (bad == NULL)
+        plan_recompute(&c->plan, recompute);
+    if (bad == NULL)
         bad = plan_verify(&c->plan);
     if (bad != NULL)
         fail_msg("%s\n%s", bad, what);
+}
+
+static void compile(Compiled *c, const char *what)
+{
+    char err[1024] = "";
     const void *model = NULL;
     EmitOptions o = {.prefix = "t", .net_name = "t", .max_batch = BATCH_MOST, .jobs = 2};
     c->code = api->load(&c->plan, &o, &model, err, sizeof err);
@@ -58,6 +65,7 @@ static float *fill_state(const Compiled *c, const Built *b)
 typedef struct Worst {
     double error;
     int values;
+    int repeated; /* steps of recomputation */
 } Worst;
 
 static void compare(Worst *w, const float *got, const double *want, int64_t n, const char *name,
@@ -126,6 +134,57 @@ static void check_run(Worst *w, const Compiled *c, const Built *b, double **want
     free(state);
 }
 
+/* One run: the state after it, and heads and losses one after the other behind it. */
+static float *state_after(const Compiled *c, const Built *b, int64_t *floats)
+{
+    const Plan *p = &c->plan;
+    float *state = fill_state(c, b), *out[8];
+    int64_t kept = p->state.grad + p->state.trained;
+    CnnrtContext *ctx = NULL;
+    *floats = kept;
+    for (uint32_t i = 0; i < b->t.g.outs.len; i++)
+        *floats += b->batch * shape_count(b->t.shape[b->t.g.outs.at[i].node.v]);
+    float *all = malloc((size_t)*floats * sizeof *all), *at = all + kept;
+    for (uint32_t i = 0; i < b->t.g.outs.len; i++) {
+        out[i] = at;
+        at += b->batch * shape_count(b->t.shape[b->t.g.outs.at[i].node.v]);
+    }
+    assert_int_equal(cnnrt_create(&ctx, c->model, state, 2, NULL, 0), CNNRT_OK);
+    cnnrt_set_run(ctx, 5, 3, NULL);
+    assert_int_equal(cnnrt_run(ctx, (int)b->batch, (const float *const *)b->in, out), CNNRT_OK);
+    cnnrt_destroy(ctx);
+    memcpy(all, state, (size_t)kept * sizeof *all);
+    free(state);
+    return all;
+}
+
+static void check_recomputed(Worst *w, const Compiled *plain, Built *b, const Target *t,
+                             PlanRecompute level, const char *what)
+{
+    Compiled c = {0};
+    int64_t floats, same;
+    int repeated = 0;
+    make_plan(&c, b, t, level, what);
+    assert_true(c.plan.arena_floats <= plain->plan.arena_floats);
+    assert_int_equal(c.plan.plain_floats, plain->plan.arena_floats);
+    for (uint32_t i = 0; i < c.plan.steps.len; i++) {
+        repeated += c.plan.steps.at[i].repeats != 0;
+        if (level == RECOMPUTE_CHEAP && c.plan.steps.at[i].repeats != 0)
+            assert_int_equal(c.plan.steps.at[i].macs, 0);
+    }
+    w->repeated += repeated;
+    if (repeated == 0)
+        return;
+    compile(&c, what);
+    float *want = state_after(plain, b, &floats), *got = state_after(&c, b, &same);
+    assert_int_equal(floats, same);
+    if (memcmp(want, got, (size_t)floats * sizeof *want) != 0)
+        fail_msg("recomputation changes the results\n%s", what);
+    api->unload(c.code);
+    free(want);
+    free(got);
+}
+
 static void try_body(Worst *w, const char *body, const Target *t)
 {
     int done = 0;
@@ -136,8 +195,11 @@ static void try_body(Worst *w, const char *body, const Target *t)
             continue;
         uint32_t outs = b.t.g.outs.len;
         double **want = run(&b);
-        compile(&c, &b, t, body);
+        make_plan(&c, &b, t, RECOMPUTE_NONE, body);
+        compile(&c, body);
         check_run(w, &c, &b, want, body);
+        for (int level = RECOMPUTE_CHEAP; done == 0 && level <= RECOMPUTE_ALL; level++)
+            check_recomputed(w, &c, &b, t, (PlanRecompute)level, body);
         api->unload(c.code);
         for (uint32_t i = 0; i < outs; i++)
             free(want[i]);
@@ -162,7 +224,9 @@ static void test_compiled_gradients(void **state)
         for (int i = 0; i < BODIES; i++)
             if (only == NULL || atoi(only) == i)
                 try_body(&w, bodies[i], &t);
-        printf("%s: %d values, worst error %.1e of the largest\n", cpus[k], w.values, w.error);
+        printf("%s: %d values, worst error %.1e of the largest; %d steps repeated\n", cpus[k],
+               w.values, w.error, w.repeated);
+        assert_true(only != NULL || w.repeated > 0);
     }
 }
 

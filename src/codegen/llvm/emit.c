@@ -354,6 +354,24 @@ LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a)
     return LLVMBuildCall2(e->b, LLVMFunctionType(type, &type, 1, 0), fn, &a, 1, "");
 }
 
+bool emit_has_scale(const Emit *e, LLVMTypeRef type)
+{
+    return type == e->vec && e->vl == 16 && strncmp(e->t->triple, "x86_64", 6) == 0;
+}
+
+LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n)
+{
+    static const char name[] = "llvm.x86.avx512.mask.scalef.ps.512";
+    enum { AS_ROUNDED = 4, ALL_LANES = 0xFFFF };
+    LLVMTypeRef i16 = LLVMInt16TypeInContext(e->ctx);
+    LLVMTypeRef params[5] = {e->vec, e->vec, e->vec, i16, e->i32};
+    unsigned id = LLVMLookupIntrinsicID(name, sizeof name - 1);
+    LLVMValueRef fn = LLVMGetIntrinsicDeclaration(e->mod, id, NULL, 0);
+    LLVMValueRef args[5] = {a, n, LLVMConstNull(e->vec), LLVMConstInt(i16, ALL_LANES, 0),
+                            LLVMConstInt(e->i32, AS_ROUNDED, 0)};
+    return LLVMBuildCall2(e->b, LLVMFunctionType(e->vec, params, 5, 0), fn, args, 5, "");
+}
+
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i)
 {
     return LLVMBuildSIToFP(e->b, i, e->f32, "");

@@ -82,6 +82,9 @@ LLVMValueRef emit_fdiv(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_fmax(Emit *e, LLVMValueRef a, LLVMValueRef b); /* b when unordered */
 LLVMValueRef emit_fmin(Emit *e, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a);
+/* a * 2^n for whole n of any size, in one instruction: where the target has it for the type. */
+bool emit_has_scale(const Emit *e, LLVMTypeRef type);
+LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n);
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i); /* i64 to f32 */
 /* All lanes combined pairwise (a fixed order), as a scalar. */
 LLVMValueRef emit_reduce_add(Emit *e, LLVMValueRef v);

@@ -181,6 +181,9 @@ void family_winograd_filter(const double g[9], double u[36]);
 bool family_in_place(const Kernel *k);
 /* Independent units of work of one image; splitting [0, units) anywhere gives the same bits. */
 int64_t family_units(const Kernel *k, const Target *t);
+/* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
+ * fewer than the values of its input. */
+bool family_gates_weights(const Kernel *k, const Target *t);
 /* Floats of per-thread scratch the kernel needs. */
 int64_t family_scratch(const Kernel *k, const Target *t);
 /* Chooses the tile by the rules of docs/kernels.md. */

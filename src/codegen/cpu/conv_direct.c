@@ -373,7 +373,7 @@ static void channel_tile(Conv *c, int ocv, LLVMValueRef index, const ConvBlock *
         in = emit_at(e, in, emit_mul(e, first, c->plane));
     }
     int64_t per_block = c->k.kh * c->k.kw * c->lanes * c->vl;
-    LLVMValueRef w = emit_at(e, c->kn->w, emit_mul(e, index, c->icb * per_block * c->ocv));
+    LLVMValueRef w = emit_at(e, c->w, emit_mul(e, index, c->icb * per_block * c->ocv));
     Loop l;
     loop_count(e, &l, c->chunks);
     LLVMValueRef done = emit_mul(e, l.iv, c->kc);

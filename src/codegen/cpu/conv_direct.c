@@ -203,12 +203,17 @@ static void finish_in_loop(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
     for (int o = 0; o < s->ocv; o++) {
         LLVMValueRef args[EXPR_MAX_ARGS];
         LLVMValueRef chan = emit_add(e, s->chan, emit_int(e, o * c->vl));
+        LLVMValueRef from = emit_at_const(e, c->stack, o * px * c->vl);
+        if (!c->scatter && lanes_of(c, s, o) == c->vl) {
+            kern_channel_args(c->kn, chan, args);
+            kern_store_run(c->kn, args, from, output_at(c, s, o, pixel), px);
+            continue;
+        }
         if (!c->scatter)
             kern_channel_args(c->kn, chan, args);
         Loop l;
         loop_count(e, &l, px);
-        LLVMValueRef off = emit_mul(e, emit_add(e, l.iv, emit_int(e, o * px)), c->vl);
-        LLVMValueRef v = emit_load(e, e->vec, emit_at(e, c->stack, off));
+        LLVMValueRef v = emit_load(e, e->vec, emit_at(e, from, emit_mul(e, l.iv, c->vl)));
         LLVMValueRef at = emit_add(e, pixel, l.iv);
         if (c->scatter)
             store_planar(c, v, chan, at, lanes_of(c, s, o));

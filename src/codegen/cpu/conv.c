@@ -8,15 +8,16 @@ static void set_channels(Conv *c)
     int64_t vl = c->vl, tiles = family_oc_tiles(k, t);
     bool planar_out = k->out.layout == LAYOUT_PLANAR;
     int last = family_oc_tile_width(k, t, tiles - 1);
-    bool odd = last != c->ocv || (planar_out && k->out.c % vl != 0);
-    c->whole_tiles = tiles - odd;
-    c->last_ocv = odd ? last : 0;
     c->lanes = family_ic_lanes(k, t);
     c->icb = family_ic_blocks(k, t);
     c->kc = k->tile.kc > 0 && k->tile.kc < c->icb ? k->tile.kc : c->icb;
     if (planar_out) /* partial sums wait in the output as vectors */
         c->kc = c->icb;
     c->chunks = (c->icb + c->kc - 1) / c->kc;
+    c->half = vl == 16 && c->chunks == 1 && k->out.c % vl != 0 && k->out.c % vl <= vl / 2;
+    bool odd = c->half || last != c->ocv || (planar_out && k->out.c % vl != 0);
+    c->whole_tiles = tiles - odd;
+    c->last_ocv = odd ? last : 0;
     int tail = k->groups > 1 ? 0 : (int)(k->in.c % c->lanes);
     if (c->chunks == 1 && tail && (c->icb == 1 || (vl - tail) * 20 > c->icb * vl))
         c->tail = tail;

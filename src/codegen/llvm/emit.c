@@ -398,6 +398,17 @@ LLVMValueRef emit_concat(Emit *e, LLVMValueRef a, LLVMValueRef b)
     return lanes(e, a, b, 0, 2 * LLVMGetVectorSize(LLVMTypeOf(a)));
 }
 
+LLVMValueRef emit_lower_half(Emit *e, LLVMValueRef v)
+{
+    if (e->vl == 16) {
+        LLVMTypeRef of = LLVMTypeOf(v), type = LLVMFunctionType(of, &of, 1, 0);
+        LLVMValueRef nothing =
+            LLVMGetInlineAsm(type, "", 0, "=v,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+        v = LLVMBuildCall2(e->b, type, nothing, &v, 1, "");
+    }
+    return lanes(e, v, NULL, 0, LLVMGetVectorSize(LLVMTypeOf(v)) / 2);
+}
+
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i)
 {
     return LLVMBuildSIToFP(e->b, i, e->f32, "");

@@ -85,6 +85,9 @@ LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a);
 /* The lanes of a, then those of b; at most 64. Vectors wider than the target's are worked on in
  * parts, every instruction for all parts before the next one. */
 LLVMValueRef emit_concat(Emit *e, LLVMValueRef a, LLVMValueRef b);
+/* The lower half of a register, in place: where v was made is hidden, or a broadcast would be done
+ * a second time for it. */
+LLVMValueRef emit_lower_half(Emit *e, LLVMValueRef v);
 /* a * 2^n for whole n of any size, in one instruction: where the target has it for the type. */
 bool emit_has_scale(const Emit *e, LLVMTypeRef type);
 LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n);

@@ -91,7 +91,8 @@ static void gate_tile(Conv *c, LLVMValueRef tile, int width)
     LLVMValueRef from = emit_at(e, c->kn->w, at), to = emit_at(e, c->kn->scratch, at);
     Loop l;
     loop_begin(e, &l, emit_int(e, 0), emit_int(e, channels), UNROLL, true, 0, NULL);
-    LLVMValueRef gates = emit_at(e, c->kn->extra[c->k.gate_arg], l.iv), off = emit_mul(e, l.iv, step);
+    LLVMValueRef gates = emit_at(e, c->kn->extra[c->k.gate_arg], l.iv),
+                 off = emit_mul(e, l.iv, step);
     LLVMValueRef p = emit_at(e, from, off), q = emit_at(e, to, off);
     for (int i = 0; i < UNROLL; i++) {
         LLVMValueRef gate = emit_load_splat(e, emit_at_const(e, gates, i));

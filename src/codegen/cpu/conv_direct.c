@@ -12,7 +12,7 @@ enum {
 /* The part of the reduction a pass adds to the outputs of one tile of channels. */
 typedef struct Pass {
     int ocv;
-    int half; /* the vector that has no channels past its lower half, or -1 */
+    int half;                 /* the vector that has no channels past its lower half, or -1 */
     LLVMValueRef in, w;       /* of the first input block of the chunk */
     LLVMValueRef chan;        /* first output channel */
     LLVMValueRef first, last; /* i1; NULL when the reduction is not cut in chunks */
@@ -170,9 +170,8 @@ static void start(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
     if (!s->first) {
         for (int o = 0; o < s->ocv; o++) {
             LLVMTypeRef type = type_of(c, s, o);
-            LLVMValueRef b = c->k.has_bias
-                                 ? emit_load(e, type, emit_at_const(e, from, o * step_o))
-                                 : emit_real(type, 0);
+            LLVMValueRef b = c->k.has_bias ? emit_load(e, type, emit_at_const(e, from, o * step_o))
+                                           : emit_real(type, 0);
             for (int p = 0; p < px; p++)
                 w->v[o * px + p] = b;
         }

@@ -220,8 +220,8 @@ static LLVMValueRef repeat(Emit *e, LLVMValueRef v, int times)
     return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(e->vec), mask, "");
 }
 
-static void store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v,
-                        LLVMValueRef at, int n)
+static void store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
+                        int n)
 {
     Emit *e = kn->e;
     LLVMTypeRef type = LLVMTypeOf(v);

@@ -120,8 +120,8 @@ static LLVMValueRef times_power(Emit *e, LLVMValueRef y, LLVMValueRef sum, LLVMV
  * is not rounded. */
 LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x)
 {
-    static const double c[] = {0.0083129085764052, 0.0418901278971, 0.16667110077837,
-                               0.49999231565035,   1.0,             1.0};
+    static const double c[] = {
+        0.0083129085764052, 0.0418901278971, 0.16667110077837, 0.49999231565035, 1.0, 1.0};
     LLVMTypeRef type = LLVMTypeOf(x);
     x = emit_fmin(e, x, emit_real(type, 87.3));
     if (!emit_has_scale(e, type))

@@ -176,12 +176,20 @@ int64_t family_units(const Kernel *k, const Target *t)
     }
 }
 
+bool family_gates_weights(const Kernel *k, const Target *t)
+{
+    return k->family == FAM_CONV && k->gate_arg >= 0 &&
+           family_weight_floats(k, t) < map_floats(k->in, t->vl);
+}
+
 int64_t family_scratch(const Kernel *k, const Target *t)
 {
     if (t->kind == TARGET_CUDA)
         return 0;
     if (k->tile.winograd > 0) /* 36 positions of the unit's patches and of their products */
         return mul(36, family_winograd_step(k, t, k->in) + family_winograd_step(k, t, k->out));
+    if (family_gates_weights(k, t))
+        return family_weight_floats(k, t);
     if (k->family == FAM_CONV && k->gate_arg >= 0) /* the gated input of one unit's pixels */
         return mul(mul(map_blocks(k->in, t->vl), t->vl),
                    k->tile.split_oc ? family_rows(k) : k->tile.rb);

@@ -227,6 +227,9 @@ int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i
 void cuda_choose_tile(Kernel *k, const Target *t);
 /* Rows of the packed weights per tap: input channels of a group, of a single one padded. */
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
+/* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
+ * fewer than the values of its input. */
+bool family_gates_weights(const Kernel *k, const Target *t);
 /* Floats of per-thread scratch the kernel needs. */
 int64_t family_scratch(const Kernel *k, const Target *t);
 /* Chooses the tile by the rules of docs/kernels.md. */

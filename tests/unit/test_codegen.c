@@ -343,6 +343,18 @@ static void functions(Suite *s)
         k.root = expr_unary(p, rows[i].op, x);
         suite_add(s, k);
     }
+    static const double reach[] = {1, 20, 86, 1e4, 1e15, 1e30};
+    for (size_t i = 0; i < sizeof reach / sizeof *reach; i++) {
+        Kernel k = kernel(FAM_ELEM, blocked(48, 9, 9), blocked(48, 9, 9));
+        ExprId x = expr_binary(p, EX_MUL, expr_arg(p, 0), expr_const(p, reach[i]));
+        ExprId power = expr_unary(p, EX_EXP, expr_unary(p, EX_NEG, x));
+        ExprId below = expr_binary(p, EX_ADD, power, expr_const(p, 1));
+        k.pool_expr = p;
+        k.root = expr_binary(p, EX_DIV, x, below);
+        suite_add(s, k);
+        k.root = expr_binary(p, EX_DIV, expr_const(p, 1), below);
+        suite_add(s, k);
+    }
 }
 
 static void over_channels(Suite *s)

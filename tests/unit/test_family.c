@@ -145,6 +145,13 @@ static void test_scratch(void **state)
     assert_int_equal(family_scratch(&k, t), 24 * 9);
     k.tile.split_oc = true;
     assert_int_equal(family_scratch(&k, t), 24 * 36);
+    k.tile.split_oc = false; /* 960 weights for 864 values; of fewer channels, 192 */
+    assert_false(family_gates_weights(&k, t));
+    k.out.c = 8;
+    assert_true(family_gates_weights(&k, t));
+    assert_int_equal(family_scratch(&k, t), 192);
+    k.gate_arg = -1;
+    assert_false(family_gates_weights(&k, t));
     k = kernel(FAM_LRN, map(LAYOUT_BLOCKED, 20, 6, 6), map(LAYOUT_BLOCKED, 20, 6, 6));
     k.lrn_size = 5; /* 3 blocks and one on each side */
     assert_int_equal(family_scratch(&k, t), 5 * 8);

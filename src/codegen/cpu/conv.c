@@ -8,15 +8,16 @@ static void set_channels(Conv *c)
     int64_t vl = c->vl, tiles = family_oc_tiles(k, t);
     bool planar_out = k->out.layout == LAYOUT_PLANAR;
     int last = family_oc_tile_width(k, t, tiles - 1);
-    bool odd = last != c->ocv || (planar_out && k->out.c % vl != 0);
-    c->whole_tiles = tiles - odd;
-    c->last_ocv = odd ? last : 0;
     c->lanes = family_ic_lanes(k, t);
     c->icb = family_ic_blocks(k, t);
     c->kc = k->tile.kc > 0 && k->tile.kc < c->icb ? k->tile.kc : c->icb;
     if (planar_out) /* partial sums wait in the output as vectors */
         c->kc = c->icb;
     c->chunks = (c->icb + c->kc - 1) / c->kc;
+    c->half = vl == 16 && c->chunks == 1 && k->out.c % vl != 0 && k->out.c % vl <= vl / 2;
+    bool odd = c->half || last != c->ocv || (planar_out && k->out.c % vl != 0);
+    c->whole_tiles = tiles - odd;
+    c->last_ocv = odd ? last : 0;
     int tail = k->groups > 1 ? 0 : (int)(k->in.c % c->lanes);
     if (c->chunks == 1 && tail && (c->icb == 1 || (vl - tail) * 20 > c->icb * vl))
         c->tail = tail;
@@ -80,13 +81,61 @@ static void apply_gate(Conv *c, ConvBlock *b)
     b->origin = b->begin;
 }
 
+/* The weights of a tile of `width` vectors times the gates of their input channels. */
+static void gate_tile(Conv *c, LLVMValueRef tile, int width)
+{
+    enum { UNROLL = 4 };
+    Emit *e = c->e;
+    int64_t channels = c->icb * c->lanes, step = (int64_t)width * c->vl;
+    LLVMValueRef at = emit_mul(e, tile, channels * c->ocv * c->vl);
+    LLVMValueRef from = emit_at(e, c->kn->w, at), to = emit_at(e, c->kn->scratch, at);
+    Loop l;
+    loop_begin(e, &l, emit_int(e, 0), emit_int(e, channels), UNROLL, true, 0, NULL);
+    LLVMValueRef gates = emit_at(e, c->kn->extra[c->k.gate_arg], l.iv),
+                 off = emit_mul(e, l.iv, step);
+    LLVMValueRef p = emit_at(e, from, off), q = emit_at(e, to, off);
+    for (int i = 0; i < UNROLL; i++) {
+        LLVMValueRef gate = emit_load_splat(e, emit_at_const(e, gates, i));
+        for (int64_t o = i * step; o < (i + 1) * step; o += c->vl) {
+            LLVMValueRef v = emit_load(e, e->vec, emit_at_const(e, p, o));
+            emit_store(e, emit_fmul(e, v, gate), emit_at_const(e, q, o));
+        }
+    }
+    loop_end(e, &l, NULL);
+}
+
+/* Tiles [t0, t1) of the weights, gated, to where they are in the scratch. */
+static void gate_weights(Conv *c, LLVMValueRef t0, LLVMValueRef t1)
+{
+    Emit *e = c->e;
+    LLVMValueRef whole = emit_int(e, c->whole_tiles);
+    Loop l;
+    if (c->whole_tiles) {
+        loop_begin(e, &l, t0, emit_imin(e, t1, whole), 1, false, 0, NULL);
+        gate_tile(c, l.iv, c->ocv);
+        loop_end(e, &l, NULL);
+    }
+    if (c->last_ocv) {
+        loop_begin(e, &l, whole, t1, 1, false, 0, NULL);
+        gate_tile(c, whole, c->last_ocv);
+        loop_end(e, &l, NULL);
+    }
+    c->w = c->kn->scratch;
+}
+
 static void walk_units(Conv *c)
 {
     Emit *e = c->e;
-    bool gated = c->k.gate_arg >= 0;
+    bool on_weights = family_gates_weights(&c->k, e->t);
+    bool gated = c->k.gate_arg >= 0 && !on_weights;
+    LLVMValueRef tiles = emit_int(e, c->whole_tiles + (c->last_ocv > 0));
     ConvBlock b = {.in = c->kn->in, .origin = emit_int(e, 0)};
     if (gated)
         c->plane = c->rb * c->vl;
+    if (on_weights && c->k.tile.split_oc)
+        gate_weights(c, c->kn->begin, c->kn->end);
+    else if (on_weights)
+        gate_weights(c, emit_int(e, 0), tiles);
     if (c->k.tile.split_oc) {
         b.begin = emit_int(e, 0);
         b.end = emit_int(e, c->all);
@@ -95,7 +144,6 @@ static void walk_units(Conv *c)
         conv_channel_tiles(c, c->kn->begin, c->kn->end, &b);
         return;
     }
-    LLVMValueRef tiles = emit_int(e, c->whole_tiles + (c->last_ocv > 0));
     Loop l;
     loop_begin(e, &l, c->kn->begin, c->kn->end, 1, false, 0, NULL);
     b.begin = emit_mul(e, l.iv, c->rb);
@@ -109,7 +157,7 @@ static void walk_units(Conv *c)
 void conv_pointwise(Kern *kn, LLVMValueRef t0, LLVMValueRef t1)
 {
     Emit *e = kn->e;
-    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
+    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl, .w = kn->w};
     c.ocv = c.k.tile.ocv;
     c.px = c.k.tile.px;
     set_channels(&c);
@@ -124,7 +172,7 @@ bool cpu_conv(Kern *kn)
     Emit *e = kn->e;
     if (kn->k->tile.winograd > 0)
         return conv_winograd(kn);
-    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl};
+    Conv c = {.kn = kn, .e = e, .k = *kn->k, .vl = e->vl, .w = kn->w};
     c.ocv = c.k.tile.ocv;
     c.px = c.k.tile.px;
     if (c.ocv < 1 || c.px < 1 || c.ocv * c.px > 32)

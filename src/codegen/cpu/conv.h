@@ -21,7 +21,9 @@ typedef struct Conv {
     int64_t all, rb;           /* rows (flat: pixels), and those of a unit */
     int64_t whole_tiles;       /* channel tiles of ocv full vectors */
     int last_ocv;              /* vectors of the odd tile after them; 0 = none */
+    bool half;                 /* the last of which has no channels past its lower half */
     LLVMValueRef first_blocks; /* by channel tile; NULL: all tiles start at block 0 */
+    LLVMValueRef w;            /* packed weights, perhaps gated */
     LLVMValueRef zeros, stack;
 } Conv;
 

@@ -12,6 +12,7 @@ enum {
 /* The part of the reduction a pass adds to the outputs of one tile of channels. */
 typedef struct Pass {
     int ocv;
+    int half;                 /* the vector that has no channels past its lower half, or -1 */
     LLVMValueRef in, w;       /* of the first input block of the chunk */
     LLVMValueRef chan;        /* first output channel */
     LLVMValueRef first, last; /* i1; NULL when the reduction is not cut in chunks */
@@ -38,22 +39,36 @@ static LLVMValueRef output_at(Conv *c, const Pass *s, int o, LLVMValueRef pixel)
     return emit_add(e, at, emit_int(e, o * c->out_pixels * c->vl));
 }
 
+/* Vectors of which only the lower half is output are added up as such. */
+static LLVMTypeRef type_of(Conv *c, const Pass *s, int o)
+{
+    return o == s->half ? LLVMVectorType(c->e->f32, (unsigned)c->vl / 2) : c->e->vec;
+}
+
+static LLVMValueRef lanes_for(Conv *c, const Pass *s, int o, LLVMValueRef v)
+{
+    return o == s->half ? emit_lower_half(c->e, v) : v;
+}
+
 /* One lane of the input block: every weight vector times every pixel. The fewer operands are held
  * in registers, the others streamed. */
-static void step(Conv *c, Work *w, int ocv, LLVMValueRef x, LLVMValueRef weights, uint64_t mask)
+static void step(Conv *c, const Pass *s, Work *w, LLVMValueRef x, LLVMValueRef weights,
+                 uint64_t mask)
 {
     Emit *e = c->e;
-    int px = w->s->width;
+    int px = w->s->width, ocv = s->ocv;
     LLVMValueRef held[32];
     if (ocv <= __builtin_popcountll(mask)) {
         for (int o = 0; o < ocv; o++)
-            held[o] = emit_load(e, e->vec, emit_at_const(e, weights, o * c->vl));
+            held[o] = emit_load(e, type_of(c, s, o), emit_at_const(e, weights, o * c->vl));
         for (int p = 0; p < px; p++) {
             if (!(mask >> p & 1))
                 continue;
             LLVMValueRef v = emit_load_splat(e, emit_at_const(e, x, p * c->k.sw * c->blk));
-            for (int o = 0; o < ocv; o++)
-                w->v[o * px + p] = emit_fma(e, v, held[o], w->v[o * px + p]);
+            for (int o = 0; o < ocv; o++) {
+                LLVMValueRef *sum = &w->v[o * px + p];
+                *sum = emit_fma(e, lanes_for(c, s, o, v), held[o], *sum);
+            }
         }
         return;
     }
@@ -61,18 +76,21 @@ static void step(Conv *c, Work *w, int ocv, LLVMValueRef x, LLVMValueRef weights
         if (mask >> p & 1)
             held[p] = emit_load_splat(e, emit_at_const(e, x, p * c->k.sw * c->blk));
     for (int o = 0; o < ocv; o++) {
-        LLVMValueRef v = emit_load(e, e->vec, emit_at_const(e, weights, o * c->vl));
-        for (int p = 0; p < px; p++)
+        LLVMValueRef v = emit_load(e, type_of(c, s, o), emit_at_const(e, weights, o * c->vl));
+        for (int p = 0; p < px; p++) {
+            LLVMValueRef *sum = &w->v[o * px + p];
             if (mask >> p & 1)
-                w->v[o * px + p] = emit_fma(e, held[p], v, w->v[o * px + p]);
+                *sum = emit_fma(e, lanes_for(c, s, o, held[p]), v, *sum);
+        }
     }
 }
 
 /* Window columns [kw, end), which meet the same pixels. */
-static void columns(Conv *c, Work *w, int ocv, int lanes, int64_t kw, int64_t end, uint64_t mask,
-                    LLVMValueRef in, LLVMValueRef weights)
+static void columns(Conv *c, const Pass *s, Work *w, int lanes, int64_t kw, int64_t end,
+                    uint64_t mask, LLVMValueRef in, LLVMValueRef weights)
 {
     Emit *e = c->e;
+    int ocv = s->ocv;
     int64_t x_step = c->k.dw * c->blk, w_step = c->lanes * ocv * c->vl;
     LLVMValueRef x = emit_at_const(e, kw ? emit_launder(e, in) : in, kw * x_step);
     LLVMValueRef q = emit_at_const(e, weights, kw * w_step);
@@ -87,7 +105,7 @@ static void columns(Conv *c, Work *w, int ocv, int lanes, int64_t kw, int64_t en
         x = u ? emit_launder(e, w->v[w->n]) : w->v[w->n];
         q = w->v[w->n + 1];
         for (int i = 0; i < lanes; i++)
-            step(c, w, ocv, emit_at_const(e, x, i), emit_at_const(e, q, i * ocv * c->vl), mask);
+            step(c, s, w, emit_at_const(e, x, i), emit_at_const(e, q, i * ocv * c->vl), mask);
         w->v[w->n] = emit_at_const(e, x, x_step);
         w->v[w->n + 1] = emit_at_const(e, q, w_step);
     }
@@ -116,7 +134,7 @@ static void block(Conv *c, const Pass *s, Work *w, int lanes)
         while (end < c->k.kw && window_mask(&c->k, w->s, end) == mask)
             end++;
         if (mask)
-            columns(c, w, s->ocv, lanes, kw, end, mask, in_row, w_at);
+            columns(c, s, w, lanes, kw, end, mask, in_row, w_at);
         kw = end;
     }
     w->v[w->n + WORK_IN] = emit_at_const(e, in_row, row);
@@ -151,9 +169,9 @@ static void start(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
     int64_t step_o = c->k.has_bias ? c->vl : 0;
     if (!s->first) {
         for (int o = 0; o < s->ocv; o++) {
-            LLVMValueRef b = c->k.has_bias
-                                 ? emit_load(e, e->vec, emit_at_const(e, from, o * step_o))
-                                 : emit_real(e->vec, 0);
+            LLVMTypeRef type = type_of(c, s, o);
+            LLVMValueRef b = c->k.has_bias ? emit_load(e, type, emit_at_const(e, from, o * step_o))
+                                           : emit_real(type, 0);
             for (int p = 0; p < px; p++)
                 w->v[o * px + p] = b;
         }
@@ -203,12 +221,17 @@ static void finish_in_loop(Conv *c, const Pass *s, Work *w, LLVMValueRef pixel)
     for (int o = 0; o < s->ocv; o++) {
         LLVMValueRef args[EXPR_MAX_ARGS];
         LLVMValueRef chan = emit_add(e, s->chan, emit_int(e, o * c->vl));
+        LLVMValueRef from = emit_at_const(e, c->stack, o * px * c->vl);
+        if (!c->scatter && lanes_of(c, s, o) == c->vl) {
+            kern_channel_args(c->kn, chan, args);
+            kern_store_run(c->kn, args, from, output_at(c, s, o, pixel), px);
+            continue;
+        }
         if (!c->scatter)
             kern_channel_args(c->kn, chan, args);
         Loop l;
         loop_count(e, &l, px);
-        LLVMValueRef off = emit_mul(e, emit_add(e, l.iv, emit_int(e, o * px)), c->vl);
-        LLVMValueRef v = emit_load(e, e->vec, emit_at(e, c->stack, off));
+        LLVMValueRef v = emit_load(e, e->vec, emit_at(e, from, emit_mul(e, l.iv, c->vl)));
         LLVMValueRef at = emit_add(e, pixel, l.iv);
         if (c->scatter)
             store_planar(c, v, chan, at, lanes_of(c, s, o));
@@ -247,6 +270,10 @@ static void register_tile(Conv *c, const Pass *s, const Segment *seg, RowTaps ta
     w.v[w.n + WORK_W] = s->w;
     w.v[w.n + WORK_AHEAD] = ahead;
     reduce(c, s, &w);
+    for (int p = 0; s->half >= 0 && p < seg->width; p++) {
+        LLVMValueRef *sum = &w.v[s->half * seg->width + p];
+        *sum = emit_concat(e, *sum, emit_real(LLVMTypeOf(*sum), 0));
+    }
     if (!s->last) {
         finish(c, s, &w, pixel);
         return;
@@ -362,18 +389,19 @@ static void plan_prefetch(Conv *c, Pass *s, int64_t blocks)
 }
 
 /* One tile of output channels over one block of rows or pixels. */
-static void channel_tile(Conv *c, int ocv, LLVMValueRef index, const ConvBlock *b)
+static void channel_tile(Conv *c, int ocv, bool half, LLVMValueRef index, const ConvBlock *b)
 {
     Emit *e = c->e;
     int64_t whole = c->icb - (c->tail > 0);
     Pass s = {.ocv = ocv, .chan = emit_mul(e, index, (int64_t)c->ocv * c->vl)};
+    s.half = half ? ocv - 1 : -1;
     LLVMValueRef in = b->in;
     if (c->first_blocks) {
         LLVMValueRef first = conv_first_block(e, c->first_blocks, index);
         in = emit_at(e, in, emit_mul(e, first, c->plane));
     }
     int64_t per_block = c->k.kh * c->k.kw * c->lanes * c->vl;
-    LLVMValueRef w = emit_at(e, c->kn->w, emit_mul(e, index, c->icb * per_block * c->ocv));
+    LLVMValueRef w = emit_at(e, c->w, emit_mul(e, index, c->icb * per_block * c->ocv));
     Loop l;
     loop_count(e, &l, c->chunks);
     LLVMValueRef done = emit_mul(e, l.iv, c->kc);
@@ -403,13 +431,13 @@ void conv_channel_tiles(Conv *c, LLVMValueRef t0, LLVMValueRef t1, const ConvBlo
     Loop l;
     if (c->whole_tiles) {
         loop_begin(e, &l, t0, emit_imin(e, t1, whole), 1, false, 0, NULL);
-        channel_tile(c, c->ocv, l.iv, b);
+        channel_tile(c, c->ocv, false, l.iv, b);
         loop_end(e, &l, NULL);
     }
     if (!c->last_ocv)
         return;
     loop_begin(e, &l, whole, t1, 1, false, 0, NULL);
-    channel_tile(c, c->last_ocv, whole, b);
+    channel_tile(c, c->last_ocv, c->half, whole, b);
     loop_end(e, &l, NULL);
 }
 

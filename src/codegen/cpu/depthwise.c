@@ -57,6 +57,10 @@ static void tile(Kern *kn, const WindowTile *t, void *ctx)
     loop_end(e, &l, v);
     LLVMValueRef args[EXPR_MAX_ARGS];
     kern_channel_args(kn, chan, args);
+    if (t->lanes == e->vl) {
+        kern_store_row(kn, args, v, t->at, px);
+        return;
+    }
     for (int p = 0; p < px; p++)
         kern_store(kn, args, v[p], emit_add(e, t->at, emit_int(e, p * e->vl)), t->lanes);
 }

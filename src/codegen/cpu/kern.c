@@ -212,6 +212,85 @@ void kern_store(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVM
     emit_store_part(e, v, emit_at(e, kn->out, at), lanes);
 }
 
+/* A vector several times over. */
+static LLVMValueRef repeat(Emit *e, LLVMValueRef v, int times)
+{
+    LLVMValueRef lane[KERN_GROUP * 16];
+    int n = e->vl * times;
+    for (int i = 0; i < n; i++)
+        lane[i] = LLVMConstInt(e->i32, (unsigned)(i % e->vl), 0);
+    LLVMValueRef mask = LLVMConstVector(lane, (unsigned)n);
+    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(e->vec), mask, "");
+}
+
+static void store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
+                        int n)
+{
+    Emit *e = kn->e;
+    LLVMTypeRef type = LLVMTypeOf(v);
+    LLVMValueRef wide[EXPR_MAX_ARGS] = {v};
+    for (int i = 0; i < kn->k->extra_count; i++) {
+        if (!kn->code.uses[i + 1])
+            continue;
+        if (kn->k->extra[i] == KARG_MAP)
+            wide[i + 1] = emit_load(e, type, emit_at(e, kn->extra[i], at));
+        else
+            wide[i + 1] = n == 1 ? args[i + 1] : repeat(e, args[i + 1], n);
+    }
+    emit_store(e, expr_emit(e, &kn->code, type, wide), emit_at(e, kn->out, at));
+}
+
+static LLVMTypeRef group_type(Emit *e, int n)
+{
+    return LLVMVectorType(e->f32, (unsigned)(e->vl * n));
+}
+
+/* The largest group that fits in n: a power of two. */
+static int group_of(int n)
+{
+    int size = KERN_GROUP;
+    while (size > n)
+        size /= 2;
+    return size;
+}
+
+void kern_store_run(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef from, LLVMValueRef at,
+                    int n)
+{
+    Emit *e = kn->e;
+    int done = n / KERN_GROUP * KERN_GROUP;
+    if (done) {
+        Loop l;
+        loop_begin(e, &l, emit_int(e, 0), emit_int(e, done), KERN_GROUP, true, 0, NULL);
+        LLVMValueRef off = emit_mul(e, l.iv, e->vl);
+        LLVMValueRef v = emit_load(e, group_type(e, KERN_GROUP), emit_at(e, from, off));
+        store_group(kn, args, v, emit_add(e, at, off), KERN_GROUP);
+        loop_end(e, &l, NULL);
+    }
+    for (int size; done < n; done += size) {
+        size = group_of(n - done);
+        LLVMValueRef off = emit_int(e, done * e->vl);
+        LLVMValueRef v = emit_load(e, group_type(e, size), emit_at(e, from, off));
+        store_group(kn, args, v, emit_add(e, at, off), size);
+    }
+}
+
+void kern_store_row(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], const LLVMValueRef *v,
+                    LLVMValueRef at, int n)
+{
+    Emit *e = kn->e;
+    for (int done = 0, size; done < n; done += size) {
+        size = group_of(n - done);
+        LLVMValueRef part[KERN_GROUP];
+        for (int i = 0; i < size; i++)
+            part[i] = v[done + i];
+        for (int left = size; left > 1; left /= 2)
+            for (int i = 0; i < left / 2; i++)
+                part[i] = emit_concat(e, part[2 * i], part[2 * i + 1]);
+        store_group(kn, args, part[0], emit_add(e, at, emit_int(e, done * e->vl)), size);
+    }
+}
+
 void kern_store_one(Kern *kn, LLVMValueRef v, LLVMValueRef at, LLVMValueRef chan)
 {
     Emit *e = kn->e;

@@ -29,6 +29,14 @@ void kern_channel_args(Kern *kn, LLVMValueRef chan, LLVMValueRef args[EXPR_MAX_A
  * args come from kern_channel_args. */
 void kern_store(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
                 int lanes);
+/* The same for n whole vectors of one channel block, one after the other in the output: those at
+ * `from`, in a loop; those of v. Several go together, instruction by instruction, so that a long
+ * epilogue does not wait for itself. */
+enum { KERN_GROUP = 2 };
+void kern_store_run(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef from, LLVMValueRef at,
+                    int n);
+void kern_store_row(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], const LLVMValueRef *v,
+                    LLVMValueRef at, int n);
 /* The same for one float of channel `chan`. */
 void kern_store_one(Kern *kn, LLVMValueRef v, LLVMValueRef at, LLVMValueRef chan);
 

@@ -395,6 +395,61 @@ LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a)
     return LLVMBuildCall2(e->b, LLVMFunctionType(type, &type, 1, 0), fn, &a, 1, "");
 }
 
+bool emit_has_scale(const Emit *e, LLVMTypeRef type)
+{
+    return e->vl == 16 && LLVMGetTypeKind(type) == LLVMVectorTypeKind &&
+           strncmp(e->t->triple, "x86_64", 6) == 0;
+}
+
+static LLVMValueRef scale_vector(Emit *e, LLVMValueRef a, LLVMValueRef n)
+{
+    static const char name[] = "llvm.x86.avx512.mask.scalef.ps.512";
+    enum { AS_ROUNDED = 4, ALL_LANES = 0xFFFF };
+    LLVMTypeRef i16 = LLVMInt16TypeInContext(e->ctx);
+    LLVMTypeRef params[5] = {e->vec, e->vec, e->vec, i16, e->i32};
+    unsigned id = LLVMLookupIntrinsicID(name, sizeof name - 1);
+    LLVMValueRef fn = LLVMGetIntrinsicDeclaration(e->mod, id, NULL, 0);
+    LLVMValueRef args[5] = {a, n, LLVMConstNull(e->vec), LLVMConstInt(i16, ALL_LANES, 0),
+                            LLVMConstInt(e->i32, AS_ROUNDED, 0)};
+    return LLVMBuildCall2(e->b, LLVMFunctionType(e->vec, params, 5, 0), fn, args, 5, "");
+}
+
+/* Lanes [first, first + n) of v; of two vectors, as if one followed the other. */
+static LLVMValueRef lanes(Emit *e, LLVMValueRef v, LLVMValueRef w, unsigned first, unsigned n)
+{
+    LLVMValueRef lane[64];
+    for (unsigned i = 0; i < n; i++)
+        lane[i] = LLVMConstInt(e->i32, first + i, 0);
+    return LLVMBuildShuffleVector(e->b, v, w ? w : LLVMGetPoison(LLVMTypeOf(v)),
+                                  LLVMConstVector(lane, n), "");
+}
+
+LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n)
+{
+    unsigned all = LLVMGetVectorSize(LLVMTypeOf(a)), half = all / 2;
+    if (all == (unsigned)e->vl)
+        return scale_vector(e, a, n);
+    LLVMValueRef low = emit_scale(e, lanes(e, a, NULL, 0, half), lanes(e, n, NULL, 0, half));
+    LLVMValueRef high = emit_scale(e, lanes(e, a, NULL, half, half), lanes(e, n, NULL, half, half));
+    return emit_concat(e, low, high);
+}
+
+LLVMValueRef emit_concat(Emit *e, LLVMValueRef a, LLVMValueRef b)
+{
+    return lanes(e, a, b, 0, 2 * LLVMGetVectorSize(LLVMTypeOf(a)));
+}
+
+LLVMValueRef emit_lower_half(Emit *e, LLVMValueRef v)
+{
+    if (e->vl == 16) {
+        LLVMTypeRef of = LLVMTypeOf(v), type = LLVMFunctionType(of, &of, 1, 0);
+        LLVMValueRef nothing =
+            LLVMGetInlineAsm(type, "", 0, "=v,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+        v = LLVMBuildCall2(e->b, type, nothing, &v, 1, "");
+    }
+    return lanes(e, v, NULL, 0, LLVMGetVectorSize(LLVMTypeOf(v)) / 2);
+}
+
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i)
 {
     return LLVMBuildSIToFP(e->b, i, e->f32, "");

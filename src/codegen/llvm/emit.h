@@ -90,6 +90,15 @@ LLVMValueRef emit_intrinsic(Emit *e, const char *name, LLVMTypeRef *over, unsign
                             LLVMValueRef *args, unsigned count);
 /* The same of a function of one or two floats that has no vector form, lane by lane. */
 LLVMValueRef emit_per_lane(Emit *e, const char *name, LLVMValueRef a, LLVMValueRef b);
+/* The lanes of a, then those of b; at most 64. Vectors wider than the target's are worked on in
+ * parts, every instruction for all parts before the next one. */
+LLVMValueRef emit_concat(Emit *e, LLVMValueRef a, LLVMValueRef b);
+/* The lower half of a register, in place: where v was made is hidden, or a broadcast would be done
+ * a second time for it. */
+LLVMValueRef emit_lower_half(Emit *e, LLVMValueRef v);
+/* a * 2^n for whole n of any size, in one instruction: where the target has it for the type. */
+bool emit_has_scale(const Emit *e, LLVMTypeRef type);
+LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n);
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i); /* i64 to f32 */
 /* All lanes combined pairwise (a fixed order), as a scalar. */
 LLVMValueRef emit_reduce_add(Emit *e, LLVMValueRef v);

@@ -1,6 +1,8 @@
 #include "codegen/llvm/expr_emit.h"
 #include "codegen/llvm/math.h"
 
+enum { LOGISTIC_COST = 16 };
+
 static int node_cost(ExprOp op)
 {
     switch (op) {
@@ -8,11 +10,32 @@ static int node_cost(ExprOp op)
     case EX_SQRT: return 4;
     case EX_EXP: return 16;
     case EX_TANH: return 32;
-    case EX_ERF: return 36;
+    case EX_ERF: return 18;
     case EX_ARG:
     case EX_CONST: return 0;
     default: return 1;
     }
+}
+
+static const ExprNode *node_at(const ExprPool *p, ExprId id)
+{
+    return &p->nodes.at[id.v];
+}
+
+/* Whether the node divides by 1 + e^-y, and y. */
+static bool is_logistic(const ExprPool *p, const ExprNode *x, ExprId *y)
+{
+    if (x->op != EX_DIV)
+        return false;
+    const ExprNode *sum = node_at(p, x->b);
+    if (sum->op != EX_ADD)
+        return false;
+    const ExprNode *power = node_at(p, sum->a), *one = node_at(p, sum->b);
+    if (power->op != EX_EXP || one->op != EX_CONST || one->value != 1)
+        return false;
+    const ExprNode *minus = node_at(p, power->a);
+    *y = minus->a;
+    return minus->op == EX_NEG;
 }
 
 static int number(Emit *e, const ExprPool *p, ExprId id, int depth, ExprCode *out, uint32_t *ids)
@@ -26,9 +49,11 @@ static int number(Emit *e, const ExprPool *p, ExprId id, int depth, ExprCode *ou
         emit_fail(e, "an elementwise expression is too deep for one kernel");
         return 0;
     }
-    const ExprNode *x = &p->nodes.at[id.v];
+    const ExprNode *x = node_at(p, id);
+    ExprId right = x->b;
+    bool logistic = is_logistic(p, x, &right);
     int a = number(e, p, x->a, depth + 1, out, ids);
-    int b = number(e, p, x->b, depth + 1, out, ids);
+    int b = number(e, p, right, depth + 1, out, ids);
     int c = number(e, p, x->c, depth + 1, out, ids);
     if (e->err[0])
         return 0;
@@ -38,6 +63,7 @@ static int number(Emit *e, const ExprPool *p, ExprId id, int depth, ExprCode *ou
     }
     ids[out->n] = id.v;
     out->node[out->n].op = x->op;
+    out->node[out->n].logistic = logistic;
     out->node[out->n].a = a;
     out->node[out->n].b = b;
     out->node[out->n].c = c;
@@ -45,7 +71,7 @@ static int number(Emit *e, const ExprPool *p, ExprId id, int depth, ExprCode *ou
     out->node[out->n].arg = x->arg;
     if (x->op == EX_ARG)
         out->uses[x->arg] = true;
-    out->cost += node_cost(x->op);
+    out->cost += logistic ? LOGISTIC_COST : node_cost(x->op);
     return out->n++;
 }
 
@@ -81,7 +107,9 @@ LLVMValueRef expr_emit(Emit *e, const ExprCode *code, LLVMTypeRef type, const LL
         case EX_ADD: v[i] = emit_fadd(e, a, b); break;
         case EX_SUB: v[i] = emit_fsub(e, a, b); break;
         case EX_MUL: v[i] = emit_fmul(e, a, b); break;
-        case EX_DIV: v[i] = emit_fdiv(e, a, b); break;
+        case EX_DIV:
+            v[i] = code->node[i].logistic ? math_logistic(e, a, b) : emit_fdiv(e, a, b);
+            break;
         case EX_MIN: v[i] = emit_fmin(e, a, b); break;
         case EX_MAX: v[i] = emit_fmax(e, a, b); break;
         case EX_NEG: v[i] = LLVMBuildFNeg(e->b, a, ""); break;

@@ -9,7 +9,8 @@ enum { EXPR_MAX_NODES = 256, EXPR_MAX_ARGS = 1 + KERNEL_MAX_EXTRA };
 typedef struct ExprCode {
     struct {
         ExprOp op;
-        int a, b, c; /* earlier entries */
+        bool logistic; /* EX_DIV: a / (1 + e^-b) */
+        int a, b, c;   /* earlier entries */
         double value;
         uint32_t arg;
     } node[EXPR_MAX_NODES];

@@ -107,21 +107,49 @@ LLVMValueRef math_tanh(Emit *e, LLVMValueRef x)
     return emit_select(e, is_small, small, with_sign(e, large, x));
 }
 
-/* Below 1 an odd polynomial; above, 1 - e^(-x^2) times a polynomial of 1 / (1 + x / 2). From 4 on
- * the result is 1 in single precision. */
+/* x P(x^2) / Q(x^2), minimax up to where it rounds to 1: the bound is one at which this arithmetic,
+ * with and without fused multiply-adds, gives exactly 1. */
 LLVMValueRef math_erf(Emit *e, LLVMValueRef x)
 {
-    static const double near[] = {-0.00056480598655, 0.00492176202788, -0.0267150542323,
-                                  0.112803166525,    -0.376123437753,  1.12837912618};
-    static const double far[] = {-0.217734211627, 0.601722612777, -0.0273634562813,
-                                 0.377287191203,  0.264787960764, 0.0012968200563};
+    static const double above[] = {2.0663837088325e-6, 0.00028492216586361, 0.0037345354088954,
+                                   0.052656134758521,  0.18958567425487,    1.1283791487701};
+    static const double below[] = {3.8261775214603e-5, 0.0011563510650989, 0.014906684182384,
+                                   0.1137843168055,    0.50134873214444,   1.0};
     LLVMTypeRef type = LLVMTypeOf(x);
-    LLVMValueRef one = emit_real(type, 1.0);
-    LLVMValueRef a = emit_fmin(e, magnitude(e, x), emit_real(type, 4.0));
-    LLVMValueRef small = emit_fmul(e, x, polynomial(e, emit_fmul(e, x, x), near, 6));
-    LLVMValueRef t = emit_fdiv(e, one, emit_fma(e, a, emit_real(type, 0.5), one));
-    LLVMValueRef power = math_exp(e, LLVMBuildFNeg(e->b, emit_fmul(e, a, a), ""));
-    LLVMValueRef large = emit_fsub(e, one, emit_fmul(e, power, polynomial(e, t, far, 6)));
-    LLVMValueRef is_small = LLVMBuildFCmp(e->b, LLVMRealOLT, a, one, "");
-    return emit_select(e, is_small, small, with_sign(e, large, x));
+    x = emit_fmin(e, emit_fmax(e, x, emit_real(type, -3.86)), emit_real(type, 3.86));
+    LLVMValueRef z = emit_fmul(e, x, x);
+    return emit_fdiv(e, emit_fmul(e, x, polynomial(e, z, above, 6)), polynomial(e, z, below, 6));
+}
+
+/* y 2^n for whole n = sum - 1.5 * 2^23; without the instruction for it |n| must be below 127. */
+static LLVMValueRef times_power(Emit *e, LLVMValueRef y, LLVMValueRef sum, LLVMValueRef n)
+{
+    LLVMTypeRef type = LLVMTypeOf(y), bits = emit_int_type(e, type);
+    if (emit_has_scale(e, type))
+        return emit_scale(e, y, n);
+    LLVMValueRef power = LLVMBuildShl(e->b, as_type(e, sum, bits), emit_bits(bits, 23), "");
+    return as_type(e, LLVMBuildAdd(e->b, as_type(e, y, bits), power, ""), type);
+}
+
+/* As math_exp of -x, with a polynomial one shorter and ln 2 in one part where the product with it
+ * is not rounded. */
+LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x)
+{
+    static const double c[] = {
+        0.0083129085764052, 0.0418901278971, 0.16667110077837, 0.49999231565035, 1.0, 1.0};
+    LLVMTypeRef type = LLVMTypeOf(x);
+    x = emit_fmin(e, x, emit_real(type, 87.3));
+    if (!emit_has_scale(e, type))
+        x = emit_fmax(e, x, emit_real(type, -87.3));
+    LLVMValueRef magic = emit_real(type, 12582912.0);
+    LLVMValueRef sum = emit_fma(e, x, emit_real(type, -1.44269504088896341), magic);
+    LLVMValueRef n = emit_fsub(e, sum, magic), minus = LLVMBuildFNeg(e->b, x, ""), r;
+    if (e->fma) {
+        r = emit_fma(e, n, emit_real(type, -0.69314718055994531), minus);
+    } else {
+        r = emit_fma(e, n, emit_real(type, -0.693359375), minus);
+        r = emit_fma(e, n, emit_real(type, 2.12194440054690583e-4), r);
+    }
+    LLVMValueRef power = times_power(e, polynomial(e, r, c, 6), sum, n);
+    return emit_fdiv(e, times, emit_fadd(e, power, emit_real(type, 1.0)));
 }

@@ -1,5 +1,5 @@
 /* Elementary functions on floats, scalar or vector, as straight-line code: no calls, no tables, the
- * same bits on every lane and every machine with the same multiply-add. */
+ * same bits on every lane and every machine with the same multiply-add and as wide vectors. */
 #ifndef CNNC_CODEGEN_MATH_H
 #define CNNC_CODEGEN_MATH_H
 #include "codegen/llvm/emit.h"
@@ -14,6 +14,9 @@ LLVMValueRef math_log(Emit *e, LLVMValueRef x);
 LLVMValueRef math_log1p(Emit *e, LLVMValueRef x);
 /* Relative error below 5e-7 everywhere. */
 LLVMValueRef math_tanh(Emit *e, LLVMValueRef x);
-/* Absolute error below 3e-7, relative error below 5e-7. */
+/* Relative error below 5e-7; 1 from 3.86 on. */
 LLVMValueRef math_erf(Emit *e, LLVMValueRef x);
+/* times / (1 + e^-x), the relative error of the quotient below 5e-7 for x > -87; below that it goes
+ * on falling or stays. */
+LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x);
 #endif

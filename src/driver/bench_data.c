@@ -27,8 +27,8 @@ static double processor_seconds(void)
 }
 
 /* Epochs of batches, at least one batch, until the time is over, after some that warm up: memory is
- * touched for the first time. Batches that were prepared and not taken count in the processor's time
- * alone. */
+ * touched for the first time. Batches that were prepared and not taken count in the processor's
+ * time alone. */
 static int run_loader(Run *r, CnndataLoader *l, Rate *rate)
 {
     CnndataBatch b;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Training steps beside PyTorch's: two of each here; all fifty, with more optimizers, are
-# tests/tools/torch_train.py. CHECK_FULL=1: those. Its free runs (band:NET) are no test yet: where
-# batches are not kept clear of kinks, ours leaves PyTorch's earlier than PyTorch with other threads does.
+# tests/tools/torch_train.py. CHECK_FULL=1: those. Its free runs (band:NET) are no test: which of them leaves
+# the others first is decided by rectifiers nearer to zero than rounding (tests/tools/torch_kinks.py).
 set -u
 python=/usr/bin/python3
 log=$(mktemp)

@@ -125,7 +125,7 @@ static void region_free(Region *r)
         return;
     if (last == r)
         last = NULL;
-    free(r->shadow);
+    free(r->memory);
     free(r);
 }
 
@@ -148,10 +148,17 @@ void simt_buffers_clear(void)
     region_count = region_room = 0;
 }
 
+Shadow *region_shadow(const Region *r, unsigned shift, void **memory)
+{
+    *memory = calloc((r->bytes >> shift) + 3, sizeof(Shadow));
+    uintptr_t mask = sizeof(Shadow) - 1;
+    return *memory ? (Shadow *)(((uintptr_t)*memory + mask) & ~mask) : NULL;
+}
+
 bool region_track(Region *r)
 {
     if (!r->shadow)
-        r->shadow = calloc((r->bytes >> r->shift) + 1, sizeof *r->shadow);
+        r->shadow = region_shadow(r, r->shift, &r->memory);
     return r->shadow;
 }
 

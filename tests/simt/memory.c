@@ -116,7 +116,11 @@ bool region_add(void *p, size_t bytes, bool read_only)
 
 bool simt_buffer(void *p, size_t bytes)
 {
-    return region_add(p, bytes, false);
+    if (!region_add(p, bytes, false))
+        return false;
+    if (bytes)
+        regions[region_place((uintptr_t)p)]->announced = true;
+    return true;
 }
 
 static void region_free(Region *r)
@@ -141,11 +145,14 @@ void simt_buffer_gone(void *p)
 
 void simt_buffers_clear(void)
 {
-    for (size_t i = 0; i < region_count; i++)
-        region_free(regions[i]);
-    free(regions);
-    regions = NULL;
-    region_count = region_room = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < region_count; i++) {
+        if (regions[i]->announced)
+            region_free(regions[i]);
+        else
+            regions[kept++] = regions[i];
+    }
+    region_count = kept;
 }
 
 Shadow *region_shadow(const Region *r, unsigned shift, void **memory)

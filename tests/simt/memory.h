@@ -25,6 +25,7 @@ typedef struct Region {
     void *memory;
     unsigned shift; /* a granule is 1 << shift bytes: 4 until something smaller is touched */
     bool read_only; /* parameters and constants */
+    bool announced; /* by simt_buffer: not a module's own */
 } Region;
 
 /* The arena that shared memory of every block lies in: SHARED_ARENA bytes at an address that is a

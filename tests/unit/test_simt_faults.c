@@ -301,13 +301,11 @@ int main(void)
         SIMT_TEST(test_halves_of_words),
         SIMT_TEST(test_bank_conflicts),
         SIMT_TEST(test_named_barriers),
-        SIMT_TEST(test_constants),
         SIMT_TEST(test_refused_modules),
         SIMT_TEST(test_refused_launches),
         SIMT_TEST(test_unchecked),
+        SIMT_TEST(test_buffers),
+        SIMT_TEST(test_constants),
     };
-    /* it ends every announcement, also of the module's constants */
-    const struct CMUnitTest last[] = {SIMT_TEST(test_buffers)};
-    int failed = cmocka_run_group_tests_name("simt_faults", tests, load_small, unload_small);
-    return failed + cmocka_run_group_tests_name("simt_buffers", last, NULL, NULL);
+    return cmocka_run_group_tests_name("simt_faults", tests, load_small, unload_small);
 }

@@ -226,7 +226,7 @@ void race_flight(size_t offset, size_t bytes, int change)
         return;
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
-        r->shadow[i].in_flight += (uint32_t)change;
+        r->shadow[i].in_flight = (r->shadow[i].in_flight + (uint32_t)change) & 0x3fff;
 }
 
 void race_reading(size_t offset, size_t bytes, int change)
@@ -236,5 +236,5 @@ void race_reading(size_t offset, size_t bytes, int change)
         return;
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
-        r->shadow[i].reading += (uint32_t)change;
+        r->shadow[i].reading = (r->shadow[i].reading + (uint32_t)change) & 0x3fff;
 }

@@ -249,7 +249,7 @@ include tests/tools/analyse.mk
 include tests/fuzz/fuzz.mk
 
 format: all ## clang-format over all C, cnnc fmt over all networks
-	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] examples/*/*.c)
+	clang-format -i $(wildcard src/*/*.[ch] src/*/*/*.[ch] runtime/*/*.[ch] include/*.h tests/*/*.[ch] tests/*/*/*.[ch] examples/*/*.c)
 	$(BUILD)/bin/cnnc fmt $(wildcard stdlib/*.cnn examples/*/*.cnn)
 
 docs: ## the table of docs/diagnostics.md, from diag.def and the pages

@@ -5,7 +5,7 @@
 static uint32_t seen[MAX_THREADS][MAX_THREADS];
 static uint32_t valid[MAX_THREADS], own[MAX_THREADS];
 static bool wide[MAX_THREADS];
-static uint32_t epoch = 1;
+uint32_t clock_now_epoch = 1;
 
 static uint32_t warp_begin(uint32_t t)
 {
@@ -14,9 +14,9 @@ static uint32_t warp_begin(uint32_t t)
 
 static void refresh(uint32_t t)
 {
-    if (valid[t] == epoch)
+    if (valid[t] == clock_now_epoch)
         return;
-    valid[t] = epoch;
+    valid[t] = clock_now_epoch;
     own[t] = 1;
     wide[t] = false;
     memset(seen[t] + warp_begin(t), 0, LANES * sizeof(uint32_t));
@@ -33,14 +33,9 @@ static void widen(uint32_t t)
     wide[t] = true;
 }
 
-uint32_t clock_epoch(void)
-{
-    return epoch;
-}
-
 void clock_next_epoch(void)
 {
-    epoch++;
+    clock_now_epoch++;
 }
 
 uint32_t clock_now(const Thread *t)
@@ -49,21 +44,11 @@ uint32_t clock_now(const Thread *t)
     return t->id << CLOCK_BITS | own[t->id];
 }
 
-uint32_t clock_thread(uint32_t who)
-{
-    return who >> CLOCK_BITS;
-}
-
-uint32_t clock_time(uint32_t who)
-{
-    return who & ((1u << CLOCK_BITS) - 1);
-}
-
 bool clock_ordered(uint32_t t, uint32_t thread, uint32_t time)
 {
     if (t == thread)
         return true;
-    if (valid[t] != epoch || (!wide[t] && warp_begin(t) != warp_begin(thread)))
+    if (valid[t] != clock_now_epoch || (!wide[t] && warp_begin(t) != warp_begin(thread)))
         return false;
     return seen[t][thread] >= time;
 }
@@ -107,9 +92,9 @@ void clock_release(uint32_t t, Carrier *c)
 {
     refresh(t);
     widen(t);
-    if (c->epoch != epoch) {
+    if (c->epoch != clock_now_epoch) {
         memset(c->time, 0, sizeof c->time);
-        c->epoch = epoch;
+        c->epoch = clock_now_epoch;
     }
     raise_to(c->time, seen[t], 0, block.warps * LANES);
     if (c->time[t] < own[t])
@@ -120,7 +105,7 @@ void clock_release(uint32_t t, Carrier *c)
 void clock_acquire(uint32_t t, const Carrier *c)
 {
     refresh(t);
-    if (c->epoch != epoch)
+    if (c->epoch != clock_now_epoch)
         return;
     widen(t);
     raise_to(seen[t], c->time, 0, block.warps * LANES);

@@ -11,13 +11,26 @@
 
 enum { CLOCK_BITS = 22 };
 
-uint32_t clock_epoch(void);
+extern uint32_t clock_now_epoch; /* written by clock.c alone */
+static inline uint32_t clock_epoch(void)
+{
+    return clock_now_epoch;
+}
+
 /* All threads of the block have met; also at the beginning of a block. */
 void clock_next_epoch(void);
 /* The running thread and its clock as one word; and the parts of such a word. */
 uint32_t clock_now(const Thread *t);
-uint32_t clock_thread(uint32_t who);
-uint32_t clock_time(uint32_t who);
+static inline uint32_t clock_thread(uint32_t who)
+{
+    return who >> CLOCK_BITS;
+}
+
+static inline uint32_t clock_time(uint32_t who)
+{
+    return who & ((1u << CLOCK_BITS) - 1);
+}
+
 /* True if what `thread` did at `time` of this epoch is ordered before what t does now. */
 bool clock_ordered(uint32_t t, uint32_t thread, uint32_t time);
 /* The threads given meet: each is ordered after all that the others did. */

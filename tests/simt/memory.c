@@ -116,7 +116,11 @@ bool region_add(void *p, size_t bytes, bool read_only)
 
 bool simt_buffer(void *p, size_t bytes)
 {
-    return region_add(p, bytes, false);
+    if (!region_add(p, bytes, false))
+        return false;
+    if (bytes)
+        regions[region_place((uintptr_t)p)]->announced = true;
+    return true;
 }
 
 static void region_free(Region *r)
@@ -125,7 +129,7 @@ static void region_free(Region *r)
         return;
     if (last == r)
         last = NULL;
-    free(r->shadow);
+    free(r->memory);
     free(r);
 }
 
@@ -141,17 +145,27 @@ void simt_buffer_gone(void *p)
 
 void simt_buffers_clear(void)
 {
-    for (size_t i = 0; i < region_count; i++)
-        region_free(regions[i]);
-    free(regions);
-    regions = NULL;
-    region_count = region_room = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < region_count; i++) {
+        if (regions[i]->announced)
+            region_free(regions[i]);
+        else
+            regions[kept++] = regions[i];
+    }
+    region_count = kept;
+}
+
+Shadow *region_shadow(const Region *r, unsigned shift, void **memory)
+{
+    *memory = calloc((r->bytes >> shift) + 3, sizeof(Shadow));
+    uintptr_t mask = sizeof(Shadow) - 1;
+    return *memory ? (Shadow *)(((uintptr_t)*memory + mask) & ~mask) : NULL;
 }
 
 bool region_track(Region *r)
 {
     if (!r->shadow)
-        r->shadow = calloc((r->bytes >> r->shift) + 1, sizeof *r->shadow);
+        r->shadow = region_shadow(r, r->shift, &r->memory);
     return r->shadow;
 }
 

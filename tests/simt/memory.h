@@ -12,18 +12,20 @@ typedef struct Shadow {
     uint32_t read_epoch, reader; /* the latest of the readers */
     uint32_t readers;            /* lanes of its warp, or, when `many`, a set of race.c */
     uint32_t read_before;        /* the last epoch of a block before this one that read it */
-    uint16_t in_flight;          /* asynchronous copies that have not been waited for */
-    uint16_t reading;            /* asynchronous products that read it */
-    bool read, many;             /* since the write; by several warps */
-    bool atomic;                 /* the write was an atomic operation */
+    uint32_t in_flight : 14;     /* asynchronous copies that have not been waited for */
+    uint32_t reading : 14;       /* asynchronous products that read it */
+    uint32_t read : 1, many : 1; /* since the write; by several warps */
+    uint32_t atomic : 1;         /* the write was an atomic operation */
 } Shadow;
 
 typedef struct Region {
     uintptr_t base;
     size_t bytes;
-    Shadow *shadow; /* made at the first access */
+    Shadow *shadow; /* made at the first access, in */
+    void *memory;
     unsigned shift; /* a granule is 1 << shift bytes: 4 until something smaller is touched */
     bool read_only; /* parameters and constants */
+    bool announced; /* by simt_buffer: not a module's own */
 } Region;
 
 /* The arena that shared memory of every block lies in: SHARED_ARENA bytes at an address that is a
@@ -42,7 +44,10 @@ bool shared_valid(uint32_t offset, size_t bytes);
 /* The buffer that holds p, or NULL. */
 Region *region_find(const void *p);
 bool region_add(void *p, size_t bytes, bool read_only);
-/* Memory for what is known of the granules; false when there is none. */
+/* Memory for what is known of the granules, as many as there are with this shift: records that do
+ * not cross cache lines. NULL when there is none. */
+Shadow *region_shadow(const Region *r, unsigned shift, void **memory);
+/* Makes it if need be; false when there is none. */
 bool region_track(Region *r);
 
 /* Checks an access by the running thread and says where to do it: at p, or, if that is no place to

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(Shadow) == 32, "two records in a cache line");
+
 static uint32_t launch_epoch, block_epoch; /* the first of this launch, of this block */
 
 void race_begin_launch(void)
@@ -38,13 +40,15 @@ static bool other_block(uint32_t epoch)
 static bool refine(Region *r, unsigned shift)
 {
     size_t had = (r->bytes >> r->shift) + 1, n = (r->bytes >> shift) + 1;
-    Shadow *fine = calloc(n, sizeof *fine);
+    void *memory;
+    Shadow *fine = region_shadow(r, shift, &memory);
     if (!fine)
         return false;
     for (size_t i = 0; i < n; i++)
         if (i >> (r->shift - shift) < had)
             fine[i] = r->shadow[i >> (r->shift - shift)];
-    free(r->shadow);
+    free(r->memory);
+    r->memory = memory;
     r->shadow = fine;
     r->shift = shift;
     return true;
@@ -120,7 +124,7 @@ static void join_readers(Shadow *s, const Thread *t, uint32_t who)
         uint32_t set = new_set();
         join_set(sets + set, warp, s->readers, time);
         s->readers = set;
-        s->many = true;
+        s->many = 1;
     }
     join_set(sets + s->readers, mine, bit, clock_time(who));
     s->reader = who;
@@ -138,8 +142,8 @@ static void note_read(Shadow *s, const Thread *t, uint32_t who)
     s->read_epoch = clock_epoch();
     s->reader = who;
     s->readers = 1u << t->lane;
-    s->read = true;
-    s->many = false;
+    s->read = 1;
+    s->many = 0;
 }
 
 /* Against the last write. */
@@ -178,7 +182,7 @@ static void note_write(Shadow *s, uint32_t who, Access access, uint32_t site)
     s->writer = who;
     s->write_site = site;
     s->atomic = access == ACCESS_ATOMIC;
-    s->read = false;
+    s->read = 0;
 }
 
 static void touch(Shadow *s, const Thread *t, uint32_t who, Access access, uint32_t site,
@@ -222,7 +226,7 @@ void race_flight(size_t offset, size_t bytes, int change)
         return;
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
-        r->shadow[i].in_flight = (uint16_t)(r->shadow[i].in_flight + change);
+        r->shadow[i].in_flight = (r->shadow[i].in_flight + (uint32_t)change) & 0x3fff;
 }
 
 void race_reading(size_t offset, size_t bytes, int change)
@@ -232,5 +236,5 @@ void race_reading(size_t offset, size_t bytes, int change)
         return;
     size_t end = (offset + bytes - 1) >> r->shift;
     for (size_t i = offset >> r->shift; i <= end; i++)
-        r->shadow[i].reading = (uint16_t)(r->shadow[i].reading + change);
+        r->shadow[i].reading = (r->shadow[i].reading + (uint32_t)change) & 0x3fff;
 }

@@ -62,8 +62,8 @@ typedef struct SimtLaunch {
 bool simt_launch(SimtModule *m, const char *kernel, const SimtLaunch *how, void *const *args,
                  char *err, size_t err_len);
 
-/* Announces `bytes` of global memory at `p`, or ends that. Buffers must not overlap; an
- * announcement at the start of one that exists replaces it. */
+/* Announces `bytes` of global memory at `p`, or ends that, for one buffer or for all. Buffers must
+ * not overlap; an announcement at the start of one that exists replaces it. */
 bool simt_buffer(void *p, size_t bytes);
 void simt_buffer_gone(void *p);
 void simt_buffers_clear(void);

@@ -79,10 +79,12 @@ static void test_off_by_one(void **state)
     assert_non_null(strstr(message, "4 bytes at offset 9216 of a buffer of 9216"));
     simt_report_clear();
     /* past the end of a shared variable, though another one follows */
-    run_matmul(load_kernels("matmul", "%mine = add i32 %t16, %tx",
-                            "%m0 = add i32 %t16, %tx\n  %mine = add i32 %m0, 1"),
+    run_matmul(load_kernels("matmul",
+                            "%as.mine = getelementptr float, ptr addrspace(3) @as, i32 %mine",
+                            "%m1 = add i32 %mine, 1\n  %as.mine = getelementptr float, "
+                            "ptr addrspace(3) @as, i32 %m1"),
                &right);
-    expect_fault(SIMT_BOUNDS, 0, "matmul");
+    expect_fault(SIMT_BOUNDS, 27, "matmul"); /* once in each step of each block */
 }
 
 static void test_reduction(void **state)

@@ -147,6 +147,28 @@ static void test_events(void **state)
     rig_free(&r);
 }
 
+/* The legacy stream and blocking streams wait for each other; others do not take part. */
+static void test_legacy_stream(void **state)
+{
+    (void)state;
+    Rig r;
+    cudaStream_t blocking;
+    rig_make(&r);
+    OK(cudaStreamCreate(&blocking));
+    OK(cudaMemcpyAsync(r.x, r.in, bytes, cudaMemcpyHostToDevice, NULL));
+    OK(cudaMemcpyAsync(r.out, r.x, bytes, cudaMemcpyDeviceToHost, blocking));
+    OK(cudaStreamSynchronize(blocking));
+    assert_true(r.out[7] == 7);
+    OK(cudaMemsetAsync(r.x, 0, bytes, blocking));
+    OK(cudaMemcpy(r.out, r.x, bytes, cudaMemcpyDeviceToHost));
+    assert_true(r.out[7] == 0);
+    OK(cudaMemcpyAsync(r.x, r.in, bytes, cudaMemcpyHostToDevice, r.stream));
+    OK(cudaMemcpy(r.out, r.x, bytes, cudaMemcpyDeviceToHost));
+    assert_true(r.out[7] == 0);
+    OK(cudaStreamDestroy(blocking));
+    rig_free(&r);
+}
+
 static void test_graph(void **state)
 {
     (void)state;
@@ -439,6 +461,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_work_is_late),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_legacy_stream),
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_capture_rules),
         cmocka_unit_test(test_bad_arguments),

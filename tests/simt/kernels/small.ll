@@ -146,3 +146,72 @@ define ptx_kernel void @constants(ptr byval([4 x i32]) align 4 %s, ptr addrspace
   store i32 %r, ptr addrspace(1) %y, align 4
   ret void
 }
+
+; y[i] = y[i + by]; with `own`, what was there is read first
+define ptx_kernel void @shift(ptr addrspace(1) %y, i32 %by, i32 %own) {
+entry:
+  %t = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %b = call i32 @llvm.nvvm.read.ptx.sreg.ctaid.x()
+  %n = call i32 @llvm.nvvm.read.ptx.sreg.ntid.x()
+  %o = mul i32 %b, %n
+  %i = add i32 %o, %t
+  %j = add i32 %i, %by
+  %p = getelementptr i32, ptr addrspace(1) %y, i32 %i
+  %q = getelementptr i32, ptr addrspace(1) %y, i32 %j
+  %is = icmp ne i32 %own, 0
+  br i1 %is, label %look, label %move
+look:
+  %w = load volatile i32, ptr addrspace(1) %p, align 4
+  br label %move
+move:
+  %v = load i32, ptr addrspace(1) %q, align 4
+  call void @llvm.nvvm.barrier0()
+  store i32 %v, ptr addrspace(1) %p, align 4
+  ret void
+}
+
+; the first warp waits for 64 threads, the second for `count`
+define ptx_kernel void @counts(i32 %count) {
+  %t = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %first = icmp ult i32 %t, 32
+  %n = select i1 %first, i32 64, i32 %count
+  call void @llvm.nvvm.barrier.sync.cnt(i32 3, i32 %n)
+  ret void
+}
+
+; the lower half of a warp reads from lane `from`
+define ptx_kernel void @half_warp(ptr addrspace(1) %y, i32 %from) {
+  %t = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
+  %low = icmp ult i32 %t, 16
+  br i1 %low, label %swap, label %end
+swap:
+  %v = call i32 @llvm.nvvm.shfl.sync.idx.i32(i32 65535, i32 %t, i32 %from, i32 31)
+  %p = getelementptr i32, ptr addrspace(1) %y, i32 %t
+  store i32 %v, ptr addrspace(1) %p, align 4
+  br label %end
+end:
+  ret void
+}
+
+; 16 bytes of which n come from x
+define ptx_kernel void @partial(ptr addrspace(1) %x, ptr addrspace(1) %y, i32 %n) {
+  call void @llvm.nvvm.cp.async.cg.shared.global.16.s(ptr addrspace(3) @cell, ptr addrspace(1) %x, i32 %n)
+  call void @llvm.nvvm.cp.async.wait.all()
+  %v = load <4 x i32>, ptr addrspace(3) @cell, align 16
+  store <4 x i32> %v, ptr addrspace(1) %y, align 16
+  ret void
+}
+
+; y = x * 1, with denormals flushed and kept
+define ptx_kernel void @flushed(ptr addrspace(1) %x, ptr addrspace(1) %y) "denormal-fp-math-f32"="preserve-sign,preserve-sign" {
+  %v = load float, ptr addrspace(1) %x, align 4
+  %p = fmul float %v, 5.0e-1
+  store float %p, ptr addrspace(1) %y, align 4
+  ret void
+}
+define ptx_kernel void @kept(ptr addrspace(1) %x, ptr addrspace(1) %y) {
+  %v = load float, ptr addrspace(1) %x, align 4
+  %p = fmul float %v, 5.0e-1
+  store float %p, ptr addrspace(1) %y, align 4
+  ret void
+}

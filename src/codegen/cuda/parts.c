@@ -32,12 +32,12 @@ LLVMValueRef cuda_keep(const CudaKern *kn, LLVMValueRef v, LLVMValueRef chan, in
 LLVMValueRef cuda_load_part(const CudaKern *kn, LLVMValueRef p, LLVMValueRef at, int64_t n)
 {
     Emit *e = kn->e;
-    LLVMValueRef v = LLVMGetPoison(e->vec);
+    LLVMValueRef v = LLVMGetPoison(e->vec), first = emit_at(e, p, at);
     if (n % e->vl == 0)
-        return cuda_load(kn, emit_at(e, p, at));
+        return cuda_load(kn, first);
     for (int i = 0; i < e->vl; i++) {
         LLVMValueRef lane = emit_add(e, at, cuda_int(kn, i)), there = cuda_inside(kn, lane, n);
-        LLVMValueRef one = cuda_load_if(kn, e->f32, there, emit_at(e, p, lane), p, 0);
+        LLVMValueRef one = cuda_load_if(kn, e->f32, there, emit_at(e, p, lane), first, 0);
         v = emit_set_lane(e, v, one, i);
     }
     return v;

@@ -5,7 +5,7 @@
 #define CNNC_CODEGEN_H
 #include "plan/plan.h"
 
-enum { CODEGEN_ABI = 5, CODEGEN_VARIANTS = 4 };
+enum { CODEGEN_ABI = 6, CODEGEN_VARIANTS = 4 };
 
 /* EMIT_ASM of a CUDA target is PTX; it has no objects. */
 typedef enum EmitKind { EMIT_OBJECT, EMIT_LLVM_IR, EMIT_ASM } EmitKind;
@@ -21,6 +21,10 @@ typedef struct EmitOptions {
     const char *weights_file; /* name of the file the blob is in, for the model; may be NULL */
     const char *compiler;     /* who made it, for the model; may be NULL */
     const char *inference;    /* prefix of a training model's network for inference; may be NULL */
+    /* CUDA, text: kernels of a training step in the same module, under a prefix of their own; NULL:
+     * there are none. */
+    const Plan *step;
+    const char *step_prefix;
     int jobs;                 /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;

@@ -164,13 +164,14 @@ typedef struct CnnrtTraining {
 } CnnrtTraining;
 
 /* How a step of a model for a device is started, for a batch b: ceil(b * items / per_block) by
- * `rows` blocks of `threads`. Parameters of the kernel are the addresses of the step's operands,
- * but for NONE, at image 0; with takes_run that of the CnnrtRun; and b, 32 bits. */
+ * `rows` blocks of `threads`; ceil(items / per_block) of a whole step. Parameters of the kernel are
+ * the addresses of the step's operands, but for NONE, at image 0; b, 32 bits; and with takes_run
+ * the address of the CnnrtRun. */
 typedef struct CnnrtLaunch {
     const char *kernel; /* its name in the images */
     int64_t items, per_block, rows;
     int32_t threads, shared; /* shared: bytes of dynamic shared memory */
-    int32_t takes_run;
+    int32_t takes_run, once; /* once: a whole step */
 } CnnrtLaunch;
 
 /* Machine code of all kernels. arch: 10 * major + minor of the least device; `exact`: that one

@@ -18,7 +18,7 @@ static cudaError_t launch_step(const CudaContext *c, int64_t i, int batch)
 {
     const CnnrtStep *s = &c->model->steps[i];
     const CnnrtLaunch *l = &c->model->code->launches[i];
-    void *address[CNNRT_KERNEL_ARGS + 1], *args[CNNRT_KERNEL_ARGS + 2];
+    void *address[CNNRT_KERNEL_ARGS], *args[CNNRT_KERNEL_ARGS + 2];
     int32_t b = batch;
     int n = 0;
     for (int k = 0; k < CNNRT_KERNEL_ARGS; k++)
@@ -27,15 +27,14 @@ static cudaError_t launch_step(const CudaContext *c, int64_t i, int batch)
             args[n] = &address[n];
             n++;
         }
-    if (l->takes_run) {
-        address[n] = c->run;
-        args[n] = &address[n];
-        n++;
-    }
-    args[n] = &b;
+    args[n++] = &b;
+    void *run = c->run;
+    if (l->takes_run)
+        args[n++] = &run;
     cudaLaunchConfig_t config;
     memset(&config, 0, sizeof config);
-    config.gridDim.x = (unsigned)((l->items * batch + l->per_block - 1) / l->per_block);
+    int64_t items = l->once ? l->items : l->items * batch;
+    config.gridDim.x = (unsigned)((items + l->per_block - 1) / l->per_block);
     config.gridDim.y = (unsigned)l->rows;
     config.gridDim.z = config.blockDim.y = config.blockDim.z = 1;
     config.blockDim.x = (unsigned)l->threads;

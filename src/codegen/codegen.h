@@ -35,7 +35,11 @@ typedef struct EmitOptions {
     const EmitImage *images;
     int image_count;
     const void *backend; /* load alone: the const CnnrtBackend that runs them */
-    int jobs;            /* threads for kernel compilation; 0 = number of processors */
+    /* CUDA, text: kernels of a training step in the same module, under a prefix of their own; NULL:
+     * there are none. */
+    const Plan *step;
+    const char *step_prefix;
+    int jobs; /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
 } EmitOptions;

@@ -72,7 +72,7 @@ static Types make_types(Emit *e)
                                            ptr,
                                            ptr},
                            TRAINING_FIELDS);
-    t.launch = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, i32}, 7);
+    t.launch = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, i32, i32}, 8);
     t.image = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, ptr}, 5);
     t.code = structure(e, (LLVMTypeRef[]){ptr, ptr, ptr, i64}, 4);
     t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64,
@@ -339,10 +339,14 @@ static LLVMValueRef launch_at(Builder *b, uint32_t i)
     Launch l = family_launch(&b->p->kernels.at[s->kernel].k, &b->p->target);
     char name[300] = "";
     kernel_name(b, name, sizeof name, s->kernel);
-    LLVMValueRef fields[7] = {
-        text(e, name),       emit_int(e, l.items),     emit_int(e, l.per_block),
-        emit_int(e, l.rows), constant32(e, l.threads), constant32(e, 0),
-        constant32(e, 0)};
+    LLVMValueRef fields[8] = {text(e, name),
+                              emit_int(e, l.items),
+                              emit_int(e, l.per_block),
+                              emit_int(e, l.rows),
+                              constant32(e, l.threads),
+                              constant32(e, 0),
+                              constant32(e, kernel_reads_run(&b->p->kernels.at[s->kernel].k)),
+                              constant32(e, l.once)};
     return record(b, b->t.launch, fields);
 }
 

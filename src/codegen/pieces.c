@@ -197,6 +197,10 @@ bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult 
     /* a GPU has kernels alone: what launches them is the host's */
     if (p->target.kind == TARGET_CPU)
         ok = ok && model_emit(&e, p, o, true, true);
+    EmitOptions step = *o;
+    step.prefix = o->step_prefix;
+    for (uint32_t i = 0; ok && o->step && i < o->step->kernels.len; i++)
+        ok = add_kernel(&e, o->step, &step, i);
     ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
     if (!ok)
         snprintf(err, err_len, "%s", e.err);

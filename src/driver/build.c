@@ -149,8 +149,6 @@ static int parse_target(Run *r, Build *b)
         return front_fail(r, EXIT_USAGE, "--emit=ptx is for --target=cuda");
     if (cuda && (b->forms & FORM_BIT(ASM)))
         return front_fail(r, EXIT_USAGE, "the assembly of --target=cuda is --emit=ptx");
-    if (cuda && b->trains)
-        return front_fail(r, EXIT_USAGE, "--target=cuda has no --mode=train yet");
     return EXIT_FINE;
 }
 
@@ -220,6 +218,10 @@ static int write_code_text(Run *r, Build *b, const Variant *v, EmitKind kind, co
     Buf text = {0};
     EmitOptions o = v->emit;
     o.prefix = b->artifact.prefix;
+    if (b->trains) {
+        o.step = &b->step.code.plan;
+        o.step_prefix = b->step_emit.prefix;
+    }
     if (!v->native.api->emit(&v->native.plan, kind, &o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     for (int i = 0; i < out.count; i++)

@@ -25,7 +25,7 @@ static void launch_argument(const Plan *p, const PlanOperand *o, bool last, Buf 
     buf_printf(out, "}%s", last ? "" : ", ");
 }
 
-static void launch_step(const Artifact *x, const Plan *p, const PlanStep *s, bool last, Buf *out)
+static void launch_step(const char *prefix, const Plan *p, const PlanStep *s, bool last, Buf *out)
 {
     const Kernel *k = &p->kernels.at[s->kernel].k;
     Launch l = family_launch(k, &p->target);
@@ -35,22 +35,33 @@ static void launch_step(const Artifact *x, const Plan *p, const PlanStep *s, boo
             final = i;
     buf_add(out, "    {\"name\": ");
     buf_json_string(out, s->name);
-    buf_printf(out, ", \"kernel\": \"%s_k%" PRIu32 "\", \"items\": %" PRId64, x->prefix, s->kernel,
+    buf_printf(out, ", \"kernel\": \"%s_k%" PRIu32 "\", \"items\": %" PRId64, prefix, s->kernel,
                l.items);
     buf_printf(out, ", \"per_block\": %" PRId64 ", \"rows\": %" PRId64 ", \"threads\": %d",
                l.per_block, l.rows, l.threads);
-    buf_printf(out, ", \"shared\": %" PRId64 ",\n     \"arguments\": [", l.shared);
+    buf_printf(out, ", \"shared\": %" PRId64 "%s%s,\n     \"arguments\": [", l.shared,
+               l.once ? ", \"once\": true" : "", kernel_reads_run(k) ? ", \"run\": true" : "");
     for (int i = 0; i <= final; i++)
         if (kernel_has_arg(k, &p->target, i))
             launch_argument(p, &s->args[i], i == final, out);
     buf_printf(out, "]}%s\n", last ? "" : ",");
 }
 
+static void launch_all(const char *key, const char *prefix, const Plan *p, Buf *out)
+{
+    buf_printf(out, "  \"%s\": [\n", key);
+    for (uint32_t i = 0; i < p->steps.len; i++)
+        launch_step(prefix, p, &p->steps.at[i], i + 1 == p->steps.len, out);
+    buf_add(out, "  ],\n");
+}
+
 void artifact_launches(const Artifact *x, Buf *out)
 {
-    const Plan *p = &x->variants[0].native.plan;
-    buf_add(out, "  \"launches\": [\n");
-    for (uint32_t i = 0; i < p->steps.len; i++)
-        launch_step(x, p, &p->steps.at[i], i + 1 == p->steps.len, out);
-    buf_add(out, "  ],\n");
+    Buf prefix = {0};
+    launch_all("launches", x->prefix, &x->variants[0].native.plan, out);
+    if (x->step == NULL)
+        return;
+    buf_printf(&prefix, "%s_train", x->prefix);
+    launch_all("step_launches", prefix.at != NULL ? prefix.at : "", &x->step->code.plan, out);
+    buf_free(&prefix);
 }

@@ -150,11 +150,13 @@ static Launch tile_launch(const Kernel *k)
 
 Launch family_launch(const Kernel *k, const Target *t)
 {
-    enum { WARP = 32, SUMMED_BLOCKS = 8 };
+    enum { WARP = 32 };
     const CudaTile *c = &k->tile.cuda;
     int64_t pixels = mul(k->out.h, k->out.w), blocks = map_blocks(k->out, t->vl);
     Launch l = {
         .items = mul(pixels, blocks), .per_block = c->threads, .rows = 1, .threads = c->threads};
+    if (cuda_train_launch(k, t, &l))
+        return l;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT:
@@ -173,9 +175,9 @@ Launch family_launch(const Kernel *k, const Target *t)
         l.items = mul(mul(k->out.h, ceil_div(k->out.w, at_least_one(k->tile.px))), blocks);
         break;
     case FAM_GAP:
-        l.items = ceil_div(blocks, SUMMED_BLOCKS);
+        l.items = ceil_div(blocks, CUDA_SUMMED);
         l.per_block = 1;
-        l.shared = (int64_t)c->threads / WARP * SUMMED_BLOCKS * 16;
+        l.shared = (int64_t)c->threads / WARP * CUDA_SUMMED * 16;
         break;
     case FAM_LN:
     case FAM_SOFTMAX:
@@ -194,10 +196,33 @@ int64_t cuda_units(const Kernel *k, const Target *t)
     return mul(ceil_div(l.items, at_least_one(l.per_block)), l.rows);
 }
 
+/* Those of several results name where each goes. */
+static bool stores_out(const Kernel *k)
+{
+    bool named = k->family == FAM_FINISH || k->family == FAM_UPDATE;
+    for (int i = 0; named && i < k->root_count; i++)
+        if (k->root_to[i] == KERNEL_ARG_OUT)
+            return true;
+    return !named;
+}
+
+bool kernel_reads_run(const Kernel *k)
+{
+    for (int i = 0; i < k->extra_count; i++)
+        if (k->extra[i] == KARG_HYPER)
+            return true;
+    return k->family == FAM_MASK;
+}
+
 bool kernel_has_arg(const Kernel *k, const Target *t, int arg)
 {
+    int extra = arg - KERNEL_ARG_EXTRA;
     if (arg == KERNEL_ARG_OUT)
-        return true;
+        return stores_out(k);
+    if (extra >= 0 && extra < k->extra_count &&
+        (k->extra[extra] == KARG_HYPER || k->extra[extra] == KARG_TERM ||
+         k->extra[extra] == KARG_COUNT))
+        return false;
     if (arg == KERNEL_ARG_IN)
         return k->in.c > 0;
     if (arg == KERNEL_ARG_W)

@@ -208,17 +208,28 @@ bool family_in_place(const Kernel *k);
 /* Independent units of work of one image; splitting [0, units) anywhere gives the same bits. */
 int64_t family_units(const Kernel *k, const Target *t);
 /* CUDA: how a kernel is launched. For a batch b grid.x = ceil(b * items / per_block), grid.y =
- * rows; blocks of `threads`. Parameters are the operands the kernel has, in the order of
- * KERNEL_ARG_..., at image 0 (kernel_has_arg), then the batch, an i32. b * items must stay below
- * 2^31. */
+ * rows; blocks of `threads`; one that works on the batch as a whole (once) with b = 1. Parameters
+ * are the operands the kernel has, in the order of KERNEL_ARG_..., at image 0 (kernel_has_arg),
+ * then the batch, an i32, then, of kernels that read it, the run. b * items must stay below 2^31.
+ */
 enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
 typedef struct Launch {
     int64_t items, per_block, rows;
     int threads;
+    bool once;
     int64_t shared; /* bytes of shared memory, all of them static */
 } Launch;
 Launch family_launch(const Kernel *k, const Target *t);
 bool kernel_has_arg(const Kernel *k, const Target *t, int arg);
+bool kernel_reads_run(const Kernel *k);
+/* The same of the kernels of training steps, cuda_train.c; false: k is none of them. */
+bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l);
+/* Parts of the batch that sums are taken over apart, so that there are blocks enough. Part s of S
+ * is the positions, of all images, [s * n, (s + 1) * n), n the S-th part of them rounded up. */
+int cuda_slices(const Kernel *k, const Target *t);
+/* Whether blocks of a CONV_DW make tiles of CUDA_DW by CUDA_DW channels; else a thread a weight. */
+bool cuda_dw_tiled(const Kernel *k, const Target *t);
+enum { CUDA_DW = 64, CUDA_SUMMED = 8 /* vectors of channels that a block sums */ };
 /* What family_units and others say of kernels for CUDA; cuda.c. units: blocks of a batch of one. */
 int64_t cuda_units(const Kernel *k, const Target *t);
 int64_t cuda_weight_floats(const Kernel *k, const Target *t);

@@ -118,6 +118,31 @@ void plan_convt_dx(Planner *s, Draft *d)
     finish_map(s, d);
 }
 
+/* On GPUs, parts of the batch are summed apart and added up by a step of their own. */
+static void in_slices(Planner *s, Draft *d, int64_t count, int64_t to)
+{
+    d->k.slices = cuda_slices(&d->k, &s->p->target);
+    if (d->k.slices <= 1) {
+        plan_finish_step(s, d);
+        return;
+    }
+    int64_t floats = d->k.slices * plan_padded(s, count);
+    PlanOperand at = plan_state_at(plan_state_add(s, floats));
+    Draft f = {.node = d->node, .k = {.family = FAM_FINISH, .gate_arg = -1, .whole = true}};
+    d->k.out = f.k.in = (MapDesc){LAYOUT_PLANAR, floats, 1, 1};
+    d->args[KERNEL_ARG_OUT] = f.args[KERNEL_ARG_IN] = at;
+    f.k.out = (MapDesc){LAYOUT_PLANAR, count, 1, 1};
+    f.k.slices = d->k.slices;
+    f.k.positions = 1;
+    f.k.pool_expr = &s->train->exprs;
+    f.k.root_of[0] = expr_arg(&s->train->exprs, 0);
+    f.k.root_to[0] = KERNEL_ARG_OUT;
+    f.k.root_count = 1;
+    f.args[KERNEL_ARG_OUT] = plan_state_at(to);
+    plan_finish_step(s, d);
+    plan_finish_step(s, &f);
+}
+
 /* The gradient of weights from x and dy, which a transposed convolution has exchanged. */
 static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
 {
@@ -126,8 +151,8 @@ static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
     Value from = s->value[x.v], with = plan_blocked_value(s, dy);
     forward_window(s, d, owner(s, d));
     bool depthwise = is_depthwise(k, shape_of(s, x), shape_of(s, dy));
-    bool direct =
-        graph_node(s->g, x)->op == OP_INPUT && from.map.c < s->p->target.vl && k->groups == 1;
+    bool direct = s->p->target.kind == TARGET_CPU && graph_node(s->g, x)->op == OP_INPUT &&
+                  from.map.c < s->p->target.vl && k->groups == 1;
     if (!direct)
         from = plan_blocked_value(s, x);
     int64_t count = s->an->shape[d->group->anchor.v].c;
@@ -138,7 +163,10 @@ static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
     plan_extra_value(s, d, KARG_MAP, with);
     k->out = (MapDesc){LAYOUT_PLANAR, count, 1, 1};
     d->args[KERNEL_ARG_OUT] = plan_state_at(to);
-    plan_finish_step(s, d);
+    if (s->p->target.kind == TARGET_CUDA)
+        in_slices(s, d, count, to);
+    else
+        plan_finish_step(s, d);
 }
 
 void plan_conv_dw(Planner *s, Draft *d)
@@ -313,7 +341,7 @@ PlanOperand plan_mask_gate(Planner *s, NodeId mask)
     uint32_t key = (uint32_t)graph_attr(s->g, mask, AT_MASK_key)->i;
     Value *gate = &s->train->gate[key];
     if (gate->tensor == 0) {
-        MapDesc point = {LAYOUT_BLOCKED, shape_of(s, mask)->c, 1, 1};
+        MapDesc point = {target_layout(&s->p->target), shape_of(s, mask)->c, 1, 1};
         Draft d = {.node = mask, .k = {.gate_arg = -1}};
         *gate = plan_new_value(s, mask, point, SPACE_ARENA, 0);
         set_mask(s, &d, mask);
@@ -370,7 +398,7 @@ static void end_sums(Planner *s, Draft *d, int terms, Draft *f)
     d->args[KERNEL_ARG_OUT] = at;
     *f = whole_step(s, d->node, FAM_FINISH);
     f->k.in = d->k.out;
-    f->k.out = (MapDesc){LAYOUT_BLOCKED, d->k.in.c, 1, 1};
+    f->k.out = (MapDesc){target_layout(&s->p->target), d->k.in.c, 1, 1};
     f->k.slices = d->k.slices;
     f->k.positions = d->k.in.h * d->k.in.w;
     f->args[KERNEL_ARG_IN] = at;
@@ -381,7 +409,8 @@ static Draft open_sums(Planner *s, NodeId n, Value in)
 {
     Draft d = whole_step(s, n, FAM_SUMS);
     set_in(s, &d, in);
-    d.k.slices = slices_for(s, in.map);
+    bool cuda = s->p->target.kind == TARGET_CUDA;
+    d.k.slices = cuda ? cuda_slices(&d.k, &s->p->target) : slices_for(s, in.map);
     return d;
 }
 
@@ -419,7 +448,8 @@ void plan_ln_dw(Planner *s, Draft *d)
     NodeId n = d->group->anchor;
     Draft sums = open_sums(s, n, plan_blocked_value(s, input(s, d, 0))), f;
     sums.k.family = FAM_LN_DW;
-    sums.k.slices = SLICES_MOST;
+    if (s->p->target.kind == TARGET_CPU)
+        sums.k.slices = SLICES_MOST;
     sums.k.eps = graph_attr(s->g, owner(s, d), AT_LN_eps)->r;
     plan_extra_value(s, &sums, KARG_MAP, plan_blocked_value(s, input(s, d, 1)));
     end_sums(s, &sums, 1, &f);

@@ -63,7 +63,9 @@ int64_t plan_step_of(const Planner *s, Value v)
 
 int plan_extra_value(const Planner *s, Draft *d, ArgKind kind, Value v)
 {
-    return plan_extra(d, kind, plan_operand(s, v), plan_step_of(s, v), 0);
+    int i = plan_extra(d, kind, plan_operand(s, v), plan_step_of(s, v), 0);
+    d->k.extra_pixel[i] = v.pixel;
+    return i;
 }
 
 typedef enum Part { PART_DECAYED, PART_PLAIN, PART_STATISTIC, PARTS } Part;
@@ -208,6 +210,7 @@ static PlanOperand pack(Planner *s, const Draft *d, const PlanParam *weight)
     own.k.root = (ExprId){0};
     own.k.extra_count = 0;
     own.k.gate_arg = -1;
+    own.k.in_step = own.k.out_step = own.k.in_pixel = own.k.out_pixel = 0;
     own.args[KERNEL_ARG_OUT] = to;
     own.args[KERNEL_ARG_IN] = plan_state_at(weight->offset);
     plan_finish_early(s, &own);

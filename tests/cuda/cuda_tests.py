@@ -21,6 +21,7 @@ ARCHS = ["sm_80", "sm_90"]
 LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
+TRAINED = ["resnet18", "convnext_tiny"]
 
 
 def ptxas():
@@ -82,18 +83,18 @@ def read_table():
     return rows
 
 
-def check_launches(path, manifest):
+def check_launches(path, launches, steps):
     """Why the manifest's launches do not fit the PTX; None when they do."""
     text = pathlib.Path(path).read_text()
     params = {}
     for entry in re.finditer(r"\.entry (\w+)\(([^)]*)\)", text):
         params[entry[1]] = entry[2].count(".param")
     threads = dict(re.findall(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)", text))
-    if not manifest["launches"] or len(manifest["launches"]) != manifest["steps"]:
-        return f"{len(manifest['launches'])} launches of {manifest['steps']} steps"
-    for launch in manifest["launches"]:
+    if not launches or len(launches) != steps:
+        return f"{len(launches)} launches of {steps} steps"
+    for launch in launches:
         name = launch["kernel"]
-        if params.get(name) != len(launch["arguments"]) + 1:
+        if params.get(name) != len(launch["arguments"]) + 1 + ("run" in launch):
             return f"{launch['name']}: {name} has not {len(launch['arguments'])} arguments"
         if int(threads[name]) != launch["threads"]:
             return f"{launch['name']}: {name} is for {threads[name]} threads"
@@ -105,7 +106,7 @@ def check_net(net, tool, folder, table, seen):
     if error:
         print(f"FAIL cuda.{net}: {error!r}")
         return
-    error = check_launches(path, manifest)
+    error = check_launches(path, manifest["launches"], manifest["steps"])
     print(f"FAIL cuda.{net}.launches: {error}" if error else f"PASS cuda.{net}.launches")
     for arch in ARCHS if tool else []:
         found, error = assemble(tool, path, arch)
@@ -126,6 +127,29 @@ def check_net(net, tool, folder, table, seen):
         left.unlink()
 
 
+def check_training(net, tool, folder):
+    """A training step: every launch has its kernel, and nothing spills."""
+    base = str(folder / net)
+    made = cnnc("build", net, "--target=cuda", "--mode=train", "--emit=ptx,manifest", "--init=1",
+                *LINTS, "-o", base)
+    if made.returncode:
+        print(f"FAIL cuda.train.{net}: {made.stderr.strip()[-300:]!r}")
+        return
+    manifest = json.loads(pathlib.Path(base + ".json").read_text())
+    error = check_launches(base + ".ptx", manifest["launches"], manifest["steps"])
+    error = error or check_launches(base + ".ptx", manifest["step_launches"],
+                                    manifest["training"]["steps"])
+    name = f"cuda.train.{net}.launches"
+    print(f"FAIL {name}: {error}" if error else f"PASS {name}")
+    for arch in ARCHS[:1] if tool else []:
+        found, error = assemble(tool, base + ".ptx", arch)
+        wrong = [error] if error else [k for k, v in found.items() if v[1]]
+        name = f"cuda.train.{net}.{arch}"
+        print(f"FAIL {name}: {wrong[0]} spills" if wrong else f"PASS {name}")
+    for left in folder.iterdir():
+        left.unlink()
+
+
 def check_refusals():
     """What cannot be made is refused, as a wrong command line."""
     cases = [(["--target=gpu"], "takes cpu, cuda or both"),
@@ -133,7 +157,7 @@ def check_refusals():
              (["--emit=ptx"], "is for --target=cuda"),
              (["--target=cuda", "--emit=ptx", "--target-cpu=x86-64-v3"], "is no GPU"),
              (["--target-cpu=sm_80"], "is a GPU"),
-             (["--target=cuda", "--emit=ptx", "--mode=train"], "makes a library|no --mode=train")]
+             (["--target=cuda", "--emit=llvm-ir", "--mode=train"], "not llvm-ir")]
     for args, text in cases:
         run = cnnc("build", "resnet18", "--init=1", "-q", "-o", os.devnull, *args)
         name = "cuda.refused " + " ".join(args)
@@ -160,6 +184,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for net in nets:
             check_net(net, tool, pathlib.Path(folder), table, seen)
+        for net in [] if write or nets is not SAMPLE else TRAINED:
+            check_training(net, tool, pathlib.Path(folder))
     for (arch, tile), (registers, shared) in sorted(seen.items()) if write else []:
         print(f"{arch}\t{tile}\t{registers}\t{shared}")
 

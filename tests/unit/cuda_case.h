@@ -177,7 +177,7 @@ static inline bool cuda_run(CudaCase *x, SimtModule *m, float *out, float *in, f
     const Kernel *k = x->c.k;
     for (int i = 0; i < k->extra_count; i++)
         args[KERNEL_ARG_EXTRA + i] = extra[i];
-    return cuda_launch(m, x->p, x->index, args, x->batch, x->c.message, sizeof x->c.message);
+    return cuda_launch(m, x->p, x->index, args, x->batch, NULL, x->c.message, sizeof x->c.message);
 }
 
 /* A map operand (of ELEM: the input) in the very memory of the output. */

@@ -2,6 +2,7 @@
  * launched as its launches say. */
 #ifndef CNNC_TEST_CUDA_RUN_H
 #define CNNC_TEST_CUDA_RUN_H
+#include "cnnrt.h"
 #include "codegen/codegen.h"
 #include "../simt/simt.h"
 #include <stdio.h>
@@ -22,14 +23,15 @@ static inline SimtModule *cuda_load(const CodegenApi *api, const Plan *p, char *
     return m;
 }
 
-/* Runs kernel number `index` on args[KERNEL_ARGS], of which it takes those it has. False with a
+/* Runs kernel number `index` on args[KERNEL_ARGS], of which it takes those it has, and on the run,
+ * which may be NULL where nothing reads it. False with a
  * message when it cannot be launched, or needs other shared memory than its launch says. */
 static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, float *const *args,
-                               int batch, char *err, size_t len)
+                               int batch, const CnnrtRun *run, char *err, size_t len)
 {
     const Kernel *k = &p->kernels.at[index].k;
     Launch l = family_launch(k, &p->target);
-    void *param[KERNEL_ARGS + 1];
+    void *param[KERNEL_ARGS + 2];
     int n = 0;
     char name[64];
     snprintf(name, sizeof name, CUDA_PREFIX "_k%u", (unsigned)index);
@@ -37,6 +39,8 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
         if (kernel_has_arg(k, &p->target, i))
             param[n++] = (void *)&args[i];
     param[n++] = &batch;
+    if (kernel_reads_run(k))
+        param[n++] = (void *)&run;
     const SimtKernel *have = simt_kernel(m, name);
     if (have == NULL || have->params != n || (int64_t)have->static_shared != l.shared ||
         have->max_threads != (unsigned)l.threads) {
@@ -44,8 +48,9 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
                  have ? have->static_shared : 0, (long long)l.shared);
         return false;
     }
+    int64_t items = (l.once ? 1 : batch) * l.items;
     SimtLaunch how = {
-        .grid = {(unsigned)((batch * l.items + l.per_block - 1) / l.per_block), (unsigned)l.rows},
+        .grid = {(unsigned)((items + l.per_block - 1) / l.per_block), (unsigned)l.rows},
         .block = {(unsigned)l.threads}};
     return simt_launch(m, name, &how, param, err, len);
 }

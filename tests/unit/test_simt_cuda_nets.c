@@ -6,72 +6,20 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "cuda_run.h"
+#include "cuda_device.h"
 #include "plan_bench.h"
 #include "plan_nets.h"
 #include "plan_random.h"
 
 static const CodegenApi *api;
 
-/* What a device holds of a network. */
-typedef struct Device {
-    const Plan *p;
-    SimtModule *code;
-    int batch;
-    float *arena, *weights, *in[MOST_PORTS], *out[MOST_PORTS];
-} Device;
-
-/* Where an operand's image 0 lies. */
-static float *resolve(const Device *d, const PlanOperand *o)
-{
-    const PlanTensor *t = o->tensor ? &d->p->tensors.at[o->tensor - 1] : NULL;
-    switch (o->space) {
-    case SPACE_INPUT: return d->in[t->index];
-    case SPACE_OUTPUT: return d->out[t->index];
-    case SPACE_ARENA: return d->arena + t->offset * d->batch + o->offset;
-    case SPACE_WEIGHTS: return d->weights + o->offset;
-    default: return NULL;
-    }
-}
-
-static void open_device(Device *d, const Bench *b, int batch)
-{
-    d->batch = batch;
-    d->arena = cuda_buffer(d->p->arena_floats * batch);
-    d->weights = cuda_buffer(d->p->weight_floats);
-    memcpy(d->weights, b->blob, (size_t)d->p->weight_floats * sizeof(float));
-    for (uint32_t i = 0; i < b->g.ins.len; i++) {
-        d->in[i] = cuda_buffer(b->in_floats[i] * batch);
-        memcpy(d->in[i], b->in[i], (size_t)(b->in_floats[i] * batch) * sizeof(float));
-    }
-    for (uint32_t i = 0; i < b->g.outs.len; i++)
-        d->out[i] = cuda_buffer(b->out_floats[i] * batch);
-}
-
-static void close_device(Device *d)
-{
-    cuda_release(d->arena);
-    cuda_release(d->weights);
-    for (int i = 0; i < MOST_PORTS; i++) {
-        cuda_release(d->in[i]);
-        cuda_release(d->out[i]);
-        d->in[i] = d->out[i] = NULL;
-    }
-}
-
-static int run_batch(Device *d, const Bench *b, int batch, const char *what)
+static int run_batch(CudaDevice *d, const Bench *b, int batch, const char *what)
 {
     char err[512];
     int failures = 0;
-    open_device(d, b, batch);
-    for (uint32_t i = 0; i < d->p->steps.len; i++) {
-        const PlanStep *s = &d->p->steps.at[i];
-        float *args[KERNEL_ARGS];
-        for (int a = 0; a < KERNEL_ARGS; a++)
-            args[a] = resolve(d, &s->args[a]);
-        if (!cuda_launch(d->code, d->p, s->kernel, args, batch, err, sizeof err))
-            fail_msg("%s: %s", s->name, err);
-    }
+    cuda_device_open(d, batch, b->blob, (const float *const *)b->in);
+    if (!cuda_device_run(d, err, sizeof err))
+        fail_msg("%s: %s", what, err);
     for (uint32_t i = 0; i < b->g.outs.len; i++) {
         double worst = difference(d->out[i], b->want[i], b->out_floats[i] * batch);
         if (worst > b->tolerance) {
@@ -80,7 +28,7 @@ static int run_batch(Device *d, const Bench *b, int batch, const char *what)
         }
     }
     failures += !cuda_clean(what);
-    close_device(d);
+    cuda_device_close(d);
     return failures;
 }
 
@@ -98,7 +46,7 @@ static int check_net(const PlanNet *net, double tolerance)
     read_graph(&b, net->text);
     run_reference(&b);
     build_plan(&b, &t);
-    Device d = {.p = &b.plan, .code = cuda_load(api, &b.plan, err, sizeof err)};
+    CudaDevice d = {.p = &b.plan, .code = cuda_load(api, &b.plan, err, sizeof err)};
     if (!d.code)
         fail_msg("%s: %s", net->name, err);
     int failures = 0;

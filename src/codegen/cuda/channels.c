@@ -8,9 +8,17 @@ void channels_open(Channels *c, CudaKern *kn)
     LLVMValueRef warp = cuda_split(kn, kn->thread, NVPTX_WARP, &c->lane);
     LLVMValueRef item = emit_add(e, emit_mul(e, kn->block, kn->launch.per_block), warp);
     if_begin(e, &c->guard, emit_less(e, item, emit_mul(e, kn->batch, kn->launch.items)));
-    c->spot.image = cuda_split(kn, item, k->in.h * k->in.w, &c->spot.pixel);
-    LLVMValueRef in = cuda_image(kn, kn->in, c->spot.image, k->in_step);
-    c->in = emit_at(e, in, emit_mul(e, c->spot.pixel, kn->in_pixel));
+    LLVMValueRef pixel, image = cuda_split(kn, item, k->in.h * k->in.w, &pixel);
+    channels_at(c, kn, image, pixel);
+}
+
+void channels_at(Channels *c, CudaKern *kn, LLVMValueRef image, LLVMValueRef pixel)
+{
+    c->kn = kn;
+    c->e = kn->e;
+    cuda_split(kn, kn->thread, NVPTX_WARP, &c->lane);
+    c->spot = (Spot){image, pixel, cuda_int(kn, 0)};
+    c->in = cuda_place(kn, kn->in, kn->k->in_step, kn->in_pixel, c->spot);
 }
 
 void channels_close(Channels *c)
@@ -20,19 +28,14 @@ void channels_close(Channels *c)
 
 static LLVMValueRef vector_at(Channels *c, LLVMValueRef block)
 {
+    c->spot.chan = emit_mul(c->e, block, c->e->vl);
     return cuda_load(c->kn, emit_at(c->e, c->in, emit_mul(c->e, block, c->e->vl)));
 }
 
 /* Lanes past the last channel become `neutral`. */
-static LLVMValueRef only_channels(Channels *c, LLVMValueRef block, LLVMValueRef v, double neutral)
+static LLVMValueRef only_channels(Channels *c, LLVMValueRef v, double neutral)
 {
-    Emit *e = c->e;
-    int64_t channels = c->kn->k->in.c, blocks = map_blocks(c->kn->k->in, e->vl);
-    if (channels % e->vl == 0)
-        return v;
-    LLVMValueRef whole = emit_less(e, block, cuda_int(c->kn, blocks - 1));
-    LLVMValueRef part = emit_keep(e, v, (int)(channels % e->vl), neutral);
-    return emit_select(e, whole, v, part);
+    return cuda_keep(c->kn, v, c->spot.chan, c->kn->k->in.c, neutral);
 }
 
 /* A loop over this lane's vectors. */
@@ -49,7 +52,7 @@ LLVMValueRef channels_sum(Channels *c, ChannelsValue *value, const void *ctx)
     LLVMValueRef sum = emit_real(e->vec, 0);
     each_block(c, &l, &sum);
     LLVMValueRef v = vector_at(c, l.iv);
-    v = only_channels(c, l.iv, value ? value(c, v, ctx) : v, 0);
+    v = only_channels(c, value ? value(c, v, ctx) : v, 0);
     sum = emit_fadd(e, sum, v);
     loop_end(e, &l, &sum);
     return cuda_warp_sum(c->kn, emit_reduce_add(e, sum));
@@ -61,7 +64,7 @@ LLVMValueRef channels_max(Channels *c)
     Loop l;
     LLVMValueRef top = emit_real(e->vec, -__builtin_inf());
     each_block(c, &l, &top);
-    top = emit_fmax(e, only_channels(c, l.iv, vector_at(c, l.iv), -__builtin_inf()), top);
+    top = emit_fmax(e, only_channels(c, vector_at(c, l.iv), -__builtin_inf()), top);
     loop_end(e, &l, &top);
     return cuda_warp_max(c->kn, emit_reduce_max(e, top));
 }
@@ -70,7 +73,7 @@ void channels_store(Channels *c, ChannelsValue *value, const void *ctx)
 {
     Loop l;
     each_block(c, &l, NULL);
-    c->spot.chan = emit_mul(c->e, l.iv, c->e->vl);
-    cuda_finish(c->kn, value(c, vector_at(c, l.iv), ctx), c->spot);
+    LLVMValueRef v = value(c, vector_at(c, l.iv), ctx);
+    cuda_finish(c->kn, v, c->spot);
     loop_end(c->e, &l, NULL);
 }

@@ -9,13 +9,15 @@ typedef struct Channels {
     Emit *e;
     LLVMValueRef in; /* of the position */
     LLVMValueRef lane;
-    Spot spot; /* chan is set by channels_store */
+    Spot spot; /* chan: of the vector at hand */
     If guard;
 } Channels;
 
 /* A vector as it enters a sum, from its value. ctx is the caller's. */
 typedef LLVMValueRef ChannelsValue(Channels *c, LLVMValueRef v, const void *ctx);
 
+/* The same without a guard, of a position that is given; in is set. */
+void channels_at(Channels *c, CudaKern *kn, LLVMValueRef image, LLVMValueRef pixel);
 /* What follows, up to channels_close, is for warps that have a position. */
 void channels_open(Channels *c, CudaKern *kn);
 void channels_close(Channels *c);

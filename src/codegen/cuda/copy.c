@@ -1,25 +1,15 @@
 /* Data movement: layouts, ranges of channels, borders, upsampling, rearrangements. A thread per
  * vector of the output. */
-#include "codegen/cuda/kern.h"
+#include "codegen/cuda/copy.h"
 
-/* The input's image, and the thread's place. */
-typedef struct Copy {
-    CudaKern *kn;
-    Emit *e;
-    const Kernel *k;
-    LLVMValueRef in, y, x;
-    Spot s;
-} Copy;
-
-static LLVMValueRef place(const Copy *c, LLVMValueRef y, LLVMValueRef x)
+LLVMValueRef copy_place(const Copy *c, LLVMValueRef y, LLVMValueRef x)
 {
     Emit *e = c->e;
     LLVMValueRef pixel = emit_add(e, emit_mul(e, y, c->k->in.w), x);
     return emit_at(e, c->in, emit_mul(e, pixel, c->kn->in_pixel));
 }
 
-/* Channel `chan` at position `pixel`, of any layout. */
-static LLVMValueRef float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixel)
+LLVMValueRef copy_float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixel)
 {
     Emit *e = c->e;
     bool planar = c->k->in.layout == LAYOUT_PLANAR;
@@ -28,10 +18,8 @@ static LLVMValueRef float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixe
     return emit_at(e, c->in, emit_add(e, at, planar ? pixel : chan));
 }
 
-/* A vector made of channels of its own each: lane i is source(i), 0 past the last channel. */
-typedef LLVMValueRef Source(const Copy *c, LLVMValueRef chan);
-
-static LLVMValueRef gathered(const Copy *c, Source *source)
+/* A vector made of channels of its own each, 0 past the last channel. */
+static LLVMValueRef gathered(const Copy *c, CopySource *source)
 {
     Emit *e = c->e;
     LLVMValueRef v = LLVMGetPoison(e->vec);
@@ -39,34 +27,38 @@ static LLVMValueRef gathered(const Copy *c, Source *source)
         LLVMValueRef chan = emit_add(e, c->s.chan, cuda_int(c->kn, i)), there = NULL;
         if (c->k->out.c % e->vl)
             there = emit_less(e, chan, cuda_int(c->kn, c->k->out.c));
-        LLVMValueRef one = cuda_load_if(c->kn, e->f32, there, source(c, chan), c->in, 0);
+        LLVMValueRef from = source(c, chan, &there);
+        LLVMValueRef one = cuda_load_if(c->kn, e->f32, there, from, c->in, 0);
         v = emit_set_lane(e, v, one, i);
     }
     return v;
 }
 
-static LLVMValueRef same_place(const Copy *c, LLVMValueRef chan)
+static LLVMValueRef same_place(const Copy *c, LLVMValueRef chan, LLVMValueRef *there)
 {
-    return float_at(c, chan, c->s.pixel);
+    (void)there;
+    return copy_float_at(c, chan, c->s.pixel);
 }
 
-static LLVMValueRef unshuffled(const Copy *c, LLVMValueRef chan)
+static LLVMValueRef unshuffled(const Copy *c, LLVMValueRef chan, LLVMValueRef *there)
 {
+    (void)there;
     Emit *e = c->e;
     int64_t by = c->k->by_h;
     LLVMValueRef cell, row, column, from = cuda_split(c->kn, chan, by * by, &cell);
     row = cuda_split(c->kn, cell, by, &column);
     LLVMValueRef y = emit_add(e, emit_mul(e, c->y, by), row);
     LLVMValueRef x = emit_add(e, emit_mul(e, c->x, by), column);
-    return float_at(c, from, emit_add(e, emit_mul(e, y, c->k->in.w), x));
+    return copy_float_at(c, from, emit_add(e, emit_mul(e, y, c->k->in.w), x));
 }
 
-static LLVMValueRef shuffled(const Copy *c, LLVMValueRef chan)
+static LLVMValueRef shuffled(const Copy *c, LLVMValueRef chan, LLVMValueRef *there)
 {
+    (void)there;
     Emit *e = c->e;
     LLVMValueRef group, within = cuda_split(c->kn, chan, c->k->groups, &group);
     LLVMValueRef from = emit_mul(e, group, c->k->in.c / c->k->groups);
-    return float_at(c, emit_add(e, from, within), c->s.pixel);
+    return copy_float_at(c, emit_add(e, from, within), c->s.pixel);
 }
 
 static LLVMValueRef bordered(const Copy *c)
@@ -77,19 +69,18 @@ static LLVMValueRef bordered(const Copy *c)
     LLVMValueRef x = emit_sub(e, c->x, cuda_int(c->kn, k->pl));
     LLVMValueRef inside =
         cuda_and(c->kn, cuda_inside(c->kn, y, k->in.h), cuda_inside(c->kn, x, k->in.w));
-    LLVMValueRef p = emit_at(e, place(c, y, x), c->s.chan);
+    LLVMValueRef p = emit_at(e, copy_place(c, y, x), c->s.chan);
     return cuda_load_if(c->kn, e->vec, inside, p, emit_at(e, c->in, c->s.chan), 0);
 }
 
 static LLVMValueRef nearest(const Copy *c)
 {
     LLVMValueRef y = emit_div(c->e, c->y, c->k->by_h), x = emit_div(c->e, c->x, c->k->by_w);
-    return cuda_load(c->kn, emit_at(c->e, place(c, y, x), c->s.chan));
+    return cuda_load(c->kn, emit_at(c->e, copy_place(c, y, x), c->s.chan));
 }
 
-/* The two source lines of output line i when enlarging by `by`, and the weight of the second. */
-static void between(const Copy *c, LLVMValueRef i, int64_t by, int64_t size, LLVMValueRef line[2],
-                    LLVMValueRef *part)
+void copy_between(const Copy *c, LLVMValueRef i, int64_t by, int64_t size, LLVMValueRef line[2],
+                  LLVMValueRef *part)
 {
     Emit *e = c->e;
     LLVMValueRef half = emit_real(e->f32, 0.5), share = emit_real(e->f32, 1.0 / (double)by);
@@ -104,11 +95,11 @@ static LLVMValueRef bilinear(const Copy *c)
 {
     Emit *e = c->e;
     LLVMValueRef y[2], x[2], fy, fx, row[2];
-    between(c, c->y, c->k->by_h, c->k->in.h, y, &fy);
-    between(c, c->x, c->k->by_w, c->k->in.w, x, &fx);
+    copy_between(c, c->y, c->k->by_h, c->k->in.h, y, &fy);
+    copy_between(c, c->x, c->k->by_w, c->k->in.w, x, &fx);
     for (int i = 0; i < 2; i++) {
-        LLVMValueRef a = cuda_load(c->kn, emit_at(e, place(c, y[i], x[0]), c->s.chan));
-        LLVMValueRef b = cuda_load(c->kn, emit_at(e, place(c, y[i], x[1]), c->s.chan));
+        LLVMValueRef a = cuda_load(c->kn, emit_at(e, copy_place(c, y[i], x[0]), c->s.chan));
+        LLVMValueRef b = cuda_load(c->kn, emit_at(e, copy_place(c, y[i], x[1]), c->s.chan));
         row[i] = emit_fma(e, emit_fsub(e, b, a), fx, a);
     }
     return emit_fma(e, emit_fsub(e, row[1], row[0]), fy, row[0]);
@@ -123,7 +114,11 @@ static LLVMValueRef moved(const Copy *c)
     case COPY_BORDER: return bordered(c);
     case COPY_NEAREST: return nearest(c);
     case COPY_BILINEAR: return bilinear(c);
-    default: emit_fail(c->e, "no GPU kernel for this copy yet"); return emit_real(c->e->vec, 0);
+    case COPY_CHANNELS_DX: return gathered(c, copy_among_zeros);
+    case COPY_DEPTH_TO_SPACE: return gathered(c, copy_joined);
+    case COPY_NEAREST_DX: return copy_nearest_dx(c);
+    case COPY_BILINEAR_DX: return copy_bilinear_dx(c);
+    default: emit_fail(c->e, "a copy without code"); return emit_real(c->e->vec, 0);
     }
 }
 
@@ -172,7 +167,7 @@ static void single_channels(Copy *c, LLVMValueRef i)
     LLVMValueRef from = emit_add(e, i, cuda_int(kn, k->src_c)), there = NULL;
     if (k->dst_c + k->count_c == k->out.c && k->out.c % e->vl)
         there = emit_less(e, i, cuda_int(kn, k->count_c));
-    LLVMValueRef v = cuda_load_if(kn, e->f32, there, float_at(c, from, c->s.pixel), c->in, 0);
+    LLVMValueRef v = cuda_load_if(kn, e->f32, there, copy_float_at(c, from, c->s.pixel), c->in, 0);
     c->s.chan = emit_add(e, i, cuda_int(kn, k->dst_c));
     cuda_finish_one(kn, v, c->s);
 }

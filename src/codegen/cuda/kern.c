@@ -1,12 +1,37 @@
 #include "codegen/cuda/kern.h"
+#include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
 
 static FamilyEmitter *const emitters[FAM_COUNT] = {
-    [FAM_CONV] = cuda_conv,   [FAM_CONVT] = cuda_conv, [FAM_DEPTHWISE] = cuda_depthwise,
-    [FAM_DENSE] = cuda_dense, [FAM_POOL] = cuda_pool,  [FAM_GAP] = cuda_gap,
-    [FAM_ELEM] = cuda_elem,   [FAM_LN] = cuda_ln,      [FAM_SOFTMAX] = cuda_softmax,
-    [FAM_LRN] = cuda_lrn,     [FAM_COPY] = cuda_copy,
+    [FAM_CONV] = cuda_conv,
+    [FAM_CONVT] = cuda_conv,
+    [FAM_DEPTHWISE] = cuda_depthwise,
+    [FAM_DENSE] = cuda_dense,
+    [FAM_POOL] = cuda_pool,
+    [FAM_GAP] = cuda_gap,
+    [FAM_ELEM] = cuda_elem,
+    [FAM_LN] = cuda_ln,
+    [FAM_SOFTMAX] = cuda_softmax,
+    [FAM_LRN] = cuda_lrn,
+    [FAM_COPY] = cuda_copy,
+    [FAM_PACK] = cuda_pack,
+    [FAM_CONV_DW] = cuda_conv_dw,
+    [FAM_DEPTHWISE_DW] = cuda_depthwise_dw,
+    [FAM_DEPTHWISE_DX] = cuda_depthwise_dx,
+    [FAM_POOL_DX] = cuda_pool_dx,
+    [FAM_LN_DX] = cuda_ln_dx,
+    [FAM_LN_DW] = cuda_ln_dw,
+    [FAM_LRN_DX] = cuda_lrn_dx,
+    [FAM_SOFTMAX_DX] = cuda_softmax_dx,
+    [FAM_LOSS] = cuda_loss,
+    [FAM_LOSS_DX] = cuda_loss_dx,
+    [FAM_MASK] = cuda_mask,
+    [FAM_SUMS] = cuda_sums,
+    [FAM_FINISH] = cuda_finish_sums,
+    [FAM_FLAT_SUMS] = cuda_flat_sums,
+    [FAM_FLAT_FINISH] = cuda_flat_finish,
+    [FAM_UPDATE] = cuda_update,
 };
 
 /* Families without windows leave those fields zero. */
@@ -23,10 +48,10 @@ static Kernel normal(const Kernel *k)
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
-    if (arg == KERNEL_ARG_OUT)
+    if (arg == KERNEL_ARG_OUT || k->root_count > 0)
         return false;
     if (arg == KERNEL_ARG_IN)
-        return k->family != FAM_ELEM;
+        return k->family != FAM_ELEM && k->family != FAM_MASK;
     return arg < KERNEL_ARG_EXTRA || k->extra[arg - KERNEL_ARG_EXTRA] != KARG_MAP;
 }
 
@@ -51,7 +76,7 @@ static int blocks_wanted(const Kernel *k)
 static void open_function(CudaKern *kn, const char *name)
 {
     Emit *e = kn->e;
-    LLVMTypeRef params[KERNEL_ARGS + 1], global = nvptx_pointer(e, NVPTX_GLOBAL);
+    LLVMTypeRef params[KERNEL_ARGS + 2], global = nvptx_pointer(e, NVPTX_GLOBAL);
     int arg[KERNEL_ARGS];
     unsigned n = 0;
     for (int i = 0; i < KERNEL_ARGS; i++)
@@ -60,8 +85,10 @@ static void open_function(CudaKern *kn, const char *name)
             arg[n++] = i;
         }
     params[n] = e->i32;
+    params[n + 1] = global;
+    bool run = kernel_reads_run(kn->k);
     LLVMValueRef fn =
-        nvptx_kernel(e, name, params, n + 1, kn->launch.threads, blocks_wanted(kn->k));
+        nvptx_kernel(e, name, params, n + 1 + run, kn->launch.threads, blocks_wanted(kn->k));
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef p = LLVMGetParam(fn, i);
         nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));
@@ -71,12 +98,38 @@ static void open_function(CudaKern *kn, const char *name)
             *(LLVMValueRef *[]){&kn->out, &kn->in, &kn->w, &kn->bias}[arg[i]] = p;
     }
     kn->batch = LLVMGetParam(fn, n);
+    kn->run = run ? LLVMGetParam(fn, n + 1) : NULL;
+}
+
+static bool names_only_operands(const CudaKern *kn, const ExprCode *code)
+{
+    for (int i = 1; i < EXPR_MAX_ARGS; i++)
+        if (code->uses[i] && i > kn->k->extra_count)
+            return emit_fail(kn->e, "a kernel's expression names an operand it does not have");
+    return true;
+}
+
+/* The code of the epilogue and of every root. */
+static bool make_code(CudaKern *kn)
+{
+    const Kernel *k = kn->k;
+    if (!expr_code(kn->e, k->pool_expr, k->root, &kn->code) || !names_only_operands(kn, &kn->code))
+        return false;
+    for (int r = 0; r < k->root_count; r++) {
+        ExprCode *code = &kn->root[r];
+        if (!expr_code(kn->e, k->pool_expr, k->root_of[r], code) || !names_only_operands(kn, code))
+            return false;
+        for (int i = 0; i < EXPR_MAX_ARGS; i++)
+            kn->uses[i] = kn->uses[i] || code->uses[i];
+    }
+    return true;
 }
 
 bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
 {
     Kernel k = normal(kernel);
-    if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA)
+    if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA || k.root_count < 0 ||
+        k.root_count > KERNEL_MAX_ROOTS)
         return emit_fail(e, "malformed kernel");
     if (!emitters[k.family])
         return emit_fail(e, "family %s has no GPU kernel yet", family_name[k.family]);
@@ -87,11 +140,8 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.row = kn.launch.rows > 1 ? nvptx_register(e, "ctaid.y") : cuda_int(&kn, 0);
     kn.in_pixel = map_pixel(k.in, e->vl, k.in_pixel);
     kn.out_pixel = map_pixel(k.out, e->vl, k.out_pixel);
-    if (!expr_code(e, k.pool_expr, k.root, &kn.code))
+    if (!make_code(&kn))
         return false;
-    for (int i = 1; i < EXPR_MAX_ARGS; i++)
-        if (kn.code.uses[i] && i > k.extra_count)
-            return emit_fail(e, "a kernel's expression names an operand it does not have");
     if (!emitters[k.family](&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k.family]);
     LLVMBuildRetVoid(e->b);

@@ -16,6 +16,11 @@ typedef struct CudaKern {
     LLVMValueRef batch, thread, block, row; /* tid.x, ctaid.x, ctaid.y */
     int64_t in_pixel, out_pixel;            /* floats from a position to the next */
     ExprCode code;                          /* of k->root */
+    /* Training: the run (CnnrtRun; NULL when it is not read), the code of each root of kernels that
+     * have several results, and what any of them uses. */
+    LLVMValueRef run;
+    ExprCode root[KERNEL_MAX_ROOTS];
+    bool uses[EXPR_MAX_ARGS];
 } CudaKern;
 
 /* Adds the kernel `name` for k to the module. False with e->err set when it cannot be compiled. */
@@ -64,6 +69,35 @@ LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan);
  * t % 8, which is returned; others have nothing of meaning. */
 LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n);
 
+/* Where the channels of a position of an image lie in a map of `pixel` floats a position. */
+LLVMValueRef cuda_place(const CudaKern *kn, LLVMValueRef p, int64_t step, int64_t pixel, Spot s);
+/* The vector there of extra operand i, a map. */
+LLVMValueRef cuda_extra_map(const CudaKern *kn, int i, Spot s);
+/* Lanes of the vector at channel chan that are past the last of `channels` become `other`. */
+LLVMValueRef cuda_keep(const CudaKern *kn, LLVMValueRef v, LLVMValueRef chan, int64_t channels,
+                       double other);
+/* The first floats of a run of n at p + at, and their store: none past the run's end. */
+LLVMValueRef cuda_load_part(const CudaKern *kn, LLVMValueRef p, LLVMValueRef at, int64_t n);
+void cuda_store_part(const CudaKern *kn, LLVMValueRef v, LLVMValueRef p, LLVMValueRef at,
+                     int64_t n);
+
+/* Training: a 64-bit field of the run, at byte `offset`. */
+LLVMValueRef cuda_run_field(const CudaKern *kn, size_t offset);
+/* Kernels of several results: arguments that are one value for all (SCALAR, HYPER, COUNT). */
+void cuda_fixed_args(const CudaKern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS]);
+/* All roots of args: every value is computed before any can be stored. */
+void cuda_roots(const CudaKern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
+                LLVMValueRef value[KERNEL_MAX_ROOTS]);
+/* The operand that root r is stored to; NULL (with a message) when it has none. */
+LLVMValueRef cuda_root_target(const CudaKern *kn, int r);
+/* Sums of many values (Kahan 1965): total[2 * i] and what it lacks, of sum number i. */
+void cuda_total_clear(LLVMTypeRef type, int n, LLVMValueRef *total);
+void cuda_total_add(const CudaKern *kn, LLVMValueRef *total, int i, LLVMValueRef v);
+LLVMValueRef cuda_total(const CudaKern *kn, const LLVMValueRef *total, int i);
+/* Positions [lo, hi) of the batch that part `slice` of k->slices is (cuda_slices). */
+void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValueRef *lo,
+                LLVMValueRef *hi);
+
 /* One per family. */
 bool cuda_conv(CudaKern *kn);
 bool cuda_gemm(CudaKern *kn);
@@ -76,4 +110,21 @@ bool cuda_ln(CudaKern *kn);
 bool cuda_softmax(CudaKern *kn);
 bool cuda_lrn(CudaKern *kn);
 bool cuda_copy(CudaKern *kn);
+bool cuda_pack(CudaKern *kn);
+bool cuda_conv_dw(CudaKern *kn);
+bool cuda_depthwise_dw(CudaKern *kn);
+bool cuda_depthwise_dx(CudaKern *kn);
+bool cuda_pool_dx(CudaKern *kn);
+bool cuda_ln_dx(CudaKern *kn);
+bool cuda_ln_dw(CudaKern *kn);
+bool cuda_lrn_dx(CudaKern *kn);
+bool cuda_softmax_dx(CudaKern *kn);
+bool cuda_loss(CudaKern *kn);
+bool cuda_loss_dx(CudaKern *kn);
+bool cuda_mask(CudaKern *kn);
+bool cuda_sums(CudaKern *kn);
+bool cuda_finish_sums(CudaKern *kn);
+bool cuda_flat_sums(CudaKern *kn);
+bool cuda_flat_finish(CudaKern *kn);
+bool cuda_update(CudaKern *kn);
 #endif

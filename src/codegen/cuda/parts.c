@@ -1,0 +1,146 @@
+/* What kernels of training steps are made of beside kern.c: parts of vectors, several results, sums
+ * of many values. */
+#include "cnnrt.h"
+#include "codegen/cuda/kern.h"
+
+LLVMValueRef cuda_place(const CudaKern *kn, LLVMValueRef p, int64_t step, int64_t pixel, Spot s)
+{
+    Emit *e = kn->e;
+    p = cuda_image(kn, p, s.image, step);
+    return emit_at(e, p, emit_add(e, emit_mul(e, s.pixel, pixel), s.chan));
+}
+
+LLVMValueRef cuda_extra_map(const CudaKern *kn, int i, Spot s)
+{
+    const Kernel *k = kn->k;
+    bool sums = k->family == FAM_SUMS || k->family == FAM_LN_DW;
+    MapDesc m = sums ? k->in : k->out;
+    int64_t pixel = map_pixel(m, kn->e->vl, k->extra_pixel[i]);
+    return cuda_load(kn, cuda_place(kn, kn->extra[i], k->extra_step[i], pixel, s));
+}
+
+LLVMValueRef cuda_keep(const CudaKern *kn, LLVMValueRef v, LLVMValueRef chan, int64_t channels,
+                       double other)
+{
+    Emit *e = kn->e;
+    if (channels % e->vl == 0)
+        return v;
+    LLVMValueRef whole = emit_less(e, chan, cuda_int(kn, channels / e->vl * e->vl));
+    return emit_select(e, whole, v, emit_keep(e, v, (int)(channels % e->vl), other));
+}
+
+LLVMValueRef cuda_load_part(const CudaKern *kn, LLVMValueRef p, LLVMValueRef at, int64_t n)
+{
+    Emit *e = kn->e;
+    LLVMValueRef v = LLVMGetPoison(e->vec), first = emit_at(e, p, at);
+    if (n % e->vl == 0)
+        return cuda_load(kn, first);
+    for (int i = 0; i < e->vl; i++) {
+        LLVMValueRef lane = emit_add(e, at, cuda_int(kn, i)), there = cuda_inside(kn, lane, n);
+        LLVMValueRef one = cuda_load_if(kn, e->f32, there, emit_at(e, p, lane), first, 0);
+        v = emit_set_lane(e, v, one, i);
+    }
+    return v;
+}
+
+void cuda_store_part(const CudaKern *kn, LLVMValueRef v, LLVMValueRef p, LLVMValueRef at, int64_t n)
+{
+    Emit *e = kn->e;
+    if (n % e->vl == 0) {
+        cuda_store(kn, v, emit_at(e, p, at));
+        return;
+    }
+    for (int i = 0; i < e->vl; i++) {
+        LLVMValueRef lane = emit_add(e, at, cuda_int(kn, i));
+        If there;
+        if_begin(e, &there, cuda_inside(kn, lane, n));
+        emit_store(e, emit_lane(e, v, i), emit_at(e, p, lane));
+        if_end(e, &there);
+    }
+}
+
+LLVMValueRef cuda_run_field(const CudaKern *kn, size_t offset)
+{
+    Emit *e = kn->e;
+    LLVMValueRef p = emit_at_const(e, kn->run, (int64_t)(offset / sizeof(float)));
+    return LLVMBuildLoad2(e->b, e->i64, p, "");
+}
+
+static LLVMValueRef of_type(Emit *e, LLVMTypeRef type, LLVMValueRef scalar)
+{
+    return type == e->vec ? emit_splat(e, scalar) : scalar;
+}
+
+void cuda_fixed_args(const CudaKern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS])
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    int64_t hyper = (int64_t)(offsetof(CnnrtRun, hyper) / sizeof(float));
+    for (int i = 0; i < k->extra_count; i++) {
+        LLVMValueRef v = NULL;
+        if (!kn->uses[i + 1])
+            continue;
+        if (k->extra[i] == KARG_SCALAR)
+            v = emit_load(e, e->f32, kn->extra[i]);
+        else if (k->extra[i] == KARG_HYPER && (unsigned)k->hyper[i] < CNNRT_HYPER)
+            v = emit_load(e, e->f32, emit_at_const(e, kn->run, hyper + k->hyper[i]));
+        else if (k->extra[i] == KARG_COUNT)
+            v = emit_to_float(
+                e, emit_mul(e, LLVMBuildSExt(e->b, kn->batch, e->i64, ""), k->positions));
+        if (v)
+            args[i + 1] = of_type(e, type, v);
+    }
+}
+
+void cuda_roots(const CudaKern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
+                LLVMValueRef value[KERNEL_MAX_ROOTS])
+{
+    for (int i = 0; i < EXPR_MAX_ARGS; i++)
+        if (kn->uses[i] && !args[i])
+            emit_fail(kn->e, "family %s takes no such operand", family_name[kn->k->family]);
+    for (int r = 0; r < kn->k->root_count; r++)
+        value[r] = kn->e->err[0] ? emit_real(type, 0) : expr_emit(kn->e, &kn->root[r], type, args);
+}
+
+LLVMValueRef cuda_root_target(const CudaKern *kn, int r)
+{
+    int to = kn->k->root_to[r], extra = to - KERNEL_ARG_EXTRA;
+    if (to == KERNEL_ARG_OUT && kn->out)
+        return kn->out;
+    if (to == KERNEL_ARG_IN && kn->in)
+        return kn->in;
+    if (extra >= 0 && extra < kn->k->extra_count && kn->extra[extra])
+        return kn->extra[extra];
+    emit_fail(kn->e, "a kernel's result goes to an operand it does not have");
+    return NULL;
+}
+
+void cuda_total_clear(LLVMTypeRef type, int n, LLVMValueRef *total)
+{
+    for (int i = 0; i < 2 * n; i++)
+        total[i] = emit_real(type, 0);
+}
+
+void cuda_total_add(const CudaKern *kn, LLVMValueRef *total, int i, LLVMValueRef v)
+{
+    Emit *e = kn->e;
+    LLVMValueRef sum = total[2 * i], right = emit_fsub(e, v, total[2 * i + 1]);
+    total[2 * i] = emit_fadd(e, sum, right);
+    total[2 * i + 1] = emit_fsub(e, emit_fsub(e, total[2 * i], sum), right);
+}
+
+LLVMValueRef cuda_total(const CudaKern *kn, const LLVMValueRef *total, int i)
+{
+    return emit_fsub(kn->e, total[2 * i], total[2 * i + 1]);
+}
+
+void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValueRef *lo,
+                LLVMValueRef *hi)
+{
+    Emit *e = kn->e;
+    int slices = kn->k->slices > 0 ? kn->k->slices : 1;
+    LLVMValueRef all = emit_mul(e, kn->batch, pixels);
+    LLVMValueRef n = emit_div(e, emit_add(e, all, cuda_int(kn, slices - 1)), slices);
+    *lo = emit_imin(e, LLVMBuildMul(e->b, slice, n, ""), all);
+    *hi = emit_imin(e, emit_add(e, *lo, n), all);
+}

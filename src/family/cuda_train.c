@@ -1,0 +1,150 @@
+/* Kernels of training steps for GPUs: launches, and parts of sums over the batch. */
+#include "family/family.h"
+
+enum {
+    WARP = 32,
+    BLOCKS_WANTED = 216, /* as for the other kernels: cuda.c */
+    MOST_SLICES = 32,
+    PART = 4096,    /* least floats of a part of a run */
+    MOST_PARTS = 64 /* of a run */
+};
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static int64_t at_least_one(int64_t v)
+{
+    return v > 0 ? v : 1;
+}
+
+bool cuda_dw_tiled(const Kernel *k, const Target *t)
+{
+    int64_t groups = at_least_one(k->groups);
+    return groups == 1 || (k->dy.c / groups % t->vl == 0 && k->in.c / groups % t->vl == 0);
+}
+
+/* Blocks of one part of the batch. */
+static int64_t part_blocks(const Kernel *k, const Target *t)
+{
+    int64_t groups = at_least_one(k->groups), taps = at_least_one(k->kh * k->kw);
+    int64_t per_out = k->dy.c / groups, per_in = k->in.c / groups;
+    switch (k->family) {
+    case FAM_CONV_DW:
+        if (!cuda_dw_tiled(k, t))
+            return ceil_div(k->dy.c * per_in * taps, k->tile.cuda.threads);
+        return groups * taps * ceil_div(per_out, CUDA_DW) * ceil_div(per_in, CUDA_DW);
+    case FAM_DEPTHWISE_DW: return taps * ceil_div(map_blocks(k->dy, t->vl), CUDA_SUMMED);
+    case FAM_SUMS: return ceil_div(map_blocks(k->in, t->vl), CUDA_SUMMED);
+    default: return 1;
+    }
+}
+
+int cuda_slices(const Kernel *k, const Target *t)
+{
+    Kernel own = *k;
+    cuda_choose_tile(&own, t);
+    int64_t n = ceil_div(BLOCKS_WANTED, part_blocks(&own, t));
+    return n < MOST_SLICES ? (int)n : MOST_SLICES;
+}
+
+static int64_t parts(int64_t floats)
+{
+    int64_t n = ceil_div(floats, PART);
+    return n < 1 ? 1 : n > MOST_PARTS ? MOST_PARTS : n;
+}
+
+static Launch weight_gradient(const Kernel *k, const Target *t)
+{
+    int64_t slices = at_least_one(k->slices), taps = k->kh * k->kw, blocks = part_blocks(k, t);
+    Launch l = {.items = slices * blocks,
+                .per_block = 1,
+                .rows = 1,
+                .threads = k->tile.cuda.threads,
+                .once = true};
+    if (k->family == FAM_DEPTHWISE_DW) {
+        l.rows = taps;
+        l.items /= taps;
+        l.shared = (int64_t)l.threads / WARP * CUDA_SUMMED * 16;
+    } else if (cuda_dw_tiled(k, t)) {
+        l.rows = at_least_one(k->groups) * taps;
+        l.items /= l.rows;
+        l.shared = (int64_t)2 * CUDA_DW * 16 * 4;
+    }
+    return l;
+}
+
+/* Sums over the batch, runs of floats, packing: the batch as a whole. */
+static bool whole_launch(const Kernel *k, const Target *t, Launch *l)
+{
+    int64_t warps = k->tile.cuda.threads / WARP;
+    Kernel packed = *k;
+    l->once = true;
+    l->per_block = 1;
+    switch (k->family) {
+    case FAM_PACK:
+        packed.family = k->packs;
+        l->items = cuda_weight_floats(&packed, t) / t->vl;
+        l->per_block = l->threads;
+        return true;
+    case FAM_SUMS:
+        l->items = at_least_one(k->slices) * part_blocks(k, t);
+        l->shared = warps * CUDA_SUMMED * k->root_count * 16;
+        return true;
+    case FAM_LN_DW:
+        l->items = at_least_one(k->slices);
+        l->shared = (int64_t)l->threads * 16;
+        return true;
+    case FAM_FINISH:
+        l->items = map_blocks(k->out, t->vl);
+        l->per_block = l->threads;
+        return true;
+    case FAM_FLAT_SUMS:
+        l->items = parts(k->in.c);
+        l->shared = warps * CUDA_SUMMED * k->root_count * 16;
+        return true;
+    case FAM_FLAT_FINISH:
+        l->items = 1;
+        l->threads = WARP;
+        return true;
+    case FAM_UPDATE:
+        l->items = ceil_div(k->in.c, t->vl);
+        l->per_block = l->threads;
+        return true;
+    default: return false;
+    }
+}
+
+bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l)
+{
+    int64_t pixels = k->out.h * k->out.w;
+    Launch each = {.items = pixels * map_blocks(k->out, t->vl),
+                   .per_block = k->tile.cuda.threads,
+                   .rows = 1,
+                   .threads = k->tile.cuda.threads};
+    switch (k->family) {
+    case FAM_CONV_DW:
+    case FAM_DEPTHWISE_DW: *l = weight_gradient(k, t); return true;
+    case FAM_DEPTHWISE_DX:
+    case FAM_POOL_DX:
+    case FAM_LRN_DX:
+    case FAM_MASK: break;
+    case FAM_LN_DX:
+    case FAM_SOFTMAX_DX:
+    case FAM_LOSS_DX:
+        each.items = pixels;
+        each.per_block = each.threads / WARP;
+        break;
+    case FAM_LOSS: /* a warp for an image */
+        each.items = each.per_block = 1;
+        each.threads = WARP;
+        break;
+    default:
+        if (!whole_launch(k, t, &each))
+            return false;
+        break;
+    }
+    *l = each;
+    return true;
+}

@@ -25,7 +25,7 @@ typedef struct EmitOptions {
      * there are none. */
     const Plan *step;
     const char *step_prefix;
-    int jobs;                 /* threads for kernel compilation; 0 = number of processors */
+    int jobs; /* threads for kernel compilation; 0 = number of processors */
     void (*progress)(void *ctx, int done, int total); /* may be NULL */
     void *progress_ctx;
 } EmitOptions;

@@ -15,7 +15,7 @@ static void launch_argument(const Plan *p, const PlanOperand *o, bool last, Buf 
         [SPACE_NONE] = "none",   [SPACE_INPUT] = "input",     [SPACE_OUTPUT] = "output",
         [SPACE_ARENA] = "arena", [SPACE_WEIGHTS] = "weights", [SPACE_SCRATCH] = "scratch"};
     const PlanTensor *t = o->tensor != 0 ? &p->tensors.at[o->tensor - 1] : NULL;
-    bool arena = o->space == SPACE_ARENA;
+    bool arena = t != NULL && o->space == SPACE_ARENA;
     buf_printf(out, "{\"space\": \"%s\"", space[o->space]);
     if (t != NULL && !arena)
         buf_printf(out, ", \"index\": %" PRIu32, t->index);

@@ -90,7 +90,7 @@ static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
     int64_t groups = at_least_one(k->groups);
     int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
     int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
-    double rounds = (double)blocks / BLOCKS_WANTED;
+    double rounds = (double)blocks / (double)BLOCKS_WANTED;
     return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
 }
 

@@ -24,7 +24,7 @@ bool cuda_lrn(CudaKern *kn)
     Spot s = cuda_spot(kn, cuda_item(kn, &guard), map_blocks(k->out, e->vl));
     LLVMValueRef in = cuda_image(kn, kn->in, s.image, k->in_step);
     in = emit_at(e, in, emit_mul(e, s.pixel, kn->in_pixel));
-    LLVMValueRef squares[MOST + 4], sums = LLVMGetPoison(e->vec);
+    LLVMValueRef squares[MOST + 4] = {0}, sums = LLVMGetPoison(e->vec);
     for (int64_t i = 0; i < k->lrn_size + e->vl - 1; i++)
         squares[i] = square(kn, in, s.chan, i - k->lrn_size / 2);
     for (int lane = 0; lane < e->vl; lane++) {

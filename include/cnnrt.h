@@ -271,6 +271,11 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
  * zero). A training model's weights are its state, which its runs change. */
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper);
 int cnnrt_threads(const CnnrtContext *c);
+/* A device has a copy of what create was given as weights, and the runs of a training model change
+ * that copy: [first, first + count) of it to where create was given them, and from there to the
+ * device. Nothing to do on the processor. */
+int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count);
+int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */
 void cnnrt_destroy(CnnrtContext *c);
 

@@ -16,8 +16,4 @@ typedef struct CnnrtWeights {
 /* cnnrt_create, with other weights than the model's. */
 int cnnrt_create_with(CnnrtContext **out, const CnnrtModel *m, const CnnrtWeights *w, int threads,
                       void *workspace, size_t workspace_len);
-/* Weights [first, first + count) from and to the device, at their place in what create was given;
- * nothing to do on the processor. */
-int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count);
-int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count);
 #endif

@@ -169,8 +169,12 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
 {
     Emit *e = b->e;
     LLVMValueRef args[CNNRT_KERNEL_ARGS];
-    for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
-        args[i] = operand(b, resolve(b->p, &s->args[i]));
+    const Kernel *k = &b->p->kernels.at[s->kernel].k;
+    bool device = b->p->target.kind == TARGET_CUDA; /* which is passed what its kernels take */
+    for (int i = 0; i < CNNRT_KERNEL_ARGS; i++) {
+        bool none = device && !kernel_has_arg(k, &b->p->target, i);
+        args[i] = operand(b, none ? (CnnrtOperand){0} : resolve(b->p, &s->args[i]));
+    }
     LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel),
                               text(e, s->name ? s->name : ""),
                               emit_int(e, s->units),

@@ -165,7 +165,8 @@ static int parse_mode(Run *r, Build *b)
     if (!b->trains && cli_has(r->cli, OPT_RECOMPUTE))
         return front_fail(r, EXIT_USAGE, "--recompute is for --mode=train");
     for (size_t i = 0; i < sizeof not_trained / sizeof *not_trained && b->trains; i++)
-        if (b->forms & 1u << not_trained[i])
+        if ((b->forms & 1u << not_trained[i]) &&
+            !(not_trained[i] == FORM_IR && native_wants_cuda(r)))
             return front_fail(r, EXIT_USAGE,
                               "--mode=train makes a library: --emit=so or obj, and not %s",
                               form_info[not_trained[i]].name);
@@ -370,8 +371,11 @@ static int link_all(Run *r, Build *b)
             code = make_objects(r, b, v->native.api, &v->native.plan, &v->emit);
         gpu_free(&v->emit);
     }
+    if (code == EXIT_FINE && b->trains && native_wants_cuda(r))
+        code = gpu_images(r, &b->step.code, b->tmp, &b->step_emit);
     if (code == EXIT_FINE && b->trains)
         code = make_objects(r, b, b->step.code.api, &b->step.code.plan, &b->step_emit);
+    gpu_free(&b->step_emit);
     if (code == EXIT_FINE && x->count > 1)
         code = make_dispatch(r, b);
     double t = front_seconds();

@@ -132,6 +132,8 @@ int native_open(Native *x, Run *r, const char *cpu, Target *target)
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): open_codegen has set it */
     if (!x->api->target(cpu, target, err, sizeof err))
         return front_fail(r, EXIT_FILE, "target '%s': %s", cpu != NULL ? cpu : "native", err);
+    if (target->kind == TARGET_CUDA && !x->api->target(NULL, &x->host, err, sizeof err))
+        return front_fail(r, EXIT_FILE, "%s", err);
     return EXIT_FINE;
 }
 
@@ -178,9 +180,6 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
     if (code != EXIT_FINE)
         return code;
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
-    char err[1024] = "";
-    if (target.kind == TARGET_CUDA && !x->api->target(NULL, &x->host, err, sizeof err))
-        return front_fail(r, EXIT_FILE, "%s", err);
     double t = front_seconds();
     fuse_run(&x->fusion, &r->net_arena, &n->an);
     const char *bad = fuse_verify(&x->fusion);
@@ -270,6 +269,8 @@ int native_load(Native *x, Run *r, const Net *n, int max_batch)
     double t = front_seconds();
     EmitOptions o = native_emit_options(r, n, max_batch);
     const void *model = NULL;
+    if (x->plan.train != NULL) /* apart from the network's own kernels */
+        o.prefix = "cnnc_model_train";
     const char *foreign = native_foreign(native_host(x));
     if (foreign != NULL)
         return front_fail(r, EXIT_FILE, "code for %s cannot run on this machine; 'build' makes it",

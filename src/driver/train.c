@@ -70,7 +70,7 @@ static int pass(Training *t, const CnndataBatch *b)
     int status = train_step_run(&t->step, b->n, in, (uint64_t)t->spec.seed, (uint64_t)number, hyper,
                                 update, &loss);
     if (status != CNNRT_OK)
-        return front_fail(t->r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
+        return native_failure(t->r, t->step.code.model, status);
     if (!isfinite(loss)) {
         const char *where = train_step_not_finite(&t->step, b->n, in);
         return diverged(t, "the loss is", t->updates + 1, where != NULL ? where : "the loss");

@@ -292,7 +292,8 @@ int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *param
         return front_fail(r, EXIT_REFUSED, "no value for parameter '%s'", missing);
     if (!cnntrain_metrics_init(&m, d->classes, false))
         return front_fail(r, EXIT_LIMIT, "out of memory");
-    int status = CNNRT_OK, data = cnndata_loader_start_epoch(d->val, 0, 0);
+    int status = cnnrt_send_weights(v->ctx, 0, v->code.plan.weight_floats);
+    int data = cnndata_loader_start_epoch(d->val, 0, 0);
     while (status == CNNRT_OK && data == CNNDATA_OK && !out->cut &&
            (data = cnndata_loader_next(d->val, &b)) == CNNDATA_OK) {
         out->cut = stop != NULL && *stop != 0;
@@ -318,7 +319,7 @@ int validation_run(Validation *v, Run *r, TrainData *d, const ParamSource *param
     out->seconds = front_seconds() - start;
     cnntrain_metrics_free(&m);
     if (status != CNNRT_OK)
-        return front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
+        return native_failure(r, v->code.model, status);
     return data == CNNDATA_END || out->cut
                ? EXIT_FINE
                : train_data_failure(r, data, cnndata_loader_error(d->val));

@@ -130,6 +130,7 @@ static int resume(Training *t, bool *none)
     if (code == EXIT_FINE && training_talks(t))
         front_note(t->r, "resumed from %s: epoch %" PRId64 ", update %" PRId64,
                    cnntrain_checkpoint_path(c), t->epoch + 1, t->updates);
+    t->step.ahead = true;
     t->saved = code == EXIT_FINE;
     t->first_update = t->updates;
     free(report);
@@ -173,6 +174,7 @@ static int fit(Training *t, const char *path)
     free(report);
     if (s->average >= 0)
         memcpy(t->step.state + s->average, t->step.state, (size_t)s->kept * sizeof(float));
+    t->step.ahead = true;
     return f.copied == 0 ? EXIT_REFUSED : EXIT_FINE;
 }
 

@@ -24,6 +24,9 @@ int training_save(Training *t, const char *name)
         {"best", best},          {"seed", seed},         {"net", t->net.elab->graph.name},
         {"classes", t->classes}, {"train", t->settings}, {"cnnc", CNNC_VERSION}};
     bool last = strcmp(name, CNNTRAIN_LAST) == 0;
+    int status = train_step_fetch(&t->step);
+    if (status != CNNRT_OK)
+        return native_failure(t->r, t->step.code.model, status);
     if (!cnntrain_checkpoint_save(training_path(t, name), t->tensors, t->tensor_count, pairs,
                                   sizeof pairs / sizeof *pairs, last, message))
         return front_fail(t->r, EXIT_FILE, "%s", message);

@@ -108,7 +108,9 @@ static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
     const Plan *p = &t->code.plan;
     size_t state = (size_t)p->weight_floats * sizeof(float);
     size_t work = cnnrt_workspace_size(t->code.model, (int)t->batch, threads);
-    say_memory(t, r, n, state, work);
+    bool device = p->target.kind == TARGET_CUDA;
+    say_memory(t, r, n, state,
+               device ? (size_t)(p->arena_floats * t->batch) * sizeof(float) : work);
     int code = aligned(r, &t->state, state, "parameters, gradients and the optimizer's values");
     if (code == EXIT_FINE)
         code = aligned(r, &t->workspace, work, "activations");
@@ -126,7 +128,7 @@ static int allocate(TrainStep *t, Run *r, const Net *n, int threads)
             return code;
     }
     int status = cnnrt_create(&t->ctx, t->code.model, t->state, threads, t->workspace, work);
-    return status == CNNRT_OK ? EXIT_FINE : front_fail(r, EXIT_LIMIT, "%s", cnnrt_strerror(status));
+    return status == CNNRT_OK ? EXIT_FINE : native_failure(r, t->code.model, status);
 }
 
 static int plan_step(TrainStep *t, Run *r, const Net *n, const TrainSpec *spec,
@@ -230,7 +232,22 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p)
         return code;
     if (s->average >= 0)
         memcpy(t->state + s->average, t->state, (size_t)s->kept * sizeof(float));
+    t->ahead = true;
     return EXIT_FINE;
+}
+
+int train_step_fetch(TrainStep *t)
+{
+    int status = t->behind ? cnnrt_fetch_weights(t->ctx, 0, t->code.plan.weight_floats) : CNNRT_OK;
+    t->behind = t->behind && status != CNNRT_OK;
+    return status;
+}
+
+static int send(TrainStep *t)
+{
+    int status = t->ahead ? cnnrt_send_weights(t->ctx, 0, t->code.plan.weight_floats) : CNNRT_OK;
+    t->ahead = t->ahead && status != CNNRT_OK;
+    return status;
 }
 
 /* Mean of the weighted losses of the last pass. */
@@ -247,7 +264,10 @@ int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t see
                    const float *hyper, bool update, double *loss)
 {
     const Plan *p = &t->code.plan;
-    int status = cnnrt_set_run(t->ctx, seed, step, hyper);
+    int status = send(t);
+    if (status == CNNRT_OK)
+        status = cnnrt_set_run(t->ctx, seed, step, hyper);
+    t->behind = true;
     if (status == CNNRT_OK)
         status = cnnrt_run_steps(t->ctx, (int)n, in, t->out, 0, p->update, NULL);
     if (status != CNNRT_OK)
@@ -258,8 +278,10 @@ int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t see
     return cnnrt_run_steps(t->ctx, (int)n, in, t->out, p->update, p->steps.len, NULL);
 }
 
-double train_step_gradient_norm(const TrainStep *t)
+double train_step_gradient_norm(TrainStep *t)
 {
+    if (train_step_fetch(t) != CNNRT_OK)
+        return NAN;
     const PlanState *s = &t->code.plan.state;
     double sum = 0, passes = s->sum >= 0 ? (double)s->optimizer.accumulate : 1;
     for (uint32_t i = 0; i < s->params.len; i++) {
@@ -279,8 +301,10 @@ static bool all_finite(const float *v, int64_t n)
     return true;
 }
 
-static const char *bad_parameter(const TrainStep *t, bool statistics)
+static const char *bad_parameter(TrainStep *t, bool statistics)
 {
+    if (train_step_fetch(t) != CNNRT_OK)
+        return NULL;
     const PlanState *s = &t->code.plan.state;
     for (uint32_t i = 0; i < s->params.len; i++)
         if ((s->params.at[i].trained || statistics) &&
@@ -289,7 +313,7 @@ static const char *bad_parameter(const TrainStep *t, bool statistics)
     return NULL;
 }
 
-const char *train_step_bad_parameter(const TrainStep *t)
+const char *train_step_bad_parameter(TrainStep *t)
 {
     return bad_parameter(t, true);
 }
@@ -301,7 +325,7 @@ const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *i
     const char *bad = bad_parameter(t, false);
     if (bad != NULL)
         return bad;
-    for (uint32_t i = 0; i < p->backward; i++) {
+    for (uint32_t i = 0; i < p->backward && p->target.kind == TARGET_CPU; i++) {
         const PlanStep *s = &p->steps.at[i];
         const PlanOperand *o = &s->args[KERNEL_ARG_OUT];
         if (cnnrt_run_steps(t->ctx, (int)n, in, t->out, i, i + 1, NULL) != CNNRT_OK)
@@ -337,6 +361,7 @@ static const float *from_average(void *ctx, const char *name, const ParamSpec *s
 
 ParamSource train_step_source(TrainStep *t, bool average)
 {
+    train_step_fetch(t); /* what fails here fails in the next pass, with a message */
     return (ParamSource){t, average ? from_average : from_state, NULL};
 }
 

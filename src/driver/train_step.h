@@ -16,6 +16,8 @@ typedef struct TrainStep {
     int64_t batch;
     float *out[TRAIN_LOSSES + 64]; /* heads, then losses */
     uint32_t heads, losses;
+    /* On a device: whether the state there is newer than the one here, and the other way round. */
+    bool behind, ahead;
 } TrainStep;
 
 /* Builds and plans the step. Returns an exit code. */
@@ -36,16 +38,21 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p);
  * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
                    const float *hyper, bool update, double *loss);
+/* Brings the state here up to date with the device's, where it is on one. What reads parameters does
+ * so before: the three below and train_step_source; whoever reads the tensors has to. Returns a
+ * CnnrtStatus. */
+int train_step_fetch(TrainStep *t);
 /* The 2-norm of all gradients of the last update together, before clipping. */
-double train_step_gradient_norm(const TrainStep *t);
+double train_step_gradient_norm(TrainStep *t);
 /* The name of the first parameter or running statistic that is not finite; NULL when all are. */
-const char *train_step_bad_parameter(const TrainStep *t);
+const char *train_step_bad_parameter(TrainStep *t);
 /* The name of the first trained parameter that is not finite, or of the first layer whose values in
  * the pass over these inputs are not; NULL when all are. Forward only: the state's parameters do
- * not change. */
+ * not change. On a device layers are not looked through. */
 const char *train_step_not_finite(TrainStep *t, int64_t n, const float *const *in);
 /* Values by name from the state, or from the running mean of the weights. */
 ParamSource train_step_source(TrainStep *t, bool average);
-/* What a checkpoint holds, in the arena of the run; *count of them. */
+/* What a checkpoint holds, in the arena of the run; *count of them. Whoever writes to them sets
+ * `ahead`. */
 CnntrainTensor *train_step_tensors(const TrainStep *t, Run *r, size_t *count);
 #endif

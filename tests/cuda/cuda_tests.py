@@ -157,7 +157,7 @@ def check_refusals():
              (["--emit=ptx"], "is for --target=cuda"),
              (["--target=cuda", "--emit=ptx", "--target-cpu=x86-64-v3"], "is no GPU"),
              (["--target-cpu=sm_80"], "is a GPU"),
-             (["--target=cuda", "--emit=llvm-ir", "--mode=train"], "not llvm-ir")]
+             (["--target=cuda", "--emit=exe", "--mode=train"], "not exe")]
     for args, text in cases:
         run = cnnc("build", "resnet18", "--init=1", "-q", "-o", os.devnull, *args)
         name = "cuda.refused " + " ".join(args)

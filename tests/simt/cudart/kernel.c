@@ -41,11 +41,10 @@ static cudaError_t refuse_image(const char *code)
     return for_newer_device(code) ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
 
-/* The text of SIMT_CUDA_IMAGE, to be freed; NULL when that is not set or cannot be read. */
-static char *image_in_place(void)
+/* The text of a file, to be freed; NULL when it cannot be read. */
+static char *read_text(const char *path)
 {
-    const char *path = getenv("SIMT_CUDA_IMAGE");
-    FILE *f = path && *path ? fopen(path, "rb") : NULL;
+    FILE *f = fopen(path, "rb");
     if (!f)
         return NULL;
     char *text = NULL;
@@ -56,6 +55,37 @@ static char *image_in_place(void)
         text[fread(text, 1, (size_t)size, f)] = '\0';
     fclose(f);
     return text;
+}
+
+/* Whether the text defines the first kernel of some PTX. */
+static bool defines_first(const char *text, const char *ptx)
+{
+    char name[300];
+    const char *at = strstr(ptx, ".entry ");
+    if (!at)
+        return false;
+    at += strlen(".entry ");
+    size_t n = strcspn(at, "( \n");
+    snprintf(name, sizeof name, "@%.*s(", (int)(n < 256 ? n : 256), at);
+    return strstr(text, name) != NULL;
+}
+
+/* Of the files of SIMT_CUDA_IMAGE, separated by colons, the first that is of the same kernels; to
+ * be freed. NULL when there is none. */
+static char *image_in_place(const char *ptx)
+{
+    const char *list = getenv("SIMT_CUDA_IMAGE");
+    while (list && *list) {
+        size_t n = strcspn(list, ":");
+        char path[4096];
+        snprintf(path, sizeof path, "%.*s", (int)(n < sizeof path ? n : 0), list);
+        char *text = read_text(path);
+        if (text && defines_first(text, ptx))
+            return text;
+        free(text);
+        list += n + (list[n] == ':');
+    }
+    return NULL;
 }
 
 static cudaError_t load_image(cudaLibrary_t *out, const char *code)
@@ -83,7 +113,7 @@ static cudaError_t load(cudaLibrary_t *out, const char *code)
     *out = NULL;
     if (!code)
         return cudaErrorInvalidValue;
-    char *text = image_in_place();
+    char *text = image_in_place(code);
     cudaError_t e = load_image(out, text ? text : code);
     free(text);
     return e;

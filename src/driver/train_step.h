@@ -38,9 +38,9 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p);
  * number. Returns a CnnrtStatus. */
 int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t seed, uint64_t step,
                    const float *hyper, bool update, double *loss);
-/* Brings the state here up to date with the device's, where it is on one. What reads parameters does
- * so before: the three below and train_step_source; whoever reads the tensors has to. Returns a
- * CnnrtStatus. */
+/* Brings the state here up to date with the device's, where it is on one. What reads parameters
+ * does so before: the three below and train_step_source; whoever reads the tensors has to. Returns
+ * a CnnrtStatus. */
 int train_step_fetch(TrainStep *t);
 /* The 2-norm of all gradients of the last update together, before clipping. */
 double train_step_gradient_norm(TrainStep *t);

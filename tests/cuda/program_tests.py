@@ -1,5 +1,6 @@
 """Programs and libraries for GPUs, without one: what they say, what they fall back to; and cnnc's own
 runs on the emulator's CUDA runtime. Environment: CNNC, BUILD, SRC. Standard library only."""
+import csv
 import ctypes
 import json
 import os
@@ -115,6 +116,79 @@ def test_run_on_the_emulator():
     assert len(a) == len(b) and a[:128] == b[:128]
     values = [struct.unpack(f"<{(len(x) - 128) // 4}f", x[128:]) for x in (a, b)]
     assert max(abs(x - y) for x, y in zip(*values)) <= 1e-5 * max(map(abs, values[1]))
+
+
+TRAINED = """import std.blocks
+net n(classes: int = 10, res: int = 8) {
+  input image[1, res, res](mean=[0.3], std=[0.3])
+  stage s1(stride=1) { conv_bn_act(4) }
+  head logits = gap -> flatten -> dense(classes)
+  train {
+    epochs    = 2
+    batch     = 4
+    loss      = cross_entropy(logits)
+    optimizer = adamw(lr=0.01)
+    schedule  = cosine()
+    augment   = hflip
+  }
+}
+"""
+
+
+def write_data():
+    for split, n in (("train", 8), ("t10k", 4)):
+        pixels = bytes((37 * i * i + 11 * i) % 251 for i in range(n * 64))
+        pathlib.Path(f"{split}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 0x803, n, 8, 8) + pixels)
+        pathlib.Path(f"{split}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">II", 0x801, n) + bytes(i % 3 for i in range(n)))
+    pathlib.Path("n.cnn").write_text(TRAINED)
+
+
+def columns(folder):
+    """Losses, accuracies and norms of gradients of a run's log."""
+    rows = csv.DictReader(pathlib.Path(folder, "log.csv").open())
+    return [float(r[c]) for r in rows for c in ("loss", "val_loss", "val_top1", "grad_norm")]
+
+
+def test_training_on_the_emulator():
+    """The same run as on the processor, which goes on from its checkpoint."""
+    if not STANDIN.exists():
+        raise Skip("the emulator was not built")
+    write_data()
+    lints, here = LINTS[:1], f"--data=idx:{os.getcwd()}"
+    cuda = {"CNNC_CUDA_LIBRARY": str(STANDIN), "SIMT_CUDA_IMAGE": "net.ll:step.ll"}
+    for mode, path in (("inference", "net.ll"), ("train", "step.ll")):
+        made = cnnc("build", "n.cnn", *lints, "-q", "--init=1", "--target=cuda", f"--mode={mode}",
+                    "--emit=llvm-ir", "--prefix=cnnc_model", "-o", path)
+        assert made.returncode == 0, made.stderr
+    done = cnnc("train", "n.cnn", *lints, here, "-o", "cpu")
+    assert done.returncode == 0, done.stderr
+    done = cnnc("train", "n.cnn", *lints, here, "-o", "gpu", "--target=cuda", **cuda)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = columns("gpu"), columns("cpu")
+    assert len(ours) == 8 and all(abs(a - b) <= 1e-5 * abs(b) for a, b in zip(ours, theirs)), (
+        ours, theirs)
+    longer = cnnc("train", "n.cnn", *lints, here, "-o", "gpu", "--resume", "--set=epochs=3")
+    assert longer.returncode == 0 and "resumed from" in longer.stderr, longer.stderr
+    assert len(columns("gpu")) == 12
+
+
+def test_training_library_without_a_gpu():
+    if not (BUILD / "lib" / "libcnnrt_cuda.a").exists():
+        raise Skip("cnnc was built without the CUDA toolkit")
+    write_data()
+    made = cnnc("build", "n.cnn", LINTS[0], "-q", "--init=1", "--target=cuda", "--mode=train",
+                "--emit=so", "-o", "n.so")
+    if made.returncode and "libcudart_static.a" in made.stderr:
+        raise Skip("no libcudart_static.a here")
+    assert made.returncode == 0, made.stderr
+    os.environ.update(ALONE)
+    lib = ctypes.CDLL(os.path.abspath("n.so"))
+    trainer = ctypes.c_void_p()
+    status = lib.n_train_create(ctypes.byref(trainer), None, 0)
+    del os.environ["CUDA_VISIBLE_DEVICES"]
+    assert status == 18 and not trainer, status
 
 
 def test_lacks_on_the_emulator():

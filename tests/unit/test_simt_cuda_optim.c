@@ -36,7 +36,7 @@ static void launch_pass(Rig *rig, uint32_t at, float **args, const CnnrtRun *run
 static void test_optimizers(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+    for (volatile size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         static Rig rig;
         Target t;
         char err[1024];

@@ -87,7 +87,7 @@ static void test_arena_huge(void **state)
 {
     (void)state;
     static const size_t n[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8 + 1}, by[] = {1, 3, 8};
-    for (int i = 0; i < 3; i++) {
+    for (volatile int i = 0; i < 3; i++) {
         oom.over_limit = -1;
         if (setjmp(oom.env) == 0) {
             arena_array(&arena, n[i], by[i]);

@@ -15,6 +15,8 @@ void fiber_entered(void);
 void fiber_resume(uint32_t i);
 /* Back to who resumed the running fiber. */
 void fiber_yield(void);
+/* The same for the last time: the fiber is not resumed again. */
+_Noreturn void fiber_end(void);
 /* True if all bytes are on the stack of fiber i. */
 bool fiber_owns(uint32_t i, const void *p, size_t bytes);
 

@@ -56,8 +56,7 @@ static void thread_main(void)
         warp_left(t->warp);
     else
         bank_flush(t->warp);
-    for (;;)
-        fiber_yield();
+    fiber_end();
 }
 
 static void set_up(Block *b)

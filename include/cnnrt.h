@@ -273,7 +273,7 @@ int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hy
 int cnnrt_threads(const CnnrtContext *c);
 /* A device has a copy of what create was given as weights, and the runs of a training model change
  * that copy: [first, first + count) of it to where create was given them, and from there to the
- * device. Nothing to do on the processor. */
+ * device. Nothing to do on the processor, or to fetch when no run has changed it since. */
 int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count);
 int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count);
 /* Stops the threads and frees the context; no run may be in progress. NULL is allowed. */

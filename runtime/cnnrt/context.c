@@ -22,6 +22,7 @@ struct CnnrtContext {
     bool own_workspace;
     Pool *pool;   /* NULL on a device */
     void *device; /* of model->code->backend; NULL on the processor */
+    bool behind;  /* a training run has changed the device's copy of the weights */
     atomic_flag busy;
     /* the run in progress */
     CnnrtRun run;
@@ -152,9 +153,11 @@ int cnnrt_threads(const CnnrtContext *c)
 int cnnrt_fetch_weights(CnnrtContext *c, int64_t first, int64_t count)
 {
     float *weights = (float *)(uintptr_t)c->weights;
-    return c->device == NULL
-               ? CNNRT_OK
-               : c->model->code->backend->load(c->device, weights + first, first, count);
+    if (c->device == NULL || !c->behind)
+        return CNNRT_OK;
+    int status = c->model->code->backend->load(c->device, weights + first, first, count);
+    c->behind = status != CNNRT_OK || count < c->model->weight_floats;
+    return status;
 }
 
 int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count)
@@ -281,6 +284,7 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
     int status = CNNRT_OK;
     c->run.batch = batch;
     if (c->device != NULL) {
+        c->behind = c->behind || c->model->training != NULL;
         status =
             c->model->code->backend->run(c->device, &c->run, in, out, first, last, step_seconds);
     } else {

@@ -17,7 +17,6 @@ struct CnnrtTrainer {
     float *out[MOST_TENSORS];       /* of a pass: heads, then losses */
     CnnrtCounters at;
     int64_t part; /* passes since the last update */
-    bool behind;  /* the state here is older than that on the device */
     bool lent;    /* the caller may have written to it */
     atomic_flag busy;
 };
@@ -168,10 +167,8 @@ static void give(CnnrtTrainer *t)
 /* The state here as the device has it; it may be changed. */
 static int lend(CnnrtTrainer *t)
 {
-    int status = t->behind ? cnnrt_fetch_weights(t->step, 0, t->model->weight_floats) : CNNRT_OK;
-    t->behind = t->behind && status != CNNRT_OK;
     t->lent = true;
-    return status;
+    return cnnrt_fetch_weights(t->step, 0, t->model->weight_floats);
 }
 
 /* The state of the device as it is here. */
@@ -202,7 +199,6 @@ static int pass(CnnrtTrainer *t, int batch, const float *const *in, const float 
     int status = take_back(t);
     if (status == CNNRT_OK)
         status = cnnrt_set_run(t->step, t->at.seed, (uint64_t)t->at.passes, hyper);
-    t->behind = true;
     if (status == CNNRT_OK)
         status = cnnrt_run_steps(t->step, batch, all, t->out, 0, last, NULL);
     if (status == CNNRT_OK && loss != NULL)

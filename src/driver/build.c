@@ -326,19 +326,27 @@ static int pack_weights(Run *r, Build *b, Variant *v)
 }
 
 /* Object pieces go to files in a private folder, for the linker to read. */
-static int make_objects(Run *r, Build *b, const CodegenApi *api, const Plan *p,
-                        const EmitOptions *o)
+static int add_objects(Run *r, Build *b, const Native *n, const EmitOptions *o)
 {
     char err[512] = "";
     EmitResult out = {0};
     double t = front_seconds();
-    if (!api->emit(p, EMIT_OBJECT, o, &out, err, sizeof err))
+    if (!n->api->emit(&n->plan, EMIT_OBJECT, o, &out, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     stage_time(r, "generate code", t);
     int code = EXIT_FINE;
     for (int i = 0; i < out.count && code == EXIT_FINE; i++)
         code = add_object(r, b, &out.pieces[i]);
-    api->emit_free(&out);
+    n->api->emit_free(&out);
+    return code;
+}
+
+static int make_objects(Run *r, Build *b, const Native *n, EmitOptions *o)
+{
+    int code = n->plan.target.kind == TARGET_CUDA ? gpu_images(r, n, b->tmp, o) : EXIT_FINE;
+    if (code == EXIT_FINE)
+        code = add_objects(r, b, n, o);
+    gpu_free(o);
     return code;
 }
 
@@ -365,17 +373,10 @@ static int link_all(Run *r, Build *b)
     int code = EXIT_FINE;
     for (int i = 0; i < x->count && code == EXIT_FINE; i++) {
         Variant *v = &b->artifact.variants[i];
-        if (v->native.plan.target.kind == TARGET_CUDA)
-            code = gpu_images(r, &v->native, b->tmp, &v->emit);
-        if (code == EXIT_FINE)
-            code = make_objects(r, b, v->native.api, &v->native.plan, &v->emit);
-        gpu_free(&v->emit);
+        code = make_objects(r, b, &v->native, &v->emit);
     }
-    if (code == EXIT_FINE && b->trains && native_wants_cuda(r))
-        code = gpu_images(r, &b->step.code, b->tmp, &b->step_emit);
     if (code == EXIT_FINE && b->trains)
-        code = make_objects(r, b, b->step.code.api, &b->step.code.plan, &b->step_emit);
-    gpu_free(&b->step_emit);
+        code = make_objects(r, b, &b->step.code, &b->step_emit);
     if (code == EXIT_FINE && x->count > 1)
         code = make_dispatch(r, b);
     double t = front_seconds();

@@ -19,18 +19,8 @@ static const char *home(void)
 
 const char *gpu_tool(Arena *a, const char *name)
 {
-    const char *path = getenv("PATH");
     const char *at = arena_printf(a, "%s/bin/%s", home(), name);
-    if (access(at, X_OK) == 0)
-        return at;
-    while (path != NULL && *path != '\0') {
-        int n = (int)strcspn(path, ":");
-        at = arena_printf(a, "%.*s/%s", n, path, name);
-        if (n > 0 && access(at, X_OK) == 0)
-            return at;
-        path += n + (path[n] == ':');
-    }
-    return NULL;
+    return access(at, X_OK) == 0 ? at : fs_program(a, name);
 }
 
 /* "sm_90a": 90, for that one alone. */

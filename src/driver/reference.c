@@ -187,25 +187,9 @@ static void finding(Doctor *d, Health h, const char *what, const char *detail)
                colour ? "\x1b[0m" : "", what, detail);
 }
 
-/* The path of a program, in the session arena; NULL when PATH has none. */
-static const char *on_path(Run *r, const char *name)
-{
-    if (strchr(name, '/') != NULL)
-        return access(name, X_OK) == 0 ? name : NULL;
-    const char *path = getenv("PATH");
-    while (path != NULL && *path != '\0') {
-        size_t n = strcspn(path, ":");
-        const char *full = arena_printf(&r->session.arena, "%.*s/%s", (int)n, path, name);
-        if (access(full, X_OK) == 0)
-            return full;
-        path += n + (path[n] == ':');
-    }
-    return NULL;
-}
-
 static void examine_program(Doctor *d, const char *what, const char *name, bool needed)
 {
-    const char *path = on_path(d->r, name);
+    const char *path = fs_program(&d->r->session.arena, name);
     if (path != NULL)
         finding(d, WELL, what, path);
     else

@@ -238,9 +238,7 @@ int train_step_init(TrainStep *t, Run *r, Parameters *p)
 
 int train_step_fetch(TrainStep *t)
 {
-    int status = t->behind ? cnnrt_fetch_weights(t->ctx, 0, t->code.plan.weight_floats) : CNNRT_OK;
-    t->behind = t->behind && status != CNNRT_OK;
-    return status;
+    return cnnrt_fetch_weights(t->ctx, 0, t->code.plan.weight_floats);
 }
 
 static int send(TrainStep *t)
@@ -267,7 +265,6 @@ int train_step_run(TrainStep *t, int64_t n, const float *const *in, uint64_t see
     int status = send(t);
     if (status == CNNRT_OK)
         status = cnnrt_set_run(t->ctx, seed, step, hyper);
-    t->behind = true;
     if (status == CNNRT_OK)
         status = cnnrt_run_steps(t->ctx, (int)n, in, t->out, 0, p->update, NULL);
     if (status != CNNRT_OK)

@@ -16,8 +16,7 @@ typedef struct TrainStep {
     int64_t batch;
     float *out[TRAIN_LOSSES + 64]; /* heads, then losses */
     uint32_t heads, losses;
-    /* On a device: whether the state there is newer than the one here, and the other way round. */
-    bool behind, ahead;
+    bool ahead; /* the state here is newer than a device's */
 } TrainStep;
 
 /* Builds and plans the step. Returns an exit code. */

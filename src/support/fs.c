@@ -383,3 +383,18 @@ int fs_spawn(const char *const *argv, const char *folder, const char **err)
     *err = "killed by a signal";
     return -1;
 }
+
+const char *fs_program(Arena *a, const char *name)
+{
+    if (strchr(name, '/') != NULL)
+        return access(name, X_OK) == 0 ? name : NULL;
+    const char *path = getenv("PATH");
+    while (path != NULL && *path != '\0') {
+        size_t n = strcspn(path, ":");
+        const char *full = arena_printf(a, "%.*s/%s", (int)n, path, name);
+        if (access(full, X_OK) == 0)
+            return full;
+        path += n + (path[n] == ':');
+    }
+    return NULL;
+}

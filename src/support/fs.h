@@ -1,6 +1,7 @@
 /* Files: whole reads with limits, and outputs that appear whole or not at all. */
 #ifndef CNNC_FS_H
 #define CNNC_FS_H
+#include "support/arena.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -53,4 +54,6 @@ void fs_map_abandon(FsMapOut *m);
  * TMPDIR: what a killed compiler driver leaves goes with it. Returns its exit status, or -1 with
  * *err set. stderr of the child goes to ours. */
 int fs_spawn(const char *const *argv, const char *folder, const char **err);
+/* The path of a program as fs_spawn finds it, in the arena; NULL when there is none. */
+const char *fs_program(Arena *a, const char *name);
 #endif

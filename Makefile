@@ -107,39 +107,27 @@ $(BUILD)/bin/cnnc: $(driver_o) $(LINKED)
 	@mkdir -p $(@D)
 	$(CC) $(LDSAN) -o $@ $(driver_o) $(LINKED) $(LIBS)
 
-$(LIB)/libcnnc.a: $(front_o)
+# every archive's recipe; what is in it is said beside its name
+$(BUILD)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
 	ar rcsD $@ $^
 
+$(LIB)/libcnnc.a: $(front_o)
+
 $(LIB)/libcnnrt.a: $(runtime_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 cross: ## the runtime for another machine, ARCH=aarch64: build links programs for it then
 	@command -v $(CROSS_CC) >/dev/null || { echo "make cross: no $(CROSS_CC) (Debian: gcc-$(ARCH)-linux-gnu)" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -s $(LIB)/$(ARCH)/libcnnrt.a
 
 $(LIB)/$(ARCH)/libcnnrt.a: $(cross_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 $(LIB)/libcnntrain.a: $(train_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 $(LIB)/libcnnrt_cuda.a: $(cuda_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 $(BUILD)/tests/libsimt.a: $(simt_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 # what cnnc itself opens to run networks on a GPU
 $(LIB)/libcnnrt_cuda.so: $(cuda_o)
@@ -154,9 +142,6 @@ $(OBJ)/standin/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -Itests/simt/cudart -c -o $@ $<
 $(BUILD)/tests/libcnnrt_cuda.a: $(standin_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 # what cnnc opens in place of the one above
 $(BUILD)/tests/libcnnrt_cuda.so: $(standin_o) $(BUILD)/tests/libsimt.a
 	$(CC) $(LDSAN) -shared -o $@ $^ $(shell $(LLVM) --ldflags) -lLLVM-19 -lm -lpthread
@@ -170,9 +155,6 @@ $(OBJ)/$(ARCH)/%.o: %.c
 	$(CROSS_CC) $(BASE) $(WARN) $(CFLAGS) -fvisibility=hidden -c -o $@ $<
 
 $(LIB)/libcnndata.a: $(data_o)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcsD $@ $^
 
 # The one object that links LLVM; everything but its entry is hidden.
 $(LIB)/libcnnc_codegen.so: $(codegen_o)

@@ -196,7 +196,7 @@ typedef struct CnnrtBackend {
     int (*create)(void **out, const CnnrtModel *m, const float *weights, int64_t floats,
                   void *owner, int64_t offset);
     /* Steps [first, last), as cnnrt_run_steps. in and out may be the host's memory or the
-     * device's. On return the outputs are there. */
+     * device's. Inputs are read by runs from step 0 on alone. On return the outputs are there. */
     int (*run)(void *device, const CnnrtRun *run, const float *const *in, float *const *out,
                int64_t first, int64_t last, double *step_seconds);
     /* Copies weights [first, first + count) from and to the device. */

@@ -155,7 +155,7 @@ static int run(void *device, const CnnrtRun *r, const float *const *in, float *c
     CudaContext *c = device;
     const CnnrtModel *m = c->model;
     int status = cuda_status(cudaSetDevice(c->device), "opening the device");
-    if (status == CNNRT_OK)
+    if (status == CNNRT_OK && first == 0) /* for later steps they are there */
         status = copy_all(c, m->inputs, m->input_count, r->batch, c->in, in, "copying the inputs");
     if (status == CNNRT_OK)
         status = cuda_status(cudaMemcpyAsync(c->run, r, sizeof *r, cudaMemcpyDefault, c->stream),

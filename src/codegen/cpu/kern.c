@@ -45,45 +45,9 @@ static LLVMValueRef load_operand(Emit *e, LLVMValueRef args, int i)
     return LLVMBuildLoad2(e->b, e->ptr, slot, "");
 }
 
-/* Families without windows leave those fields zero. */
-static Kernel normal(const Kernel *k)
-{
-    Kernel n = *k;
-    int64_t *const at_least_one[] = {&n.sh, &n.sw, &n.dh, &n.dw, &n.groups, &n.kh, &n.kw};
-    for (size_t i = 0; i < sizeof at_least_one / sizeof *at_least_one; i++)
-        if (*at_least_one[i] < 1)
-            *at_least_one[i] = 1;
-    return n;
-}
-
-static bool names_only_operands(Emit *e, const Kernel *k, const ExprCode *code)
-{
-    for (int i = 1; i < EXPR_MAX_ARGS; i++)
-        if (code->uses[i] && i > k->extra_count)
-            return emit_fail(e, "a kernel's expression names an operand it does not have");
-    return true;
-}
-
-/* The code of the epilogue and of every root. */
-static bool make_code(Kern *kn)
-{
-    Emit *e = kn->e;
-    const Kernel *k = kn->k;
-    if (!expr_code(e, k->pool_expr, k->root, &kn->code) || !names_only_operands(e, k, &kn->code))
-        return false;
-    for (int r = 0; r < k->root_count; r++) {
-        ExprCode *code = &kn->root[r];
-        if (!expr_code(e, k->pool_expr, k->root_of[r], code) || !names_only_operands(e, k, code))
-            return false;
-        for (int i = 0; i < EXPR_MAX_ARGS; i++)
-            kn->uses[i] = kn->uses[i] || code->uses[i];
-    }
-    return true;
-}
-
 bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
 {
-    Kernel copy = normal(kernel);
+    Kernel copy = roots_normal(kernel);
     const Kernel *k = &copy;
     if ((unsigned)k->family >= FAM_COUNT || !emitters[k->family] ||
         k->extra_count > KERNEL_MAX_EXTRA || k->root_count < 0 || k->root_count > KERNEL_MAX_ROOTS)
@@ -101,7 +65,7 @@ bool kern_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.run = load_operand(e, args, KERNEL_ARG_RUN);
     for (int i = 0; i < k->extra_count; i++)
         kn.extra[i] = load_operand(e, args, KERNEL_ARG_EXTRA + i);
-    if (!make_code(&kn))
+    if (!roots_read(e, k, &kn.code, kn.root, kn.uses))
         return false;
     if (!emitters[k->family](&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k->family]);
@@ -114,58 +78,27 @@ LLVMValueRef kern_batch(Kern *kn)
     return LLVMBuildLoad2(kn->e->b, kn->e->i64, kn->run, "batch");
 }
 
-LLVMValueRef kern_hyper(Kern *kn, int k)
+static RootOperands root_operands(const Kern *kn)
 {
-    Emit *e = kn->e;
-    int64_t first = (int64_t)(offsetof(CnnrtRun, hyper) / sizeof(float));
-    return emit_load(e, e->f32, emit_at_const(e, kn->run, first + k));
-}
-
-static LLVMValueRef of_type(Emit *e, LLVMTypeRef type, LLVMValueRef scalar)
-{
-    return type == e->vec ? emit_splat(e, scalar) : scalar;
+    return (RootOperands){.out = kn->out, .in = kn->in, .run = kn->run, .extra = kn->extra};
 }
 
 void kern_fixed_args(Kern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    Emit *e = kn->e;
-    const Kernel *k = kn->k;
-    for (int i = 0; i < k->extra_count; i++) {
-        LLVMValueRef v = NULL;
-        if (!kn->uses[i + 1])
-            continue;
-        if (k->extra[i] == KARG_SCALAR)
-            v = emit_load(e, e->f32, kn->extra[i]);
-        else if (k->extra[i] == KARG_HYPER && (unsigned)k->hyper[i] < CNNRT_HYPER)
-            v = kern_hyper(kn, k->hyper[i]);
-        else if (k->extra[i] == KARG_COUNT)
-            v = emit_to_float(e, emit_mul(e, kern_batch(kn), k->positions));
-        if (v)
-            args[i + 1] = of_type(e, type, v);
-    }
+    RootOperands from = root_operands(kn);
+    from.batch = kern_batch(kn);
+    roots_fixed_args(kn->e, kn->k, kn->uses, from, type, args);
 }
 
 void kern_roots(Kern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
                 LLVMValueRef value[KERNEL_MAX_ROOTS])
 {
-    for (int i = 0; i < EXPR_MAX_ARGS; i++)
-        if (kn->uses[i] && !args[i])
-            emit_fail(kn->e, "family %s takes no such operand", family_name[kn->k->family]);
-    for (int r = 0; r < kn->k->root_count; r++)
-        value[r] = kn->e->err[0] ? emit_real(type, 0) : expr_emit(kn->e, &kn->root[r], type, args);
+    roots_values(kn->e, kn->k, kn->uses, kn->root, type, args, value);
 }
 
 LLVMValueRef kern_root_target(Kern *kn, int r)
 {
-    int to = kn->k->root_to[r], extra = to - KERNEL_ARG_EXTRA;
-    if (to == KERNEL_ARG_OUT)
-        return kn->out;
-    if (to == KERNEL_ARG_IN)
-        return kn->in;
-    if (extra >= 0 && extra < kn->k->extra_count)
-        return kn->extra[extra];
-    emit_fail(kn->e, "a kernel's result goes to an operand it does not have");
-    return NULL;
+    return roots_target(kn->e, kn->k, root_operands(kn), r);
 }
 
 void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi)

@@ -2,8 +2,8 @@
 #ifndef CNNC_KERN_H
 #define CNNC_KERN_H
 #include "codegen/llvm/emit.h"
-#include "codegen/llvm/expr_emit.h"
 #include "codegen/llvm/loop.h"
+#include "codegen/llvm/roots.h"
 
 typedef struct Kern {
     Emit *e;
@@ -54,9 +54,8 @@ void kern_items(Kern *kn, int64_t n, LLVMValueRef *lo, LLVMValueRef *hi);
 /* The positions [lo, hi) of the units of a kernel whose units are blocks of positions. */
 void kern_positions(Kern *kn, LLVMValueRef *lo, LLVMValueRef *hi);
 
-/* Of the run: the batch, an i64; hyper[k], a float. */
+/* Of the run: the batch, an i64. */
 LLVMValueRef kern_batch(Kern *kn);
-LLVMValueRef kern_hyper(Kern *kn, int k);
 
 /* Kernels of several results: the arguments of the roots that are one value for the whole kernel
  * (KARG_SCALAR, KARG_HYPER, KARG_COUNT), of the type; the other arguments are left as they are. */

@@ -34,17 +34,6 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_UPDATE] = cuda_update,
 };
 
-/* Families without windows leave those fields zero. */
-static Kernel normal(const Kernel *k)
-{
-    Kernel n = *k;
-    int64_t *const at_least_one[] = {&n.sh, &n.sw, &n.dh, &n.dw, &n.groups, &n.kh, &n.kw};
-    for (size_t i = 0; i < sizeof at_least_one / sizeof *at_least_one; i++)
-        if (*at_least_one[i] < 1)
-            *at_least_one[i] = 1;
-    return n;
-}
-
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
@@ -101,33 +90,9 @@ static void open_function(CudaKern *kn, const char *name)
     kn->run = run ? LLVMGetParam(fn, n + 1) : NULL;
 }
 
-static bool names_only_operands(const CudaKern *kn, const ExprCode *code)
-{
-    for (int i = 1; i < EXPR_MAX_ARGS; i++)
-        if (code->uses[i] && i > kn->k->extra_count)
-            return emit_fail(kn->e, "a kernel's expression names an operand it does not have");
-    return true;
-}
-
-/* The code of the epilogue and of every root. */
-static bool make_code(CudaKern *kn)
-{
-    const Kernel *k = kn->k;
-    if (!expr_code(kn->e, k->pool_expr, k->root, &kn->code) || !names_only_operands(kn, &kn->code))
-        return false;
-    for (int r = 0; r < k->root_count; r++) {
-        ExprCode *code = &kn->root[r];
-        if (!expr_code(kn->e, k->pool_expr, k->root_of[r], code) || !names_only_operands(kn, code))
-            return false;
-        for (int i = 0; i < EXPR_MAX_ARGS; i++)
-            kn->uses[i] = kn->uses[i] || code->uses[i];
-    }
-    return true;
-}
-
 bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
 {
-    Kernel k = normal(kernel);
+    Kernel k = roots_normal(kernel);
     if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA || k.root_count < 0 ||
         k.root_count > KERNEL_MAX_ROOTS)
         return emit_fail(e, "malformed kernel");
@@ -140,7 +105,7 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.row = kn.launch.rows > 1 ? nvptx_register(e, "ctaid.y") : cuda_int(&kn, 0);
     kn.in_pixel = map_pixel(k.in, e->vl, k.in_pixel);
     kn.out_pixel = map_pixel(k.out, e->vl, k.out_pixel);
-    if (!make_code(&kn))
+    if (!roots_read(e, &k, &kn.code, kn.root, kn.uses))
         return false;
     if (!emitters[k.family](&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k.family]);

@@ -3,9 +3,9 @@
  * together. */
 #ifndef CNNC_CUDA_KERN_H
 #define CNNC_CUDA_KERN_H
-#include "codegen/llvm/expr_emit.h"
 #include "codegen/llvm/loop.h"
 #include "codegen/llvm/nvptx.h"
+#include "codegen/llvm/roots.h"
 
 typedef struct CudaKern {
     Emit *e;

@@ -66,53 +66,27 @@ LLVMValueRef cuda_run_field(const CudaKern *kn, size_t offset)
     return LLVMBuildLoad2(e->b, e->i64, p, "");
 }
 
-static LLVMValueRef of_type(Emit *e, LLVMTypeRef type, LLVMValueRef scalar)
+static RootOperands root_operands(const CudaKern *kn)
 {
-    return type == e->vec ? emit_splat(e, scalar) : scalar;
+    return (RootOperands){.out = kn->out, .in = kn->in, .run = kn->run, .extra = kn->extra};
 }
 
 void cuda_fixed_args(const CudaKern *kn, LLVMTypeRef type, LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    Emit *e = kn->e;
-    const Kernel *k = kn->k;
-    int64_t hyper = (int64_t)(offsetof(CnnrtRun, hyper) / sizeof(float));
-    for (int i = 0; i < k->extra_count; i++) {
-        LLVMValueRef v = NULL;
-        if (!kn->uses[i + 1])
-            continue;
-        if (k->extra[i] == KARG_SCALAR)
-            v = emit_load(e, e->f32, kn->extra[i]);
-        else if (k->extra[i] == KARG_HYPER && (unsigned)k->hyper[i] < CNNRT_HYPER)
-            v = emit_load(e, e->f32, emit_at_const(e, kn->run, hyper + k->hyper[i]));
-        else if (k->extra[i] == KARG_COUNT)
-            v = emit_to_float(
-                e, emit_mul(e, LLVMBuildSExt(e->b, kn->batch, e->i64, ""), k->positions));
-        if (v)
-            args[i + 1] = of_type(e, type, v);
-    }
+    RootOperands from = root_operands(kn);
+    from.batch = LLVMBuildSExt(kn->e->b, kn->batch, kn->e->i64, "");
+    roots_fixed_args(kn->e, kn->k, kn->uses, from, type, args);
 }
 
 void cuda_roots(const CudaKern *kn, LLVMTypeRef type, const LLVMValueRef args[EXPR_MAX_ARGS],
                 LLVMValueRef value[KERNEL_MAX_ROOTS])
 {
-    for (int i = 0; i < EXPR_MAX_ARGS; i++)
-        if (kn->uses[i] && !args[i])
-            emit_fail(kn->e, "family %s takes no such operand", family_name[kn->k->family]);
-    for (int r = 0; r < kn->k->root_count; r++)
-        value[r] = kn->e->err[0] ? emit_real(type, 0) : expr_emit(kn->e, &kn->root[r], type, args);
+    roots_values(kn->e, kn->k, kn->uses, kn->root, type, args, value);
 }
 
 LLVMValueRef cuda_root_target(const CudaKern *kn, int r)
 {
-    int to = kn->k->root_to[r], extra = to - KERNEL_ARG_EXTRA;
-    if (to == KERNEL_ARG_OUT && kn->out)
-        return kn->out;
-    if (to == KERNEL_ARG_IN && kn->in)
-        return kn->in;
-    if (extra >= 0 && extra < kn->k->extra_count && kn->extra[extra])
-        return kn->extra[extra];
-    emit_fail(kn->e, "a kernel's result goes to an operand it does not have");
-    return NULL;
+    return roots_target(kn->e, kn->k, root_operands(kn), r);
 }
 
 void cuda_total_clear(LLVMTypeRef type, int n, LLVMValueRef *total)

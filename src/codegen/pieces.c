@@ -124,34 +124,47 @@ static bool allocate(EmitResult *out, int count, char *err, size_t err_len)
     return out->pieces != NULL;
 }
 
+typedef bool Fill(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers);
+
+/* A module of its own, filled and written as the only piece. */
+static bool one_piece(const Target *t, EmitKind kind, const Plan *p, const EmitOptions *o,
+                      Fill *fill, bool wrappers, EmitResult *out, char *err, size_t err_len)
+{
+    char layout[LAYOUT_TEXT];
+    LLVMTargetMachineRef m = machine_open(t, err, err_len);
+    if (!m || !allocate(out, 1, err, err_len)) {
+        if (m)
+            LLVMDisposeTargetMachine(m);
+        return false;
+    }
+    machine_layout(m, layout, sizeof layout);
+    Emit e;
+    emit_open(&e, t, o->prefix, layout);
+    bool ok = fill(&e, p, o, wrappers) && machine_write(m, &e, kind, &out->pieces[0]);
+    if (!ok)
+        snprintf(err, err_len, "%s", e.err);
+    emit_close(&e);
+    LLVMDisposeTargetMachine(m);
+    if (!ok)
+        pieces_free(out);
+    return ok;
+}
+
+static bool fill_model(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers)
+{
+    return model_emit(e, p, o, wrappers, false);
+}
+
 /* The host's part of a plan for a device: its model, which carries the kernels' code. */
 static bool host_object(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out,
                         char *err, size_t err_len)
 {
-    char layout[LAYOUT_TEXT];
     if (o->host == NULL) {
         snprintf(err, err_len, "objects for %s need a host", p->target.cpu);
         return false;
     }
     Target base = target_least(o->host);
-    LLVMTargetMachineRef m = machine_open(&base, err, err_len);
-    if (m == NULL)
-        return false;
-    bool ok = allocate(out, 1, err, err_len);
-    if (ok) {
-        Emit e;
-        machine_layout(m, layout, sizeof layout);
-        emit_open(&e, &base, o->prefix, layout);
-        ok = model_emit(&e, p, o, wrappers, false) &&
-             machine_write(m, &e, EMIT_OBJECT, &out->pieces[0]);
-        if (!ok)
-            snprintf(err, err_len, "%s", e.err);
-        emit_close(&e);
-    }
-    LLVMDisposeTargetMachine(m);
-    if (!ok)
-        pieces_free(out);
-    return ok;
+    return one_piece(&base, EMIT_OBJECT, p, o, fill_model, wrappers, out, err, err_len);
 }
 
 bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResult *out, char *err,
@@ -178,37 +191,28 @@ bool pieces_objects(const Plan *p, const EmitOptions *o, bool wrappers, EmitResu
     return b.failed < 0;
 }
 
+static bool add_kernels(Emit *e, const Plan *p, const EmitOptions *o)
+{
+    for (uint32_t i = 0; i < p->kernels.len; i++)
+        if (!add_kernel(e, p, o, i))
+            return false;
+    return true;
+}
+
+static bool fill_text(Emit *e, const Plan *p, const EmitOptions *o, bool wrappers)
+{
+    EmitOptions step = *o;
+    step.prefix = o->step_prefix;
+    return add_kernels(e, p, o) &&
+           /* a GPU has kernels alone: what launches them is the host's */
+           (p->target.kind == TARGET_CUDA || model_emit(e, p, o, wrappers, true)) &&
+           (o->step == NULL || add_kernels(e, o->step, &step));
+}
+
 bool pieces_text(const Plan *p, EmitKind kind, const EmitOptions *o, EmitResult *out, char *err,
                  size_t err_len)
 {
-    char layout[LAYOUT_TEXT];
-    LLVMTargetMachineRef m = machine_open(&p->target, err, err_len);
-    if (!m || !allocate(out, 1, err, err_len)) {
-        if (m)
-            LLVMDisposeTargetMachine(m);
-        return false;
-    }
-    machine_layout(m, layout, sizeof layout);
-    Emit e;
-    emit_open(&e, &p->target, o->prefix, layout);
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < p->kernels.len; i++)
-        ok = add_kernel(&e, p, o, i);
-    /* a GPU has kernels alone: what launches them is the host's */
-    if (p->target.kind == TARGET_CPU)
-        ok = ok && model_emit(&e, p, o, true, true);
-    EmitOptions step = *o;
-    step.prefix = o->step_prefix;
-    for (uint32_t i = 0; ok && o->step && i < o->step->kernels.len; i++)
-        ok = add_kernel(&e, o->step, &step, i);
-    ok = ok && machine_write(m, &e, kind, &out->pieces[0]);
-    if (!ok)
-        snprintf(err, err_len, "%s", e.err);
-    emit_close(&e);
-    LLVMDisposeTargetMachine(m);
-    if (!ok)
-        pieces_free(out);
-    return ok;
+    return one_piece(&p->target, kind, p, o, fill_text, true, out, err, err_len);
 }
 
 void pieces_free(EmitResult *r)

@@ -1,6 +1,6 @@
 /* Tiles near a kernel's own, for those who measure them; and which tiles a kernel can have at all.
  */
-#include "family/family.h"
+#include "family/count.h"
 
 enum {
     OCV_MOST = 4,      /* vectors of a convolution's register tile, as tile.c has it */
@@ -11,16 +11,6 @@ enum {
     UNITS_WANTED = 14, /* as tile.c aims at */
     WINOGRAD_MOST = 98 /* output tiles of a unit */
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static int64_t max64(int64_t a, int64_t b)
 {

@@ -1,5 +1,5 @@
 /* Kernels for GPUs: launches, tiles, the order of weights. */
-#include "family/family.h"
+#include "family/count.h"
 
 enum {
     THREADS = 256,      /* of kernels whose threads work by themselves */
@@ -7,25 +7,6 @@ enum {
     BATCH_GUESS = 8,    /* images that tiles are chosen for */
     BLOCKS_WANTED = 216 /* that keep a device busy: two on each of 108 multiprocessors */
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-/* Product of counts, saturating. */
-static int64_t mul(int64_t a, int64_t b)
-{
-    int64_t r;
-    if (__builtin_mul_overflow(a, b, &r) || r > FAMILY_LIMIT)
-        return FAMILY_LIMIT;
-    return r;
-}
-
-static int64_t at_least_one(int64_t v)
-{
-    return v > 0 ? v : 1;
-}
 
 static int64_t padded(int64_t c, const Target *t)
 {

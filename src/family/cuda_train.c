@@ -1,5 +1,5 @@
 /* Kernels of training steps for GPUs: launches, and parts of sums over the batch. */
-#include "family/family.h"
+#include "family/count.h"
 
 enum {
     WARP = 32,
@@ -8,16 +8,6 @@ enum {
     PART = 4096,    /* least floats of a part of a run */
     MOST_PARTS = 64 /* of a run */
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t at_least_one(int64_t v)
-{
-    return v > 0 ? v : 1;
-}
 
 bool cuda_dw_tiled(const Kernel *k, const Target *t)
 {

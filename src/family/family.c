@@ -1,24 +1,10 @@
 /* Sizes, units and packing of kernels: what planner, packer and emitters must agree on. */
-#include "family/family.h"
+#include "family/count.h"
 
 const char *const family_name[FAM_COUNT] = {
 #define FAMILY(ID, NAME, DOC) [FAM_##ID] = NAME,
 #include "family/family.def"
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-/* Product of counts, saturating. */
-static int64_t mul(int64_t a, int64_t b)
-{
-    int64_t r;
-    if (__builtin_mul_overflow(a, b, &r) || r > FAMILY_LIMIT)
-        return FAMILY_LIMIT;
-    return r;
-}
 
 int64_t map_blocks(MapDesc m, int vl)
 {

@@ -1,7 +1,7 @@
 /* Choice of tiles: the rules of docs/kernels.md. A small cost model picks the register tile of
  * convolutions; everything else follows from sizes. Costs are cycles of a core with two
  * multiply-add and two load pipes, per step of the reduction. */
-#include "family/family.h"
+#include "family/count.h"
 
 enum {
     LATENCY = 4,       /* of a multiply-add: so many times two accumulators keep the pipes busy */
@@ -10,16 +10,6 @@ enum {
     PX_MAX = 28,
     PANEL_STEPS = 64, /* fewest reduction steps worth a chunk of their own */
 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static int64_t max64(int64_t a, int64_t b)
 {

@@ -1,4 +1,5 @@
 /* Gradients of convolutions: units, scratch, tiles. */
+#include "family/count.h"
 #include "family/train.h"
 
 enum {
@@ -9,28 +10,9 @@ enum {
     POSITIONS_MAX = 512 /* summed in registers */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t max64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
-}
-
-/* Product of counts, saturating. */
-static int64_t mul(int64_t a, int64_t b)
-{
-    int64_t r;
-    if (__builtin_mul_overflow(a, b, &r) || r > FAMILY_LIMIT)
-        return FAMILY_LIMIT;
-    return r;
 }
 
 /* `n` items in parts of nearly equal size, at most `most` each: the size of the largest. */

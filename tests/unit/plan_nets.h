@@ -206,4 +206,16 @@ enum { PLAN_NETS = sizeof plan_nets / sizeof *plan_nets };
 #undef PORT
 #undef HEAD
 #undef MAIN
+
+/* A program of a test for each of them, which finds it in its state, and one of random ones. */
+static inline int plan_nets_run(const char *name, CMUnitTestFunction each,
+                                CMUnitTestFunction random)
+{
+    struct CMUnitTest tests[PLAN_NETS + 1];
+    for (int i = 0; i < PLAN_NETS; i++)
+        tests[i] = (struct CMUnitTest){
+            .name = plan_nets[i].name, .test_func = each, .initial_state = (void *)&plan_nets[i]};
+    tests[PLAN_NETS] = (struct CMUnitTest){.name = "random nets", .test_func = random};
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
 #endif

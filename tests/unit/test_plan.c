@@ -144,12 +144,6 @@ static void test_random_nets(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[PLAN_NETS + 1];
     api = suite_api();
-    for (int i = 0; i < PLAN_NETS; i++)
-        tests[i] = (struct CMUnitTest){.name = plan_nets[i].name,
-                                       .test_func = test_net,
-                                       .initial_state = (void *)&plan_nets[i]};
-    tests[PLAN_NETS] = (struct CMUnitTest){.name = "random nets", .test_func = test_random_nets};
-    return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+    return plan_nets_run("plan", test_net, test_random_nets);
 }

@@ -1,7 +1,7 @@
 /* Training graphs compiled, and run on random inputs: every head, loss, gradient and running
  * statistic against the reference in double; with recomputation the same bits. */
 #include "cnnrt.h"
-#include "grad_cases.h"
+#include "train_check.h"
 #include "kernel_suite.h"
 #include "plan/recompute.h"
 
@@ -45,70 +45,11 @@ static void compile(Compiled *c, const char *what)
     c->model = model;
 }
 
-static float *fill_state(const Compiled *c, const Built *b)
-{
-    const Plan *p = &c->plan;
-    float *state = NULL;
-    assert_int_equal(posix_memalign((void **)&state, 64, (size_t)p->weight_floats * sizeof *state),
-                     0);
-    memset(state, 0, (size_t)p->weight_floats * sizeof *state);
-    for (uint32_t i = 0; i < p->state.params.len; i++) {
-        const PlanParam *q = &p->state.params.at[i];
-        ParamSpec spec[PARAM_MAX];
-        params_of(&b->t.g, q->node, b->t.shape, spec);
-        memcpy(state + q->offset, get_param(NULL, q->name, &spec[q->which]),
-               (size_t)q->floats * sizeof *state);
-    }
-    return state;
-}
+static int repeated_steps; /* of recomputation */
 
-typedef struct Worst {
-    double error;
-    int values;
-    int repeated; /* steps of recomputation */
-} Worst;
-
-static void compare(Worst *w, const float *got, const double *want, int64_t n, const char *name,
-                    const char *what)
-{
-    double scale = 0.02; /* a bias before a normalisation has no gradient but rounding */
-    for (int64_t i = 0; i < n; i++)
-        scale = fmax(scale, fabs(want[i]));
-    for (int64_t i = 0; i < n; i++) {
-        double error = fabs((double)got[i] - want[i]) / scale;
-        w->error = fmax(w->error, error);
-        w->values++;
-        if (!(error < 2e-4))
-            fail_msg("%s[%d]: %g, not %g\n%s", name, (int)i, (double)got[i], want[i], what);
-    }
-}
-
-/* A tenth of the way from where they were to those of the batch; the variance unbiased. */
-static void check_statistics(Worst *w, const Compiled *c, const Built *b, const float *state,
-                             double **want, const char *what)
-{
-    for (uint32_t i = 0; i < c->plan.state.params.len; i++) {
-        const PlanParam *q = &c->plan.state.params.at[i];
-        ParamSpec spec[PARAM_MAX];
-        params_of(&b->t.g, q->node, b->t.shape, spec);
-        bool mean = strcmp(spec[q->which].suffix, "running_mean") == 0;
-        if (q->trained)
-            continue;
-        NodeId x = graph_in(&b->t.g, q->node, 0);
-        double n = (double)(b->batch * b->t.shape[x.v].h * b->t.shape[x.v].w), moved[64];
-        const float *old = get_param(NULL, q->name, &spec[q->which]);
-        for (uint32_t k = 0; k < b->t.stats.len; k++)
-            for (int64_t ch = 0; b->t.stats.at[k].bn.v == q->node.v && ch < q->floats; ch++)
-                moved[ch] =
-                    0.9 * old[ch] + 0.1 * want[2 * k + !mean][ch] * (mean ? 1 : n / fmax(n - 1, 1));
-        compare(w, state + q->offset, moved, q->floats, q->name, what);
-    }
-}
-
-/* What the reference computes, before the outputs were cut down to heads and losses. */
 static void check_run(Worst *w, const Compiled *c, const Built *b, double **want, const char *what)
 {
-    float *state = fill_state(c, b), *out[8];
+    float *state = first_state(&c->plan, b), *out[8];
     uint32_t shown = b->t.g.outs.len;
     CnnrtContext *ctx = NULL;
     for (uint32_t i = 0; i < shown; i++)
@@ -117,17 +58,7 @@ static void check_run(Worst *w, const Compiled *c, const Built *b, double **want
     assert_int_equal(cnnrt_create(&ctx, c->model, state, 2, NULL, 0), CNNRT_OK);
     cnnrt_set_run(ctx, 5, 3, NULL);
     assert_int_equal(cnnrt_run(ctx, (int)b->batch, (const float *const *)b->in, out), CNNRT_OK);
-    for (uint32_t i = 0; i < shown; i++)
-        compare(w, out[i], want[i], b->batch * shape_count(b->t.shape[b->t.g.outs.at[i].node.v]),
-                b->t.g.outs.at[i].name, what);
-    const PlanState *s = &c->plan.state;
-    for (uint32_t i = 0; i < b->t.params.len; i++)
-        for (uint32_t k = 0; k < s->params.len; k++)
-            if (s->params.at[k].node.v == b->t.params.at[i].node.v &&
-                s->params.at[k].which == b->t.params.at[i].which)
-                compare(w, state + s->grad + s->params.at[k].offset, want[shown + i],
-                        s->params.at[k].floats, s->params.at[k].name, what);
-    check_statistics(w, c, b, state, want + shown + b->t.params.len, what);
+    check_results(w, &c->plan, b, out, state, want, what);
     cnnrt_destroy(ctx);
     for (uint32_t i = 0; i < shown; i++)
         free(out[i]);
@@ -138,7 +69,7 @@ static void check_run(Worst *w, const Compiled *c, const Built *b, double **want
 static float *state_after(const Compiled *c, const Built *b, int64_t *floats)
 {
     const Plan *p = &c->plan;
-    float *state = fill_state(c, b), *out[8];
+    float *state = first_state(&c->plan, b), *out[8];
     int64_t kept = p->state.grad + p->state.trained;
     CnnrtContext *ctx = NULL;
     *floats = kept;
@@ -176,8 +107,8 @@ static void check_verifier(Plan *p, uint32_t step)
     assert_null(plan_verify(p));
 }
 
-static void check_recomputed(Worst *w, const Compiled *plain, Built *b, const Target *t,
-                             PlanRecompute level, const char *what)
+static void check_recomputed(const Compiled *plain, Built *b, const Target *t, PlanRecompute level,
+                             const char *what)
 {
     Compiled c = {0};
     int64_t floats, same;
@@ -191,7 +122,7 @@ static void check_recomputed(Worst *w, const Compiled *plain, Built *b, const Ta
         if (level == RECOMPUTE_CHEAP && c.plan.steps.at[i].repeats != 0)
             assert_int_equal(c.plan.steps.at[i].macs, 0);
     }
-    w->repeated += repeated;
+    repeated_steps += repeated;
     if (repeated == 0)
         return;
     compile(&c, what);
@@ -218,7 +149,7 @@ static void try_body(Worst *w, const char *body, const Target *t)
         compile(&c, body);
         check_run(w, &c, &b, want, body);
         for (int level = RECOMPUTE_CHEAP; done == 0 && level <= RECOMPUTE_ALL; level++)
-            check_recomputed(w, &c, &b, t, (PlanRecompute)level, body);
+            check_recomputed(&c, &b, t, (PlanRecompute)level, body);
         api->unload(c.code);
         for (uint32_t i = 0; i < outs; i++)
             free(want[i]);
@@ -240,12 +171,13 @@ static void test_compiled_gradients(void **state)
         if (!suite_runs_here(cpus[k]) || !api->target(cpus[k], &t, err, sizeof err))
             continue;
         Worst w = {0};
+        repeated_steps = 0;
         for (int i = 0; i < BODIES; i++)
             if (only == NULL || atoi(only) == i)
                 try_body(&w, bodies[i], &t);
         printf("%s: %d values, worst error %.1e of the largest; %d steps repeated\n", cpus[k],
-               w.values, w.error, w.repeated);
-        assert_true(only != NULL || w.repeated > 0);
+               w.values, w.error, repeated_steps);
+        assert_true(only != NULL || repeated_steps > 0);
     }
 }
 

@@ -1,8 +1,13 @@
 /* Preloaded into cnnc: a kernel that keeps its promises and nothing beyond them. Chosen by
- * variables: HOSTILE_SHORT=1   read gives one byte, and writes take one HOSTILE_EINTR=N   every
- * N-th call is interrupted HOSTILE_FULL=N    regular files take N bytes altogether, then the disk
- * is full HOSTILE_SYNC=1    fsync fails: the disk is broken HOSTILE_RENAME=1  rename fails
+ * variables:
+ *   HOSTILE_SHORT=1   read gives one byte, and writes take one
+ *   HOSTILE_EINTR=N   every N-th call is interrupted
+ *   HOSTILE_FULL=N    regular files take N bytes altogether, then the disk is full
+ *   HOSTILE_SYNC=1    fsync fails: the disk is broken
+ *   HOSTILE_SLOW=MS   fsync takes MS milliseconds more
+ *   HOSTILE_RENAME=1  rename fails
  *   HOSTILE_CUT=FILE  FILE loses all but a page once it has been mapped
+ *
  * Streams of the C library write by calls that cannot be replaced, so fdopen and fopen give streams
  * that come here; other programs (the linker) are left alone. */
 #define _GNU_SOURCE
@@ -14,11 +19,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { STREAMS = 64, PAGE = 4096 };
 static int is_short, sync_fails, rename_fails;
-static long interrupt_each, room = -1;
+static long interrupt_each, room = -1, slow;
 static const char *cut;
 static atomic_long calls;
 static FILE *stream[STREAMS];
@@ -55,6 +61,7 @@ __attribute__((constructor)) static void start(void)
     rename_fails = number("HOSTILE_RENAME", 0) != 0;
     interrupt_each = number("HOSTILE_EINTR", 0);
     room = number("HOSTILE_FULL", -1);
+    slow = number("HOSTILE_SLOW", 0);
     cut = getenv("HOSTILE_CUT");
 }
 
@@ -143,6 +150,8 @@ int fileno(FILE *f)
 
 int fsync(int fd)
 {
+    if (slow > 0)
+        nanosleep(&(struct timespec){slow / 1000, slow % 1000 * 1000000}, NULL);
     if (!sync_fails)
         return real_fsync(fd);
     errno = EIO;

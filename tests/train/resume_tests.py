@@ -11,6 +11,11 @@ BUSY = ["--opt=adamw", "--lr=0.01", "--mixup=0.2", "--cutmix=0.5", "--aa=rand-m5
         "--reprob=0.2", "--model-ema-decay=0.9", "--clip-grad=1", "--epochs=4", "-q"]
 
 
+# Saving takes longer than these tests need to see that it has been done, however busy the machine is;
+# the sanitizers go with no preloaded library, and are slow enough without it.
+SLOW = {} if "asan" in SHIM else {"LD_PRELOAD": SHIM, "HOSTILE_SLOW": "60"}
+
+
 def resumed(args, folder, *more):
     expect(0, *args, "-o", folder, "--resume", *more)
 
@@ -133,7 +138,7 @@ def test_checkpoints_within_epochs():
     rng = random.Random(17)
     lives, seen = 0, 0
     while lives < (60 if FULL else 15):
-        child = begin(args + ["-o", "run", "--resume"])
+        child = begin(args + ["-o", "run", "--resume"], env=SLOW)
         lives += 1
         while child.poll() is None and not (os.path.exists("run/last.safetensors") and
                                             int(place("run")[0]) > seen):

@@ -16,7 +16,7 @@ static bool runs_on(const CnnrtImage *image, int arch)
  * driver compiles, and newer before older. */
 static int merit(const CnnrtImage *image)
 {
-    return image->exact * 4096 + (image->kind == CNNRT_CUBIN) * 2048 + image->arch;
+    return (image->exact != 0) * 4096 + (image->kind == CNNRT_CUBIN) * 2048 + image->arch;
 }
 
 /* The best image below `limit`; NULL when there is none. */

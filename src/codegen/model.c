@@ -173,7 +173,10 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
     bool device = b->p->target.kind == TARGET_CUDA; /* which is passed what its kernels take */
     for (int i = 0; i < CNNRT_KERNEL_ARGS; i++) {
         bool none = device && !kernel_has_arg(k, &b->p->target, i);
-        args[i] = operand(b, none ? (CnnrtOperand){0} : resolve(b->p, &s->args[i]));
+        CnnrtOperand a = {0};
+        if (!none)
+            a = resolve(b->p, &s->args[i]);
+        args[i] = operand(b, a);
     }
     LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel),
                               text(e, s->name ? s->name : ""),

@@ -206,12 +206,10 @@ static bool take_option(Cli *c, int o, char **argv, Buf *err)
         return false;
     }
     if (o == ':' || o == '?') {
-        if (o == ':' && optopt >= LONG_BASE &&
-            !in_full(argv, opt_info[optopt - LONG_BASE].name, false))
-            unknown_option(c, last, err);
-        else if (o == ':')
+        if (o == ':' &&
+            (optopt < LONG_BASE || in_full(argv, opt_info[optopt - LONG_BASE].name, false)))
             buf_printf(err, "option '%s' needs a value", last);
-        else if (optopt != 0 && optopt < LONG_VERSION)
+        else if (o == '?' && optopt != 0 && optopt < LONG_VERSION)
             buf_printf(err, "unknown option '-%c'; 'cnnc %s --help' lists its options", optopt,
                        cmd_info[c->command].name);
         else

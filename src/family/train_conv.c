@@ -29,7 +29,7 @@ void train_conv_rows(const Kernel *k, MapDesc *x, MapDesc *dy)
                      k->pl == 0 && x->h == dy->h && x->w == dy->w;
     if (!pointwise)
         return;
-    int64_t by = dy->h;
+    int64_t by = max64(dy->h, 1);
     while (by > 1 && (dy->h % by != 0 || mul(by, dy->w) > COLUMNS_MAX))
         by--;
     x->h = dy->h = dy->h / by;
@@ -123,7 +123,8 @@ static void choose_registers(Kernel *k, const Target *t, int64_t blocks, int64_t
             int64_t taps = taps_beside(t, ocv, px, k->kw);
             if (lanes % px != 0 || !taps)
                 continue;
-            double cost = (double)(blocks / ocv) * window_cost(ocv, px, k->kw, taps);
+            int64_t tiles = blocks / ocv;
+            double cost = (double)tiles * window_cost(ocv, px, k->kw, taps);
             if (blocks % ocv != 0)
                 cost = cost * 1.01 + window_cost(blocks % ocv, px, k->kw, taps);
             cost *= (double)ceil_div(min64(k->in.c, lanes), px);

@@ -66,8 +66,8 @@ void plan_open_evaluation(Planner *s, const Plan *training);
 /* Puts the steps that read parameters before the others. */
 void plan_packs_first(Planner *s);
 /* The optimizer's part of the state, and its steps; NULL: none. optim.c */
-void plan_optimizer_state(Planner *s, const OptimSpec *optim);
-void plan_optimizer(Planner *s, const OptimSpec *optim);
+void plan_optimizer_state(Planner *s, const OptimSpec *spec);
+void plan_optimizer(Planner *s, const OptimSpec *spec);
 /* The gate of a mask over whole images; train.c */
 PlanOperand plan_mask_gate(Planner *s, NodeId mask);
 void plan_copy_layout(Planner *s, NodeId n, Value from, Value to);

@@ -17,7 +17,7 @@ static bool is_identity(const Graph *g, const Shape *shape, NodeId n)
     case OP_DROP_PATH:
     case OP_CONCAT: return true;
     case OP_MASK: return graph_attr(g, n, AT_MASK_p)->r == 0;
-    case OP_UNFLATTEN: return same;
+    case OP_UNFLATTEN:
     case OP_FLATTEN: /* a vector already */
     case OP_SLICE:
     case OP_UPSAMPLE:

@@ -50,6 +50,6 @@ void limits_build(LimitsPlan *x, Arena *a, const Target *t, int64_t bytes)
     add_step(p, &peak, all, rows);
     add_step(p, &read, all, rows);
     add_step(p, &copy, all, second);
-    x->work[LIMIT_PEAK] = 2.0 * PEAK_CHAINS * ROUNDS * (double)vectors;
+    x->work[LIMIT_PEAK] = 2.0 * (double)(PEAK_CHAINS * ROUNDS * vectors);
     x->work[LIMIT_READ] = x->work[LIMIT_COPY] = (double)(2 * half) * sizeof(float);
 }

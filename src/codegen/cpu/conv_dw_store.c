@@ -57,7 +57,8 @@ static void store_vectors(Emit *e, const Piece *p)
     LLVMValueRef squares = emit_div(e, p->length, e->vl), done = emit_mul(e, squares, e->vl);
     loop_begin(e, &l, emit_int(e, 0), squares, 1, false, 0, NULL);
     LLVMValueRef src = emit_at(e, from, emit_mul(e, l.iv, e->vl * e->vl));
-    LLVMValueRef dst = emit_at(e, to, emit_mul(e, l.iv, e->vl)), row[LANES_MAX];
+    LLVMValueRef dst = emit_at(e, to, emit_mul(e, l.iv, e->vl));
+    LLVMValueRef row[LANES_MAX] = {NULL};
     for (int i = 0; i < e->vl; i++)
         row[i] = emit_load(e, e->vec, emit_at_const(e, src, i * e->vl));
     transpose(e, row);

@@ -14,7 +14,7 @@ static void pixels(void *ctx, LLVMValueRef x, LLVMValueRef dy, int count, uint64
 {
     const Step *s = ctx;
     Emit *e = s->s->e;
-    LLVMValueRef held[16];
+    LLVMValueRef held[16] = {NULL};
     for (int p = 0; p < count; p++)
         held[p] = emit_load(e, e->vec, emit_at_const(e, dy, p * s->s->dy_col));
     bool done[LOOP_MAX_VALUES] = {false};

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 5
+#define CNNRT_ABI_VERSION 6
 #define CNNRT_KERNEL_ARGS 16
 #define CNNRT_HYPER 16
 
@@ -99,6 +99,10 @@ typedef struct CnnrtOperand {
     int64_t inner;  /* ARENA: floats from the start of an image, when only a part is meant */
 } CnnrtOperand;
 
+/* How a batch best goes through a step: by all images before the next step, with the steps beside it
+ * one image after the other, or by all images of each unit, whose weights no other unit reads. */
+enum { CNNRT_BY_STEP, CNNRT_BY_IMAGE, CNNRT_BY_UNIT };
+
 typedef struct CnnrtStep {
     CnnrtKernel kernel;
     const char *name;
@@ -106,6 +110,7 @@ typedef struct CnnrtStep {
     int64_t macs;  /* per image */
     CnnrtOperand args[CNNRT_KERNEL_ARGS];
     int64_t whole; /* runs once for the batch (a sum over images, a vector of channels) */
+    int64_t order; /* of a model without whole steps */
 } CnnrtStep;
 
 typedef struct CnnrtTensor {

@@ -1,18 +1,19 @@
-/* Running a model: the context walks the constant step table with a team of threads. */
+/* Contexts: what a model needs to run, checked; the walk over its steps is walk.c's, or a device's.
+ */
 #define _GNU_SOURCE
 #include "cnnrt.h"
 #include "big.h"
 #include "context.h"
 #include "cpu.h"
 #include "pool.h"
+#include "walk.h"
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ALIGN = 64, MAX_THREADS = 1024, FLOATS_PER_LINE = ALIGN / (int)sizeof(float) };
+enum { ALIGN = CNNRT_ALIGN, MAX_THREADS = 1024 };
 
 struct CnnrtContext {
     const CnnrtModel *model;
@@ -24,18 +25,8 @@ struct CnnrtContext {
     void *device; /* of model->code->backend; NULL on the processor */
     bool behind;  /* a training run has changed the device's copy of the weights */
     atomic_flag busy;
-    /* the run in progress */
     CnnrtRun run;
-    const float *const *in;
-    float *const *out;
-    int64_t first, last; /* steps */
-    double *seconds;
 };
-
-static int64_t round_line(int64_t floats)
-{
-    return (floats + FLOATS_PER_LINE - 1) / FLOATS_PER_LINE * FLOATS_PER_LINE;
-}
 
 size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
 {
@@ -49,8 +40,8 @@ size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
     if (m->arena_floats < 0 || m->arena_floats > INT64_MAX / 8 || m->scratch_floats < 0 ||
         m->scratch_floats > INT64_MAX / 8)
         return 0;
-    if (__builtin_mul_overflow(round_line(m->arena_floats), (int64_t)batch, &floats) ||
-        __builtin_mul_overflow(round_line(m->scratch_floats), (int64_t)threads, &scratch) ||
+    if (__builtin_mul_overflow(cnnrt_round_line(m->arena_floats), (int64_t)batch, &floats) ||
+        __builtin_mul_overflow(cnnrt_round_line(m->scratch_floats), (int64_t)threads, &scratch) ||
         __builtin_add_overflow(floats, scratch, &floats) || floats > INT64_MAX / 8)
         return 0;
     return (size_t)floats * sizeof(float) + ALIGN;
@@ -167,63 +158,6 @@ int cnnrt_send_weights(CnnrtContext *c, int64_t first, int64_t count)
                : c->model->code->backend->store(c->device, c->weights + first, first, count);
 }
 
-static float *operand(const CnnrtContext *c, const CnnrtOperand *o, int64_t image, int thread)
-{
-    const CnnrtModel *m = c->model;
-    switch (o->space) {
-    case CNNRT_INPUT: /* kernels only read their inputs */
-        return (float *)(uintptr_t)(c->in[o->index] + image * o->stride + o->offset);
-    case CNNRT_OUTPUT: return c->out[o->index] + image * o->stride + o->offset;
-    case CNNRT_ARENA: return c->workspace + o->offset * c->run.batch + image * o->stride + o->inner;
-    case CNNRT_WEIGHTS: return (float *)(uintptr_t)(c->weights + o->offset);
-    case CNNRT_SCRATCH:
-        return c->workspace + round_line(m->arena_floats) * c->run.batch +
-               round_line(m->scratch_floats) * thread;
-    default: return NULL;
-    }
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Units of all images form one line that is cut into equal parts, so that a batch is split by
- * images first and a single image by its units. A whole step is one image. */
-static void run_step(const CnnrtContext *c, const CnnrtStep *s, int thread, int threads)
-{
-    int64_t total = s->whole ? s->units : s->units * c->run.batch;
-    int64_t at = total * thread / threads, end = total * (thread + 1) / threads;
-    while (at < end) {
-        int64_t image = at / s->units, first = at - image * s->units;
-        int64_t last = end - image * s->units < s->units ? end - image * s->units : s->units;
-        float *args[CNNRT_KERNEL_ARGS + 1];
-        args[CNNRT_KERNEL_ARGS] = (float *)(uintptr_t)&c->run;
-        for (int i = 0; i < CNNRT_KERNEL_ARGS; i++)
-            args[i] = operand(c, &s->args[i], image, thread);
-        s->kernel(args, first, last);
-        at = image * s->units + last;
-    }
-}
-
-static void run_thread(void *arg, int thread)
-{
-    CnnrtContext *c = arg;
-    int threads = cnnrt_pool_threads(c->pool);
-    double before = c->seconds != NULL && thread == 0 ? seconds_now() : 0;
-    for (int64_t i = c->first; i < c->last; i++) {
-        run_step(c, &c->model->steps[i], thread, threads);
-        cnnrt_pool_barrier(c->pool);
-        if (c->seconds != NULL && thread == 0) {
-            double now = seconds_now();
-            c->seconds[i] += now - before;
-            before = now;
-        }
-    }
-}
-
 /* A buffer of the caller: batch images of a tensor. */
 static size_t buffer_bytes(const CnnrtTensor *t, int batch)
 {
@@ -288,12 +222,17 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
         status =
             c->model->code->backend->run(c->device, &c->run, in, out, first, last, step_seconds);
     } else {
-        c->in = in;
-        c->out = out;
-        c->first = first;
-        c->last = last;
-        c->seconds = step_seconds;
-        cnnrt_pool_run(c->pool, run_thread, c);
+        Walk w = {.model = c->model,
+                  .weights = c->weights,
+                  .workspace = c->workspace,
+                  .pool = c->pool,
+                  .run = c->run,
+                  .in = in,
+                  .out = out,
+                  .first = first,
+                  .last = last,
+                  .seconds = step_seconds};
+        cnnrt_walk(&w);
     }
     atomic_flag_clear(&c->busy);
     return status;

@@ -44,7 +44,7 @@ static Types make_types(Emit *e)
     LLVMTypeRef i32 = e->i32, i64 = e->i64, ptr = e->ptr, four = LLVMArrayType2(e->f32, 4);
     t.operand = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, i64}, 5);
     LLVMTypeRef args = LLVMArrayType2(t.operand, CNNRT_KERNEL_ARGS);
-    t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args, i64}, 6);
+    t.step = structure(e, (LLVMTypeRef[]){ptr, ptr, i64, i64, args, i64, i64}, 7);
     t.tensor =
         structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, four, four, i64, i64}, 10);
     LLVMTypeRef two = LLVMArrayType2(i64, 2), dims = LLVMArrayType2(i64, 4), f64 = real64(e);
@@ -165,6 +165,10 @@ static CnnrtOperand resolve(const Plan *p, const PlanOperand *o)
     return r;
 }
 
+_Static_assert((int)ORDER_STEP == CNNRT_BY_STEP && (int)ORDER_IMAGE == CNNRT_BY_IMAGE &&
+                   (int)ORDER_UNIT == CNNRT_BY_UNIT,
+               "orders are those of cnnrt.h");
+
 static LLVMValueRef step(Builder *b, const PlanStep *s)
 {
     Emit *e = b->e;
@@ -178,12 +182,13 @@ static LLVMValueRef step(Builder *b, const PlanStep *s)
             a = resolve(b->p, &s->args[i]);
         args[i] = operand(b, a);
     }
-    LLVMValueRef fields[6] = {kernel_symbol(b, s->kernel),
+    LLVMValueRef fields[7] = {kernel_symbol(b, s->kernel),
                               text(e, s->name ? s->name : ""),
                               emit_int(e, s->units),
                               emit_int(e, s->macs),
                               LLVMConstArray2(b->t.operand, args, CNNRT_KERNEL_ARGS),
-                              emit_int(e, s->whole)};
+                              emit_int(e, s->whole),
+                              emit_int(e, s->order)};
     return record(b, b->t.step, fields);
 }
 

@@ -82,6 +82,8 @@ LowerRule plan_conv_dx, plan_conv_dw, plan_convt_dx, plan_convt_dw, plan_pool_dx
     plan_norm_grad, plan_channel_sum, plan_channel_dot, plan_copy_dx, plan_unflatten, plan_later;
 /* Lowers one group; lower.c */
 void plan_lower_group(Planner *s, const FuseGroup *g);
+/* How a batch goes through the steps; order.c */
+void plan_order(Plan *p);
 /* Offsets of arena tensors; memory.c */
 void plan_memory(Plan *p);
 /* Steps at which each tensor is first and last used, inclusive. */

@@ -35,6 +35,9 @@ typedef struct PlanOperand {
                         the tensor's image (a part of a concatenation; CnnrtOperand.inner) */
 } PlanOperand;
 
+/* How a batch goes through a step: CNNRT_BY_STEP, ... */
+typedef enum StepOrder { ORDER_STEP, ORDER_IMAGE, ORDER_UNIT } StepOrder;
+
 typedef struct PlanStep {
     uint32_t kernel;
     PlanOperand args[KERNEL_ARGS];
@@ -43,6 +46,7 @@ typedef struct PlanStep {
     const char *name; /* instance path of its anchor (of its result when it has none) */
     int64_t macs;
     bool whole;       /* runs once for the batch, its arguments at image 0 */
+    StepOrder order;
     uint32_t repeats; /* index + 1 of the step that this one makes anew; 0: none (recompute.h) */
 } PlanStep;
 

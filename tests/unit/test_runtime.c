@@ -85,13 +85,15 @@ static const CnnrtStep steps[] = {
      VALUES,
      0,
      {{CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}},
-     0},
+     0,
+     CNNRT_BY_STEP},
     {k_add,
      "add",
      VALUES,
      0,
      {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_ARENA, 0, 16, 48, 0}, {CNNRT_WEIGHTS, 0, 1, 0, 0}},
-     0},
+     0,
+     CNNRT_BY_STEP},
 };
 static const CnnrtTensor tensor = {.name = "x", .c = VALUES, .h = 1, .w = 1, .flat = 1};
 static _Alignas(64) const float weights[16] = {0, 0.5f};
@@ -108,7 +110,7 @@ static const CnnrtModel model = {.abi = CNNRT_ABI_VERSION,
                                  .weight_floats = 16,
                                  .weights = weights};
 
-static void run_model(int threads, int batch, void *workspace, size_t len)
+static void run_this(const CnnrtModel *m, int threads, int batch, void *workspace, size_t len)
 {
     CnnrtContext *c;
     float in[VALUES * MAX_BATCH], out[VALUES * MAX_BATCH + 1];
@@ -117,12 +119,17 @@ static void run_model(int threads, int batch, void *workspace, size_t len)
     for (int i = 0; i < VALUES * MAX_BATCH; i++)
         in[i] = (float)i;
     out[VALUES * batch] = -7;
-    assert_int_equal(cnnrt_create(&c, &model, NULL, threads, workspace, len), CNNRT_OK);
+    assert_int_equal(cnnrt_create(&c, m, NULL, threads, workspace, len), CNNRT_OK);
     assert_int_equal(cnnrt_run(c, batch, ins, outs), CNNRT_OK);
     for (int i = 0; i < VALUES * batch; i++)
         assert_true(out[i] == 2 * (float)i + 0.5f);
     assert_true(out[VALUES * batch] == -7);
     cnnrt_destroy(c);
+}
+
+static void run_model(int threads, int batch, void *workspace, size_t len)
+{
+    run_this(&model, threads, batch, workspace, len);
 }
 
 static void test_batches_and_threads_agree(void **state)
@@ -131,6 +138,75 @@ static void test_batches_and_threads_agree(void **state)
     for (int threads = 1; threads <= 5; threads++)
         for (int batch = 1; batch <= MAX_BATCH; batch++)
             run_model(threads, batch, NULL, 0);
+}
+
+/* out = 2 in + 0.5 in three steps, of which the middle one reads what the first has left in another
+ * tensor of the arena. Whatever way images go through them, values are the same; and the caller's
+ * workspace suffices. */
+static void test_orders_agree(void **state)
+{
+    (void)state;
+    enum { STEPS = 3, ORDERS = CNNRT_BY_UNIT + 1 };
+    CnnrtStep some[STEPS] = {steps[0], steps[0], steps[1]};
+    const CnnrtOperand one = {CNNRT_ARENA, 0, 64, 48, 0}, other = {CNNRT_ARENA, 0, 16, 48, 0};
+    CnnrtModel m = model;
+    m.steps = some;
+    m.step_count = STEPS;
+    m.arena_floats = 112;
+    some[0].kernel = k_add;
+    some[0].args[0] = some[1].args[1] = one;
+    some[0].args[2] = (CnnrtOperand){CNNRT_WEIGHTS, 0, 0, 0, 0};
+    some[1].args[0] = some[2].args[1] = other;
+    for (int way = 0; way < ORDERS * ORDERS * ORDERS; way++) {
+        some[0].order = way % ORDERS;
+        some[1].order = way / ORDERS % ORDERS;
+        some[2].order = way / ORDERS / ORDERS;
+        for (int threads = 1; threads <= TEAM; threads++)
+            for (int batch = 1; batch <= MAX_BATCH; batch++) {
+                size_t len = cnnrt_workspace_size(&m, batch, threads);
+                void *w = aligned_alloc(64, len);
+                assert_non_null(w);
+                run_this(&m, threads, batch, w, len);
+                free(w);
+            }
+    }
+}
+
+/* Calls of the first kernel: in all, and before the first of the second. */
+static atomic_int taken[2];
+
+static void k_count_first(float *const *a, int64_t begin, int64_t end)
+{
+    k_double(a, begin, end);
+    atomic_fetch_add(&taken[0], 1);
+}
+
+static void k_note(float *const *a, int64_t begin, int64_t end)
+{
+    int none = 0;
+    atomic_compare_exchange_strong(&taken[1], &none, atomic_load(&taken[0]));
+    k_add(a, begin, end);
+}
+
+/* Image by image the second step begins after one image of the first, and step by step after all.
+ */
+static void test_orders_are_followed(void **state)
+{
+    (void)state;
+    for (int order = CNNRT_BY_STEP; order <= CNNRT_BY_UNIT; order++) {
+        CnnrtStep some[] = {steps[0], steps[1]};
+        CnnrtModel m = model;
+        m.steps = some;
+        some[0].kernel = k_count_first;
+        some[1].kernel = k_note;
+        some[0].order = some[1].order = order;
+        atomic_store(&taken[0], 0);
+        atomic_store(&taken[1], 0);
+        run_this(&m, 1, MAX_BATCH, NULL, 0);
+        int calls = order == CNNRT_BY_UNIT ? VALUES * MAX_BATCH : MAX_BATCH;
+        assert_int_equal(atomic_load(&taken[0]), calls);
+        assert_int_equal(atomic_load(&taken[1]), order == CNNRT_BY_IMAGE ? 1 : calls);
+    }
 }
 
 static void test_caller_owned_workspace(void **state)
@@ -336,6 +412,8 @@ int main(void)
         cmocka_unit_test(test_barrier_waits_for_all),
         cmocka_unit_test(test_every_thread_runs_every_round),
         cmocka_unit_test(test_batches_and_threads_agree),
+        cmocka_unit_test(test_orders_agree),
+        cmocka_unit_test(test_orders_are_followed),
         cmocka_unit_test(test_caller_owned_workspace),
         cmocka_unit_test(test_bad_arguments_are_refused),
         cmocka_unit_test(test_whole_steps_run_once_and_alone),

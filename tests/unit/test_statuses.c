@@ -42,9 +42,10 @@ static const CnnrtStep steps[] = {
      VALUES,
      0,
      {{CNNRT_OUTPUT, 0, 0, VALUES, 0}, {CNNRT_INPUT, 0, 0, VALUES, 0}, {CNNRT_WEIGHTS, 0, 0, 0, 0}},
-     0},
+     0,
+     CNNRT_BY_STEP},
 };
-static const CnnrtStep waiting[] = {{k_wait, "wait", 1, 0, {{0}}, 0}};
+static const CnnrtStep waiting[] = {{.kernel = k_wait, .name = "wait", .units = 1}};
 static const CnnrtTensor tensor = {.name = "x", .c = VALUES, .h = 1, .w = 1, .flat = 1};
 static _Alignas(64) const float weights[16] = {1, 2, 3, 4};
 static const CnnrtModel model = {.abi = CNNRT_ABI_VERSION,

@@ -99,8 +99,9 @@ typedef struct CnnrtOperand {
     int64_t inner;  /* ARENA: floats from the start of an image, when only a part is meant */
 } CnnrtOperand;
 
-/* How a batch best goes through a step: by all images before the next step, with the steps beside it
- * one image after the other, or by all images of each unit, whose weights no other unit reads. */
+/* How a batch best goes through a step: by all images before the next step, with the steps beside
+ * it one image after the other, or by all images of each unit, whose weights no other unit reads.
+ */
 enum { CNNRT_BY_STEP, CNNRT_BY_IMAGE, CNNRT_BY_UNIT };
 
 typedef struct CnnrtStep {

@@ -45,7 +45,7 @@ typedef struct PlanStep {
     uint32_t group;   /* index in Fusion.groups, UINT32_MAX for inserted copies */
     const char *name; /* instance path of its anchor (of its result when it has none) */
     int64_t macs;
-    bool whole;       /* runs once for the batch, its arguments at image 0 */
+    bool whole; /* runs once for the batch, its arguments at image 0 */
     StepOrder order;
     uint32_t repeats; /* index + 1 of the step that this one makes anew; 0: none (recompute.h) */
 } PlanStep;

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 5
+#define CNNRT_ABI_VERSION 6
 #define CNNRT_KERNEL_ARGS 16
 #define CNNRT_HYPER 16
 
@@ -196,9 +196,10 @@ typedef struct CnnrtBackend {
     int (*create)(void **out, const CnnrtModel *m, const float *weights, int64_t floats,
                   void *owner, int64_t offset);
     /* Steps [first, last), as cnnrt_run_steps. in and out may be the host's memory or the
-     * device's. Inputs are read by runs from step 0 on alone. On return the outputs are there. */
+     * device's. Inputs are read by runs from step 0 on alone. On return the outputs are there.
+     * seconds, unless NULL: what cnnrt_time_runs asks for. */
     int (*run)(void *device, const CnnrtRun *run, const float *const *in, float *const *out,
-               int64_t first, int64_t last, double *step_seconds);
+               int64_t first, int64_t last, double *step_seconds, double *seconds);
     /* Copies weights [first, first + count) from and to the device. */
     int (*load)(void *device, float *to, int64_t first, int64_t count);
     int (*store)(void *device, const float *from, int64_t first, int64_t count);
@@ -267,6 +268,9 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
  * the same batch, and no run in between. step_seconds may be NULL. */
 int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                     int64_t first, int64_t last, double *step_seconds);
+/* Where every run from now on puts the seconds that its steps took: on a device between two events
+ * there, copies of inputs and outputs left out; on the processor by the clock. NULL: nowhere. */
+int cnnrt_time_runs(CnnrtContext *c, double *seconds);
 /* Of the runs to come: seed and step of the masks, hyper-parameters (CNNRT_HYPER of them, NULL: all
  * zero). A training model's weights are its state, which its runs change. */
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper);

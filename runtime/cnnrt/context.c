@@ -30,6 +30,7 @@ struct CnnrtContext {
     float *const *out;
     int64_t first, last; /* steps */
     double *seconds;
+    double *whole_seconds; /* cnnrt_time_runs */
 };
 
 static int64_t round_line(int64_t floats)
@@ -285,18 +286,32 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
     c->run.batch = batch;
     if (c->device != NULL) {
         c->behind = c->behind || c->model->training != NULL;
-        status =
-            c->model->code->backend->run(c->device, &c->run, in, out, first, last, step_seconds);
+        status = c->model->code->backend->run(c->device, &c->run, in, out, first, last,
+                                              step_seconds, c->whole_seconds);
     } else {
+        double before = c->whole_seconds != NULL ? seconds_now() : 0;
         c->in = in;
         c->out = out;
         c->first = first;
         c->last = last;
         c->seconds = step_seconds;
         cnnrt_pool_run(c->pool, run_thread, c);
+        if (c->whole_seconds != NULL)
+            *c->whole_seconds = seconds_now() - before;
     }
     atomic_flag_clear(&c->busy);
     return status;
+}
+
+int cnnrt_time_runs(CnnrtContext *c, double *seconds)
+{
+    if (c == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    if (atomic_flag_test_and_set(&c->busy))
+        return CNNRT_BUSY;
+    c->whole_seconds = seconds;
+    atomic_flag_clear(&c->busy);
+    return CNNRT_OK;
 }
 
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper)

@@ -52,7 +52,9 @@ int cuda_load(CudaContext *c, int arch);
 
 /* ---- launch.c ---- */
 
-/* Steps [first, last) of a batch; seconds as in CnnrtBackend.run, or NULL: by a graph. */
-int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *seconds);
+/* Steps [first, last) of a batch: with step_seconds one by one, with an event between any two; else
+ * by a graph. Both as in CnnrtBackend.run. */
+int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *step_seconds,
+                double *seconds);
 void cuda_drop_graphs(CudaContext *c);
 #endif

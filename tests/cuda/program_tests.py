@@ -94,11 +94,7 @@ def test_two_builds_are_equal():
 def on_emulator(*args, **env):
     if not STANDIN.exists():
         raise Skip("the emulator was not built")
-    made = cnnc("build", NET, *LINTS, "--target=cuda", "--emit=llvm-ir", "--prefix=cnnc_model",
-                "-o", "image.ll")
-    assert made.returncode == 0, made.stderr
-    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN),
-                SIMT_CUDA_IMAGE=os.path.abspath("image.ll"), **env)
+    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN), **env)
 
 
 def test_verify_on_the_emulator():
@@ -116,6 +112,22 @@ def test_run_on_the_emulator():
     assert len(a) == len(b) and a[:128] == b[:128]
     values = [struct.unpack(f"<{(len(x) - 128) // 4}f", x[128:]) for x in (a, b)]
     assert max(abs(x - y) for x, y in zip(*values)) <= 1e-5 * max(map(abs, values[1]))
+
+
+def test_bench_on_the_emulator():
+    """Times are the device's: a run takes what its steps do, by the clock that counts work."""
+    done = on_emulator("bench", NET, "--per-layer", "--repeat=2", "--format=json",
+                       SIMT_CUDA_CLOCK="counted", SIMT_CUDA_CHECK="0")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["limits"]["gflops"] > 0 and found["limits"]["gbytes_per_s"] > 0, found["limits"]
+    layers = found["layers"]
+    assert len(layers) > 8 and all(x["us"] > 1 and x["bytes"] > 0 for x in layers), layers
+    assert abs(sum(x["us"] for x in layers) - 1e3 * found["median_ms"]) < 0.2, found
+    plain = on_emulator("bench", NET, "--repeat=1", "--format=json", SIMT_CUDA_CLOCK="counted",
+                        SIMT_CUDA_CHECK="0")
+    assert plain.returncode == 0, plain.stderr
+    assert abs(json.loads(plain.stdout)["median_ms"] - found["median_ms"]) < 2e-4, plain.stdout
 
 
 TRAINED = """import std.blocks
@@ -157,11 +169,7 @@ def test_training_on_the_emulator():
         raise Skip("the emulator was not built")
     write_data()
     lints, here = LINTS[:1], f"--data=idx:{os.getcwd()}"
-    cuda = {"CNNC_CUDA_LIBRARY": str(STANDIN), "SIMT_CUDA_IMAGE": "net.ll:step.ll"}
-    for mode, path in (("inference", "net.ll"), ("train", "step.ll")):
-        made = cnnc("build", "n.cnn", *lints, "-q", "--init=1", "--target=cuda", f"--mode={mode}",
-                    "--emit=llvm-ir", "--prefix=cnnc_model", "-o", path)
-        assert made.returncode == 0, made.stderr
+    cuda = {"CNNC_CUDA_LIBRARY": str(STANDIN)}
     done = cnnc("train", "n.cnn", *lints, here, "-o", "cpu")
     assert done.returncode == 0, done.stderr
     done = cnnc("train", "n.cnn", *lints, here, "-o", "gpu", "--target=cuda", **cuda)

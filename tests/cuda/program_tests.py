@@ -130,6 +130,41 @@ def test_bench_on_the_emulator():
     assert abs(json.loads(plain.stdout)["median_ms"] - found["median_ms"]) < 2e-4, plain.stdout
 
 
+GROUPED = """net n(classes: int = 10, res: int = 8) {
+  input image[4, res, res]
+  stage s1(stride=1) { conv(8, k=3, groups=2) -> conv(8, k=3, groups=8) }
+  head logits = gap -> flatten -> dense(classes)
+  train {
+    batch     = 4
+    loss      = cross_entropy(logits)
+    optimizer = adamw(lr=0.01)
+  }
+}
+"""
+
+
+def test_bench_of_training_on_the_emulator():
+    """What steps compute and move, as worked out by hand for a batch of four."""
+    if not STANDIN.exists():
+        raise Skip("the emulator was not built")
+    pathlib.Path("n.cnn").write_text(GROUPED)
+    done = cnnc("bench", "n.cnn", "--train", "--target=cuda", "--per-layer", "--repeat=1", LINTS[0],
+                "--format=json", CNNC_CUDA_LIBRARY=str(STANDIN), SIMT_CUDA_CHECK="0")
+    assert done.returncode == 0, done.stderr
+    layers = json.loads(done.stdout)["layers"]
+    found = {(x["name"], x["kernel"]): (x["macs"], x["bytes"]) for x in layers}
+    narrow, wide, image = 4 * 64 * 4 * 4, 8 * 64 * 4 * 4, 4 * 4
+    taps = 9 * 2 * 8 * 4
+    assert found["s1.0.conv", "conv"] == (4 * 64 * 8 * 18, narrow + wide + taps + 32), found
+    assert found["s1.1.conv", "depthwise"] == (4 * 64 * 8 * 9, 2 * wide + 9 * 8 * 4 + 32), found
+    assert found["s1.0.conv^dw", "conv_dw"][0] == 4 * 64 * 8 * 18, found
+    assert found["s1.1.conv^dw", "depthwise_dw"][0] == 4 * 64 * 8 * 9, found
+    assert found["loss.0", "loss"] == (0, image * (12 + 10 + 1)), found
+    floats = 9 * 2 * 8 + 9 * 8 + 10 * 8  # that decay; each on a line of its own
+    moved = max(x["bytes"] for x in layers if x["kernel"] == "update")
+    assert 7 * 4 * floats <= moved <= 7 * 4 * (floats + 3 * 16), (moved, floats)
+
+
 TRAINED = """import std.blocks
 net n(classes: int = 10, res: int = 8) {
   input image[1, res, res](mean=[0.3], std=[0.3])

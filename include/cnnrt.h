@@ -190,6 +190,8 @@ typedef struct CnnrtBackend {
     const char *name;
     /* Whether a device is there that runs the model. */
     int (*present)(const CnnrtModel *m);
+    /* What the device is that contexts are made on, "NVIDIA H200, 9.0": a text of `len` bytes. */
+    int (*device)(char *name, size_t len);
     /* Takes all memory, copies `floats` weights (at least the model's), loads the code. owner:
      * another context of this kind whose weights are used from float `offset` on, instead of a
      * copy; it must live longer. */

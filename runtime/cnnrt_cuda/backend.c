@@ -199,6 +199,7 @@ const CnnrtBackend cnnrt_cuda_backend = {
     .abi = CNNRT_ABI_VERSION,
     .name = "CUDA",
     .present = present,
+    .device = cuda_describe,
     .create = create,
     .run = run,
     .load = load,

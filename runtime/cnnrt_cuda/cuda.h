@@ -40,6 +40,8 @@ int cuda_status(cudaError_t error, const char *doing);
 /* Chooses the device (CNNC_CUDA_DEVICE, else the first that is visible) and makes it the thread's;
  * *arch: 10 * major + minor. */
 int cuda_device(int *device, int *arch);
+/* Its name and compute capability, "NVIDIA H200, 9.0". */
+int cuda_describe(char *name, size_t len);
 /* What to say when create finds less memory than `bytes` for the model's largest batch. */
 void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image);
 

@@ -108,12 +108,28 @@ void gpu_free(EmitOptions *o)
     o->image_count = 0;
 }
 
+/* What runs CUDA models in this process; malloc'ed. */
+static char *backend_path(void)
+{
+    const char *given = getenv("CNNC_CUDA_LIBRARY");
+    return given != NULL && *given != '\0' ? strdup(given) : native_library("libcnnrt_cuda.so");
+}
+
+bool gpu_is_here(void)
+{
+    char *path = backend_path(), name[320];
+    void *lib = path != NULL && access(path, R_OK) == 0
+                    ? dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)
+                    : NULL;
+    const CnnrtBackend *b = lib != NULL ? dlsym(lib, "cnnrt_cuda_backend") : NULL;
+    free(path);
+    return b != NULL && b->abi == CNNRT_ABI_VERSION && b->device(name, sizeof name) == CNNRT_OK;
+}
+
 /* Opens the runtime; *text: what it takes as images. */
 static int open_backend(Run *r, const void **out, EmitKind *text)
 {
-    const char *given = getenv("CNNC_CUDA_LIBRARY");
-    char *own = native_library("libcnnrt_cuda.so");
-    const char *path = given != NULL && *given != '\0' ? given : own;
+    char *path = backend_path();
     if (path == NULL)
         return front_fail(r, EXIT_LIMIT, "out of memory");
     int code = EXIT_FINE;
@@ -129,8 +145,24 @@ static int open_backend(Run *r, const void **out, EmitKind *text)
         if (*out == NULL)
             code = front_fail(r, EXIT_FILE, "cannot open %s: %s", path, dlerror());
     }
-    free(own);
+    free(path);
     return code;
+}
+
+int gpu_name(Run *r, char *name, size_t len)
+{
+    EmitKind text;
+    const void *found = NULL;
+    int code = open_backend(r, &found, &text);
+    const CnnrtBackend *b = found;
+    if (code != EXIT_FINE)
+        return code;
+    if (b->abi != CNNRT_ABI_VERSION)
+        return front_fail(r, EXIT_FILE, "%s", cnnrt_strerror(CNNRT_BAD_MODEL));
+    int status = b->device(name, len);
+    return status == CNNRT_OK
+               ? EXIT_FINE
+               : front_fail(r, EXIT_FILE, "%s: %s", cnnrt_strerror(status), b->detail());
 }
 
 int gpu_here(Run *r, const Native *n, EmitOptions *o)

@@ -15,6 +15,10 @@ void gpu_free(EmitOptions *o);
  * the net's arena. */
 const char *gpu_runtime(Run *r, int *code); /* libcnnrt_cuda.a */
 const char *gpu_cudart(Run *r, int *code);  /* libcudart_static.a */
+/* The name of the GPU that networks run on here. Returns an exit code: none is EXIT_FILE. */
+int gpu_name(Run *r, char *name, size_t len);
+/* Whether there is one, without a word. */
+bool gpu_is_here(void);
 /* A tool of the CUDA toolkit (CUDA_HOME, PATH, /usr/local/cuda), or NULL. In the arena. */
 const char *gpu_tool(Arena *a, const char *name);
 #endif

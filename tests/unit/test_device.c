@@ -103,8 +103,8 @@ static const char *detail(void)
     return world.absent ? "nobody is at home" : "";
 }
 
-static const CnnrtBackend backend = {CNNRT_ABI_VERSION, "toy", present, create, run, load, store,
-                                     destroy,           detail};
+static const CnnrtBackend backend = {
+    CNNRT_ABI_VERSION, "toy", present, NULL, create, run, load, store, destroy, detail};
 static const CnnrtBackend old_backend = {.abi = CNNRT_ABI_VERSION - 1, .name = "old"};
 static const CnnrtCode code = {.backend = &backend}, old_code = {.backend = &old_backend};
 static const CnnrtStep steps[2];

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Gathers what `make check-cuda` needs on a machine with a GPU: programs and training libraries that
-# run on either, below 60 MB. usage: bundle.sh FOLDER    env: CNNC SRC
+# Gathers what `make check-cuda` and `make bench-cuda` need on a machine with a GPU, below 60 MB:
+# programs and training libraries that run on either, and what bench/cuda_bundle.py makes.
+# usage: bundle.sh FOLDER    env: CNNC BUILD SRC CC
 set -eu
 out=$1
 families=$SRC/examples/experiment/families.cnn
@@ -30,6 +31,11 @@ for net in resnet18_w16 efficientnet_b0_w025; do
 done
 program "$SRC/tests/gpu/coverage.cnn:blocks" blocks
 trainer "$SRC/tests/gpu/coverage.cnn:blocks" blocks
+if python3 -c 'import numpy' 2>/dev/null; then
+    python3 -B "$SRC/bench/cuda_bundle.py" "$out/bench"
+else
+    echo "bench-cuda is left out: Python has no NumPy" >&2
+fi
 size=$(du -sm "$out" | cut -f1)
 echo "$out: $size MB"
 [ "$size" -lt 60 ] || { echo "the bundle must stay below 60 MB" >&2; exit 1; }

@@ -3,13 +3,13 @@
 networks is needed. Outputs and losses are compared, then all are timed in turns.
 
 usage: cuda.py [FOLDER] [--nets a,b] [--parts NET:MODE:BATCH,...] [--dtypes bf16,tf32,fp32]
-               [--forms eager,graph,half_graph,compiled] [--rounds 7] [--limit 75] [--total 600]
+               [--forms eager,graph,half_graph,compiled] [--rounds 7] [--limit 45] [--total 600]
                [--resume] [--write FOLDER]
 Parts are in the order of what they tell: `limits` of the device, inference and training of a large batch,
 other batches. Each is a process of its own with at most --limit seconds, all of them have --total.
 What is measured is kept below FOLDER/work; --resume takes what is there and goes on. The table goes to
-stdout (Markdown), progress to stderr; --write keeps it as cuda-DATE.md. Exit 1: a peer disagreed or a
-library failed; 3: no bundle.
+stdout (Markdown), progress to stderr; --write keeps it as cuda-DATE.md. Exit 1: a library of ours failed
+or disagreed, or a part is missing; 3: no bundle.
 """
 import argparse
 import datetime
@@ -106,7 +106,7 @@ def parse():
     p.add_argument("--dtypes", default="bf16,tf32,fp32")
     p.add_argument("--forms", default="eager,graph,half_graph,compiled", help="of PyTorch; the fastest counts")
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("--limit", type=float, default=75, help="seconds of a part")
+    p.add_argument("--limit", type=float, default=45, help="seconds of a part")
     p.add_argument("--total", type=float, default=600, help="seconds of all")
     p.add_argument("--resume", action="store_true", help="take what was measured before")
     p.add_argument("--write", metavar="FOLDER", help="keep the table there")

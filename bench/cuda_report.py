@@ -88,7 +88,7 @@ def steps_table(part, dtype, limits):
 def machine(parts, about):
     versions = next((p["versions"] for p in parts if p.get("versions")), None)
     said = next((p["clocks"]["before"] for p in parts if p["clocks"].get("before")), None)
-    lines = [f"cnnc: {about['compiler']}, commit {about['commit']}."]
+    lines = [f"{about['compiler']}, commit {about['commit']}."]
     lines.append(f"Device: {said['name']}, driver {said['driver_version']}, at most {said['clocks.max.sm']}."
                  if said else "Device: not known, as nvidia-smi says nothing.")
     if versions:

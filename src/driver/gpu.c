@@ -151,11 +151,11 @@ static int open_backend(Run *r, const void **out, EmitKind *text)
 
 int gpu_name(Run *r, char *name, size_t len)
 {
-    EmitKind text;
+    EmitKind text = EMIT_ASM;
     const void *found = NULL;
     int code = open_backend(r, &found, &text);
     const CnnrtBackend *b = found;
-    if (code != EXIT_FINE)
+    if (code != EXIT_FINE || b == NULL)
         return code;
     if (b->abi != CNNRT_ABI_VERSION)
         return front_fail(r, EXIT_FILE, "%s", cnnrt_strerror(CNNRT_BAD_MODEL));

@@ -18,7 +18,7 @@ static double best_rate(CnnrtContext *ctx, Limit step, double work)
         if (cnnrt_run_steps(ctx, 1, no_in, no_out, step, step + 1, NULL) != CNNRT_OK)
             return 0;
         best = best == 0 || t < best ? t : best;
-        if (front_seconds() - start > LEAST_TIMES * spend)
+        if (front_seconds() - start > (double)LEAST_TIMES * spend)
             break;
     }
     return best > 0 ? work / best : 0;

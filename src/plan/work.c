@@ -34,7 +34,8 @@ static double step_macs(const Kernel *k, const PlanStep *s)
 {
     enum { PRODUCTS = 36 /* of a tile of F(4x4, 3x3) */ };
     if (k->family == FAM_CONV && k->tile.winograd > 0)
-        return PRODUCTS * (double)family_winograd_tiles(k) * (double)k->in.c * (double)k->out.c;
+        return (double)PRODUCTS * (double)family_winograd_tiles(k) * (double)k->in.c *
+               (double)k->out.c;
     if (k->family == FAM_CONV_DW || k->family == FAM_DEPTHWISE_DW) {
         double per_out = k->family == FAM_CONV_DW ? (double)k->in.c / (double)k->groups : 1;
         return per_out * (double)k->kh * (double)k->kw * (double)k->dy.c * (double)k->dy.h *

@@ -72,6 +72,6 @@ void limits_build(LimitsPlan *x, Arena *a, const Target *t, int64_t bytes)
     add_step(p, &peak, all, rows);
     add_step(p, &read, all, rows);
     add_step(p, &copy, all, second);
-    x->work[LIMIT_PEAK] = 2.0 * PEAK_CHAINS * cut.rounds * (double)vectors;
+    x->work[LIMIT_PEAK] = 2.0 * (double)PEAK_CHAINS * cut.rounds * (double)vectors;
     x->work[LIMIT_READ] = x->work[LIMIT_COPY] = (double)(2 * half) * sizeof(float);
 }

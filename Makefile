@@ -57,7 +57,7 @@ UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/te
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-peers bench-rounding bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross cuda-bundle check-cuda
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-peers bench-rounding bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross cuda-bundle check-cuda bench-cuda
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -93,11 +93,15 @@ test-oom: all ## every allocation of many commands fails once: reported, or surv
 	@mkdir -p $(BUILD)/tests
 	@OOM_FULL=1 CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) sh tests/oom/run.sh
 
-cuda-bundle: all ## what check-cuda needs on another machine, in build/cuda-bundle
-	@CNNC=$(abspath $(BUILD)/bin/cnnc) SRC=$(CURDIR) sh tests/gpu/bundle.sh $(abspath $(BUILD)/cuda-bundle)
+cuda-bundle: all ## what check-cuda and bench-cuda need on another machine, in build/cuda-bundle
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) SRC=$(CURDIR) CC=$(CC) \
+	    sh tests/gpu/bundle.sh $(abspath $(BUILD)/cuda-bundle)
 
 check-cuda: ## networks on this machine's GPU beside its processor, from the bundle
 	@python3 -B tests/gpu/check_cuda.py $(abspath $(BUILD)/cuda-bundle)
+
+bench-cuda: ## networks on this machine's GPU beside PyTorch, from the bundle; kept in bench/results
+	@python3 -B $(abspath $(BUILD)/cuda-bundle)/bench/cuda.py --write=$(CURDIR)/bench/results $(BENCH)
 
 unit-programs: $(UNIT) $(BUILD)/tests/libcnnrt_cuda.so
 test-unit: all $(UNIT) ## unit tests alone

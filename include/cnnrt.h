@@ -196,15 +196,18 @@ typedef struct CnnrtBackend {
     const char *name;
     /* Whether a device is there that runs the model. */
     int (*present)(const CnnrtModel *m);
+    /* What the device is that contexts are made on, "NVIDIA H200, 9.0": a text of `len` bytes. */
+    int (*device)(char *name, size_t len);
     /* Takes all memory, copies `floats` weights (at least the model's), loads the code. owner:
      * another context of this kind whose weights are used from float `offset` on, instead of a
      * copy; it must live longer. */
     int (*create)(void **out, const CnnrtModel *m, const float *weights, int64_t floats,
                   void *owner, int64_t offset);
     /* Steps [first, last), as cnnrt_run_steps. in and out may be the host's memory or the
-     * device's. Inputs are read by runs from step 0 on alone. On return the outputs are there. */
+     * device's. Inputs are read by runs from step 0 on alone. On return the outputs are there.
+     * seconds, unless NULL: what cnnrt_time_runs asks for. */
     int (*run)(void *device, const CnnrtRun *run, const float *const *in, float *const *out,
-               int64_t first, int64_t last, double *step_seconds);
+               int64_t first, int64_t last, double *step_seconds, double *seconds);
     /* Copies weights [first, first + count) from and to the device. */
     int (*load)(void *device, float *to, int64_t first, int64_t count);
     int (*store)(void *device, const float *from, int64_t first, int64_t count);
@@ -273,6 +276,9 @@ int cnnrt_profile(CnnrtContext *c, int batch, const float *const *in, float *con
  * the same batch, and no run in between. step_seconds may be NULL. */
 int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *const *out,
                     int64_t first, int64_t last, double *step_seconds);
+/* Where every run from now on puts the seconds that its steps took: on a device between two events
+ * there, copies of inputs and outputs left out; on the processor by the clock. NULL: nowhere. */
+int cnnrt_time_runs(CnnrtContext *c, double *seconds);
 /* Of the runs to come: seed and step of the masks, hyper-parameters (CNNRT_HYPER of them, NULL: all
  * zero). A training model's weights are its state, which its runs change. */
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper);

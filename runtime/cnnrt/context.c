@@ -26,6 +26,7 @@ struct CnnrtContext {
     bool behind;  /* a training run has changed the device's copy of the weights */
     atomic_flag busy;
     CnnrtRun run;
+    double *whole_seconds; /* cnnrt_time_runs */
 };
 
 size_t cnnrt_workspace_size(const CnnrtModel *m, int batch, int threads)
@@ -219,9 +220,10 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
     c->run.batch = batch;
     if (c->device != NULL) {
         c->behind = c->behind || c->model->training != NULL;
-        status =
-            c->model->code->backend->run(c->device, &c->run, in, out, first, last, step_seconds);
+        status = c->model->code->backend->run(c->device, &c->run, in, out, first, last,
+                                              step_seconds, c->whole_seconds);
     } else {
+        double before = c->whole_seconds != NULL ? cnnrt_seconds_now() : 0;
         Walk w = {.model = c->model,
                   .weights = c->weights,
                   .workspace = c->workspace,
@@ -233,9 +235,22 @@ int cnnrt_run_steps(CnnrtContext *c, int batch, const float *const *in, float *c
                   .last = last,
                   .seconds = step_seconds};
         cnnrt_walk(&w);
+        if (c->whole_seconds != NULL)
+            *c->whole_seconds = cnnrt_seconds_now() - before;
     }
     atomic_flag_clear(&c->busy);
     return status;
+}
+
+int cnnrt_time_runs(CnnrtContext *c, double *seconds)
+{
+    if (c == NULL)
+        return CNNRT_BAD_ARGUMENT;
+    if (atomic_flag_test_and_set(&c->busy))
+        return CNNRT_BUSY;
+    c->whole_seconds = seconds;
+    atomic_flag_clear(&c->busy);
+    return CNNRT_OK;
 }
 
 int cnnrt_set_run(CnnrtContext *c, uint64_t seed, uint64_t step, const float *hyper)

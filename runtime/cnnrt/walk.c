@@ -68,7 +68,7 @@ static void run_by_unit(const Walk *w, const CnnrtStep *s, int thread)
             run_units(w, s, image, image, thread, unit, unit + 1);
 }
 
-static double seconds_now(void)
+double cnnrt_seconds_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -79,12 +79,12 @@ static double seconds_now(void)
 static void by_step(const Walk *w, int64_t first, int64_t last, int64_t from, int64_t to,
                     int thread)
 {
-    double before = w->seconds != NULL && thread == 0 ? seconds_now() : 0;
+    double before = w->seconds != NULL && thread == 0 ? cnnrt_seconds_now() : 0;
     for (int64_t i = first; i < last; i++) {
         run_step(w, &w->model->steps[i], from, to, thread);
         cnnrt_pool_barrier(w->pool);
         if (w->seconds != NULL && thread == 0) {
-            double now = seconds_now();
+            double now = cnnrt_seconds_now();
             w->seconds[i] += now - before;
             before = now;
         }

@@ -29,4 +29,6 @@ typedef struct Walk {
 /* Runs the steps on all threads of the pool and returns when all have ended. What is computed does
  * not depend on the number of threads, nor on the order in which images are taken. */
 void cnnrt_walk(Walk *w);
+/* Of a clock that only goes forward. */
+double cnnrt_seconds_now(void);
 #endif

@@ -150,7 +150,7 @@ static int copy_all(CudaContext *c, const CnnrtTensor *tensors, int64_t count, i
 }
 
 static int run(void *device, const CnnrtRun *r, const float *const *in, float *const *out,
-               int64_t first, int64_t last, double *step_seconds)
+               int64_t first, int64_t last, double *step_seconds, double *seconds)
 {
     CudaContext *c = device;
     const CnnrtModel *m = c->model;
@@ -161,7 +161,7 @@ static int run(void *device, const CnnrtRun *r, const float *const *in, float *c
         status = cuda_status(cudaMemcpyAsync(c->run, r, sizeof *r, cudaMemcpyDefault, c->stream),
                              "copying the hyper-parameters");
     if (status == CNNRT_OK)
-        status = cuda_launch(c, (int)r->batch, first, last, step_seconds);
+        status = cuda_launch(c, (int)r->batch, first, last, step_seconds, seconds);
     if (status == CNNRT_OK)
         status = copy_all(c, m->outputs, m->output_count, r->batch, out,
                           (const float *const *)c->out, "copying the outputs");
@@ -199,6 +199,7 @@ const CnnrtBackend cnnrt_cuda_backend = {
     .abi = CNNRT_ABI_VERSION,
     .name = "CUDA",
     .present = present,
+    .device = cuda_describe,
     .create = create,
     .run = run,
     .load = load,

@@ -40,6 +40,8 @@ int cuda_status(cudaError_t error, const char *doing);
 /* Chooses the device (CNNC_CUDA_DEVICE, else the first that is visible) and makes it the thread's;
  * *arch: 10 * major + minor. */
 int cuda_device(int *device, int *arch);
+/* Its name and compute capability, "NVIDIA H200, 9.0". */
+int cuda_describe(char *name, size_t len);
 /* What to say when create finds less memory than `bytes` for the model's largest batch. */
 void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image);
 
@@ -52,7 +54,9 @@ int cuda_load(CudaContext *c, int arch);
 
 /* ---- launch.c ---- */
 
-/* Steps [first, last) of a batch; seconds as in CnnrtBackend.run, or NULL: by a graph. */
-int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *seconds);
+/* Steps [first, last) of a batch: with step_seconds one by one, with an event between any two; else
+ * by a graph. Both as in CnnrtBackend.run. */
+int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *step_seconds,
+                double *seconds);
 void cuda_drop_graphs(CudaContext *c);
 #endif

@@ -95,6 +95,17 @@ int cuda_device(int *device, int *arch)
     return cuda_status(error, "opening the device");
 }
 
+int cuda_describe(char *name, size_t len)
+{
+    struct cudaDeviceProp p;
+    int device, arch, status = cuda_device(&device, &arch);
+    if (status == CNNRT_OK)
+        status = cuda_status(cudaGetDeviceProperties(&p, device), "asking for the device's name");
+    if (status == CNNRT_OK)
+        snprintf(name, len, "%s, %d.%d", p.name, arch / 10, arch % 10);
+    return status;
+}
+
 void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image)
 {
     size_t free_bytes = 0, all = 0, fixed = bytes - per_image * (size_t)m->max_batch;

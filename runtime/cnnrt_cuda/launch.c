@@ -1,6 +1,7 @@
 /* The walk over a model's steps: recorded once for each batch size as a graph, and launched whole
  * from then on, as a launch alone costs more than many kernels run. */
 #include "cuda.h"
+#include <stdlib.h>
 #include <string.h>
 
 static void *operand(const CudaContext *c, const CnnrtOperand *o, int batch)
@@ -126,41 +127,85 @@ static int launch_graph(CudaContext *c, int batch, int64_t first, int64_t last)
     return cuda_status(cudaGraphLaunch(g->exec, c->stream), "launching the network");
 }
 
-/* Each step alone, between two events. */
-static int launch_timed(const CudaContext *c, int batch, int64_t first, int64_t last,
-                        double *seconds)
+static void destroy_events(cudaEvent_t *event, int64_t count)
 {
-    cudaEvent_t before = NULL, after = NULL;
-    float ms;
-    int status = cuda_status(cudaEventCreate(&before), "making an event");
-    if (status == CNNRT_OK)
-        status = cuda_status(cudaEventCreate(&after), "making an event");
-    for (int64_t i = first; i < last && status == CNNRT_OK; i++) {
-        cudaError_t error = cudaEventRecord(before, c->stream);
-        if (error == cudaSuccess)
-            error = launch_step(c, i, batch);
-        if (error == cudaSuccess)
-            error = cudaEventRecord(after, c->stream);
-        if (error == cudaSuccess)
-            error = cudaEventSynchronize(after);
-        if (error == cudaSuccess)
-            error = cudaEventElapsedTime(&ms, before, after);
-        if (error == cudaSuccess)
-            seconds[i] += 1e-3 * (double)ms;
-        else
-            status = cuda_status(error, c->model->steps[i].name);
+    for (int64_t i = 0; event != NULL && i < count; i++)
+        if (event[i] != NULL)
+            cudaEventDestroy(event[i]);
+    free(event);
+}
+
+/* NULL with *status set when they cannot be made. */
+static cudaEvent_t *make_events(int64_t count, int *status)
+{
+    cudaEvent_t *event = calloc((size_t)count, sizeof(cudaEvent_t));
+    *status = event == NULL ? CNNRT_NO_MEMORY : CNNRT_OK;
+    for (int64_t i = 0; i < count && *status == CNNRT_OK; i++)
+        *status = cuda_status(cudaEventCreate(&event[i]), "making an event");
+    if (*status == CNNRT_OK)
+        return event;
+    destroy_events(event, count);
+    return NULL;
+}
+
+/* Adds the time between any two events that follow each other. */
+static int add_times(const cudaEvent_t *event, int64_t count, double *seconds)
+{
+    cudaError_t error = cudaEventSynchronize(event[count]);
+    for (int64_t i = 0; i < count && error == cudaSuccess; i++) {
+        float ms = 0;
+        error = cudaEventElapsedTime(&ms, event[i], event[i + 1]);
+        seconds[i] += 1e-3 * (double)ms;
     }
-    if (before != NULL)
-        cudaEventDestroy(before);
-    if (after != NULL)
-        cudaEventDestroy(after);
+    return cuda_status(error, "timing");
+}
+
+/* The device goes from step to step without waiting for the host, so that a step's time is its
+ * kernel's and one launch that was ready. */
+static int launch_timed(const CudaContext *c, int batch, int64_t first, int64_t last,
+                        double *step_seconds)
+{
+    int status;
+    int64_t count = last - first;
+    cudaEvent_t *event = make_events(count + 1, &status);
+    if (event == NULL)
+        return status;
+    cudaError_t error = cudaEventRecord(event[0], c->stream);
+    int64_t i = first;
+    for (; i < last && error == cudaSuccess; i++) {
+        error = launch_step(c, i, batch);
+        if (error == cudaSuccess)
+            error = cudaEventRecord(event[i - first + 1], c->stream);
+    }
+    status = cuda_status(error, i > first ? c->model->steps[i - 1].name : "recording an event");
+    if (status == CNNRT_OK)
+        status = add_times(event, count, step_seconds + first);
+    destroy_events(event, count + 1);
     return status;
 }
 
-int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *seconds)
+int cuda_launch(CudaContext *c, int batch, int64_t first, int64_t last, double *step_seconds,
+                double *seconds)
 {
+    int status = CNNRT_OK;
+    if (seconds != NULL)
+        *seconds = 0;
     if (first == last)
         return CNNRT_OK;
-    return seconds != NULL ? launch_timed(c, batch, first, last, seconds)
-                           : launch_graph(c, batch, first, last);
+    if (step_seconds != NULL)
+        return launch_timed(c, batch, first, last, step_seconds);
+    if (seconds == NULL)
+        return launch_graph(c, batch, first, last);
+    cudaEvent_t *event = make_events(2, &status);
+    if (event == NULL)
+        return status;
+    status = cuda_status(cudaEventRecord(event[0], c->stream), "recording an event");
+    if (status == CNNRT_OK)
+        status = launch_graph(c, batch, first, last);
+    if (status == CNNRT_OK)
+        status = cuda_status(cudaEventRecord(event[1], c->stream), "recording an event");
+    if (status == CNNRT_OK)
+        status = add_times(event, 1, seconds);
+    destroy_events(event, 2);
+    return status;
 }

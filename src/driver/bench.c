@@ -48,17 +48,27 @@ static void print_table(const Bench *b, const BenchTimes *t, const Limits *l, Bu
                1e3 * t->runs[0], (double)b->batch / med, 1e-9 * flop / med);
 }
 
-/* One timed run; a CnnrtStatus. */
+static bool on_device(const Bench *b)
+{
+    return b->native->plan.target.kind == TARGET_CUDA;
+}
+
+/* One timed run, of a device as it times itself; a CnnrtStatus. */
 static int time_run(const Bench *b, BenchTimes *t, bool layers)
 {
+    double device = 0, start = front_seconds();
     memset(t->last, 0, (size_t)t->step_count * sizeof *t->last);
-    double start = front_seconds();
-    int status = b->run(b->ctx, layers ? t->last : NULL);
-    t->runs[t->count] = front_seconds() - start;
-    for (int64_t i = 0; i < t->step_count; i++)
+    int status = on_device(b) && !layers ? cnnrt_time_runs(b->context, &device) : CNNRT_OK;
+    if (status == CNNRT_OK)
+        status = b->run(b->ctx, layers ? t->last : NULL);
+    double clock = front_seconds() - start;
+    for (int64_t i = 0; i < t->step_count; i++) {
         if (t->count == 0 || t->last[i] < t->steps[i])
             t->steps[i] = t->last[i];
-    t->count++;
+        device += t->last[i];
+    }
+    t->runs[t->count++] = on_device(b) ? device : clock;
+    (void)cnnrt_time_runs(b->context, NULL);
     return status;
 }
 
@@ -81,8 +91,7 @@ static int measure(Run *r, const Bench *b, BenchTimes *t, int64_t most, int64_t 
            (repeat > 0 ? t->count < repeat : t->count < LEAST || front_seconds() - start < 2.0))
         status = time_run(b, t, layers);
     if (status != CNNRT_OK)
-        return front_fail(r, status == CNNRT_NO_MEMORY ? EXIT_LIMIT : EXIT_FILE, "%s",
-                          cnnrt_strerror(status));
+        return native_failure(r, b->native->model, status);
     qsort(t->runs, (size_t)t->count, sizeof *t->runs, by_value);
     if (form != NULL && strcmp(form, "json") == 0)
         print_json(b, t, layers ? &limits : NULL, &out);
@@ -180,6 +189,7 @@ int bench_training(Run *r)
                                          .batch = spec.batch,
                                          .threads = cnnrt_threads(b.step.ctx),
                                          .macs = 3 * net.an.macs,
+                                         .context = b.step.ctx,
                                          .run = run_training,
                                          .ctx = &b});
     for (size_t i = 0; i < sizeof b.in / sizeof *b.in; i++)

@@ -8,7 +8,8 @@ typedef struct Bench {
     const Native *native; /* loaded */
     int64_t batch;
     int threads;
-    int64_t macs; /* of one image */
+    int64_t macs;          /* of one image */
+    CnnrtContext *context; /* that runs are of */
     /* One run; seconds of every step are added to step_seconds unless that is NULL. A CnnrtStatus.
      */
     int (*run)(void *ctx, double *step_seconds);

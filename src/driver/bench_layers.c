@@ -8,7 +8,7 @@ typedef struct LayerRow {
     const char *name, *kernel, *form;
     double seconds, share;
     PlanWork work;
-    double compute, memory; /* seconds at the limits; 0 = none, or not known */
+    double compute, memory; /* seconds at the limits; 0: none */
 } LayerRow;
 
 static LayerRow row_of(const Bench *b, const BenchTimes *t, const Limits *l, uint32_t i)
@@ -21,7 +21,7 @@ static LayerRow row_of(const Bench *b, const BenchTimes *t, const Limits *l, uin
                     .seconds = t->steps[i],
                     .work = plan_work(p, i, b->batch)};
     row.compute = l->flops > 0 ? 2 * row.work.macs / l->flops : 0;
-    row.memory = l->bytes > 0 && row.work.bytes > 0 ? row.work.bytes / l->bytes : 0;
+    row.memory = l->bytes > 0 ? row.work.bytes / l->bytes : 0;
     return row;
 }
 
@@ -51,10 +51,7 @@ static void print_row(const LayerRow *r, Buf *out)
         buf_printf(out, " %9.1f", rate(2 * r->work.macs, r->seconds));
     else
         buf_printf(out, " %9s", "-");
-    if (r->work.bytes >= 0)
-        buf_printf(out, " %7.1f", rate(r->work.bytes, r->seconds));
-    else
-        buf_printf(out, " %7s", "-");
+    buf_printf(out, " %7.1f", rate(r->work.bytes, r->seconds));
     if (bound(r) > 0 && r->seconds > 0)
         buf_printf(out, " %9.1f  %-7s %6.0f%%", 1e6 * bound(r),
                    r->compute >= r->memory ? "compute" : "memory", 100 * bound(r) / r->seconds);
@@ -103,9 +100,9 @@ static void json_row(const LayerRow *r, Buf *out)
     json_number(out, "us", "%.3f", 1e6 * r->seconds, true);
     json_number(out, "share", "%.5f", r->share, true);
     json_number(out, "macs", "%.0f", r->work.macs, true);
-    json_number(out, "bytes", "%.0f", r->work.bytes, r->work.bytes >= 0);
+    json_number(out, "bytes", "%.0f", r->work.bytes, true);
     json_number(out, "compute_us", "%.3f", 1e6 * r->compute, true);
-    json_number(out, "memory_us", "%.3f", 1e6 * r->memory, r->work.bytes >= 0);
+    json_number(out, "memory_us", "%.3f", 1e6 * r->memory, true);
     json_number(out, "reached", "%.4f", r->seconds > 0 ? bound(r) / r->seconds : 0,
                 r->seconds > 0 && bound(r) > 0);
     buf_addc(out, '}');

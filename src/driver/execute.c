@@ -346,6 +346,7 @@ int command_bench(Run *r)
                                          .batch = batch,
                                          .threads = cnnrt_threads(x.ctx),
                                          .macs = x.net.an.macs,
+                                         .context = x.ctx,
                                          .run = run_for_bench,
                                          .ctx = &x});
     close_all(&x);

@@ -32,14 +32,14 @@ static EmitImage image_of(const char *cpu)
     return m;
 }
 
-static int make_ptx(Run *r, const Native *n, const EmitOptions *o, EmitImage *out)
+static int make_text(Run *r, const Native *n, EmitKind kind, const EmitOptions *o, EmitImage *out)
 {
     char err[512] = "";
     EmitResult text = {0};
     double t = front_seconds();
-    if (!n->api->emit(&n->plan, EMIT_ASM, o, &text, err, sizeof err))
+    if (!n->api->emit(&n->plan, kind, o, &text, err, sizeof err))
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
-    stage_time(r, "generate PTX", t);
+    stage_time(r, kind == EMIT_ASM ? "generate PTX" : "generate LLVM IR", t);
     *out = image_of(n->plan.target.cpu);
     out->data = text.pieces[0].data; /* a text is one piece */
     out->len = text.pieces[0].len;
@@ -67,28 +67,21 @@ static int assemble(Run *r, const char *ptxas, const char *folder, const char *p
     return EXIT_FINE;
 }
 
-static EmitImage *begin_images(Run *r, const Native *n, EmitOptions *o, int *code)
+static EmitImage *begin_images(Run *r, const Native *n, EmitKind kind, EmitOptions *o, int *code)
 {
     EmitImage *images = arena_array(&r->net_arena, USUAL + 1, sizeof(EmitImage));
-    *code = make_ptx(r, n, o, &images[0]);
+    *code = make_text(r, n, kind, o, &images[0]);
     o->images = images;
     o->image_count = *code == EXIT_FINE;
     o->host = native_host(n);
     return images;
 }
 
-int gpu_ptx(Run *r, const Native *n, EmitOptions *o)
-{
-    int code;
-    begin_images(r, n, o, &code);
-    return code;
-}
-
 int gpu_images(Run *r, const Native *n, const char *folder, EmitOptions *o)
 {
     int code;
     const char *err = NULL, *ptxas = gpu_tool(&r->net_arena, "ptxas");
-    EmitImage *images = begin_images(r, n, o, &code);
+    EmitImage *images = begin_images(r, n, EMIT_ASM, o, &code);
     if (code != EXIT_FINE || ptxas == NULL)
         return code;
     const char *ptx = arena_printf(&r->net_arena, "%s/code.ptx", folder);
@@ -115,11 +108,28 @@ void gpu_free(EmitOptions *o)
     o->image_count = 0;
 }
 
-int gpu_backend(Run *r, const void **out)
+/* What runs CUDA models in this process; malloc'ed. */
+static char *backend_path(void)
 {
     const char *given = getenv("CNNC_CUDA_LIBRARY");
-    char *own = native_library("libcnnrt_cuda.so");
-    const char *path = given != NULL && *given != '\0' ? given : own;
+    return given != NULL && *given != '\0' ? strdup(given) : native_library("libcnnrt_cuda.so");
+}
+
+bool gpu_is_here(void)
+{
+    char *path = backend_path(), name[320];
+    void *lib = path != NULL && access(path, R_OK) == 0
+                    ? dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)
+                    : NULL;
+    const CnnrtBackend *b = lib != NULL ? dlsym(lib, "cnnrt_cuda_backend") : NULL;
+    free(path);
+    return b != NULL && b->abi == CNNRT_ABI_VERSION && b->device(name, sizeof name) == CNNRT_OK;
+}
+
+/* Opens the runtime; *text: what it takes as images. */
+static int open_backend(Run *r, const void **out, EmitKind *text)
+{
+    char *path = backend_path();
     if (path == NULL)
         return front_fail(r, EXIT_LIMIT, "out of memory");
     int code = EXIT_FINE;
@@ -131,10 +141,36 @@ int gpu_backend(Run *r, const void **out)
     } else {
         void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         *out = lib != NULL ? dlsym(lib, "cnnrt_cuda_backend") : NULL;
+        *text = lib != NULL && dlsym(lib, "cnnrt_cuda_takes_ir") != NULL ? EMIT_LLVM_IR : EMIT_ASM;
         if (*out == NULL)
             code = front_fail(r, EXIT_FILE, "cannot open %s: %s", path, dlerror());
     }
-    free(own);
+    free(path);
+    return code;
+}
+
+int gpu_name(Run *r, char *name, size_t len)
+{
+    EmitKind text = EMIT_ASM;
+    const void *found = NULL;
+    int code = open_backend(r, &found, &text);
+    const CnnrtBackend *b = found;
+    if (code != EXIT_FINE || b == NULL)
+        return code;
+    if (b->abi != CNNRT_ABI_VERSION)
+        return front_fail(r, EXIT_FILE, "%s", cnnrt_strerror(CNNRT_BAD_MODEL));
+    int status = b->device(name, len);
+    return status == CNNRT_OK
+               ? EXIT_FINE
+               : front_fail(r, EXIT_FILE, "%s: %s", cnnrt_strerror(status), b->detail());
+}
+
+int gpu_here(Run *r, const Native *n, EmitOptions *o)
+{
+    EmitKind text = EMIT_ASM;
+    int code = open_backend(r, &o->backend, &text);
+    if (code == EXIT_FINE)
+        begin_images(r, n, text, o, &code);
     return code;
 }
 

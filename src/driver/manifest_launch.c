@@ -1,5 +1,6 @@
 /* How the kernels of a network for GPUs are launched: what a runtime needs beside the PTX. */
 #include "driver/artifact.h"
+#include "plan/work.h"
 #include <inttypes.h>
 
 bool artifact_is_cuda(const Artifact *x)
@@ -25,8 +26,17 @@ static void launch_argument(const Plan *p, const PlanOperand *o, bool last, Buf 
     buf_printf(out, "}%s", last ? "" : ", ");
 }
 
-static void launch_step(const char *prefix, const Plan *p, const PlanStep *s, bool last, Buf *out)
+/* What a step has to do, for a batch b: macs * b multiplications, bytes * b + bytes_once bytes. */
+static void launch_work(const Plan *p, uint32_t step, Buf *out)
 {
+    PlanWork one = plan_work(p, step, 1), two = plan_work(p, step, 2);
+    buf_printf(out, ", \"macs\": %.0f, \"bytes\": %.0f, \"bytes_once\": %.0f", two.macs - one.macs,
+               two.bytes - one.bytes, 2 * one.bytes - two.bytes);
+}
+
+static void launch_step(const char *prefix, const Plan *p, uint32_t step, bool last, Buf *out)
+{
+    const PlanStep *s = &p->steps.at[step];
     const Kernel *k = &p->kernels.at[s->kernel].k;
     Launch l = family_launch(k, &p->target);
     int final = KERNEL_ARG_OUT;
@@ -39,8 +49,11 @@ static void launch_step(const char *prefix, const Plan *p, const PlanStep *s, bo
                l.items);
     buf_printf(out, ", \"per_block\": %" PRId64 ", \"rows\": %" PRId64 ", \"threads\": %d",
                l.per_block, l.rows, l.threads);
-    buf_printf(out, ", \"shared\": %" PRId64 "%s%s,\n     \"arguments\": [", l.shared,
-               l.once ? ", \"once\": true" : "", kernel_reads_run(k) ? ", \"run\": true" : "");
+    buf_printf(out, ", \"shared\": %" PRId64 "%s%s, \"family\": \"%s\"", l.shared,
+               l.once ? ", \"once\": true" : "", kernel_reads_run(k) ? ", \"run\": true" : "",
+               family_name[k->family]);
+    launch_work(p, step, out);
+    buf_add(out, ",\n     \"arguments\": [");
     for (int i = 0; i <= final; i++)
         if (kernel_has_arg(k, &p->target, i))
             launch_argument(p, &s->args[i], i == final, out);
@@ -51,7 +64,7 @@ static void launch_all(const char *key, const char *prefix, const Plan *p, Buf *
 {
     buf_printf(out, "  \"%s\": [\n", key);
     for (uint32_t i = 0; i < p->steps.len; i++)
-        launch_step(prefix, p, &p->steps.at[i], i + 1 == p->steps.len, out);
+        launch_step(prefix, p, i, i + 1 == p->steps.len, out);
     buf_add(out, "  ],\n");
 }
 

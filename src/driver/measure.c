@@ -15,8 +15,9 @@ static float *const no_out[1];
 
 /* Compiled tiles, ready to run. */
 typedef struct Bench {
-    Loaded *code;
+    Native code;
     CnnrtModel model;
+    double seconds;   /* of the last run on a GPU */
     CnnrtStep *steps; /* every tile's once for each copy of the weights */
     int64_t copies, next;
     float *weights, *workspace;
@@ -57,35 +58,43 @@ static bool multiply(Bench *b, const CnnrtModel *m, int64_t weights, bool far)
     return true;
 }
 
+/* Of a run. */
+static int images(const Measure *m)
+{
+    return m->how.batch > 0 ? m->how.batch : 1;
+}
+
 static int open_bench(Bench *b, const Measure *m, Run *r, const Trial *x)
 {
-    char err[512] = "";
-    EmitOptions o = {.prefix = "cnnc_trial", .net_name = "trial", .max_batch = 1};
-    const void *model = NULL;
-    b->code = m->api->load(&x->plan, &o, &model, err, sizeof err);
-    if (b->code == NULL)
-        return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
-    if (!multiply(b, model, x->weights, m->how.far))
+    EmitOptions o = {.prefix = "cnnc_trial", .net_name = "trial", .max_batch = images(m)};
+    b->code = (Native){.handle = m->native->handle,
+                       .api = m->native->api,
+                       .host = m->native->host,
+                       .plan = x->plan};
+    int code = native_load_plan(&b->code, r, &o);
+    if (code != EXIT_FINE)
+        return code;
+    b->model = *b->code.model;
+    b->copies = 1;
+    if (m->how.batch == 0 && !multiply(b, b->code.model, x->weights, m->how.far))
         return front_fail(r, EXIT_LIMIT, "out of memory");
-    size_t bytes = cnnrt_workspace_size(&b->model, 1, m->how.threads);
+    size_t bytes = cnnrt_workspace_size(&b->model, images(m), m->how.threads);
     b->weights = random_floats(b->model.weight_floats, 0.1f);
     b->workspace = bytes > 0 ? random_floats((int64_t)(bytes / sizeof(float)), 1) : NULL;
     if (b->weights == NULL || b->workspace == NULL)
         return front_fail(r, EXIT_LIMIT, "out of memory for the operands of a kernel");
     int status = cnnrt_create(&b->ctx, &b->model, b->weights, m->how.threads, b->workspace, bytes);
     if (status == CNNRT_OK)
-        status = cnnrt_run_steps(b->ctx, 1, no_in, no_out, 0, 1, NULL);
-    if (status == CNNRT_OK)
-        return EXIT_FINE;
-    return front_fail(r, status == CNNRT_NO_MEMORY ? EXIT_LIMIT : EXIT_FILE, "%s",
-                      cnnrt_strerror(status));
+        status = cnnrt_run_steps(b->ctx, images(m), no_in, no_out, 0, 1, NULL);
+    if (status == CNNRT_OK && m->how.batch > 0)
+        status = cnnrt_time_runs(b->ctx, &b->seconds);
+    return status == CNNRT_OK ? EXIT_FINE : native_failure(r, &b->model, status);
 }
 
-static void close_bench(Bench *b, const Measure *m)
+static void close_bench(Bench *b)
 {
     cnnrt_destroy(b->ctx);
-    if (b->code != NULL)
-        m->api->unload(b->code);
+    native_close(&b->code);
     free(b->weights);
     free(b->workspace);
     free(b->steps);
@@ -127,19 +136,41 @@ static double median_us(Bench *b, int tile, double seconds)
     return 1e6 * sample[n / 2];
 }
 
-static void take_turns(Bench *b, int count, double *us)
+/* The same of a GPU, which times itself: of at least a few runs, in about so many seconds. A run
+ * that fails makes the tile useless. */
+static double device_us(Bench *b, const Measure *m, int tile, double seconds)
+{
+    double sample[SAMPLES], start = front_seconds();
+    int n = 0;
+    for (int warm = 0; warm < 2; warm++)
+        if (cnnrt_run_steps(b->ctx, images(m), no_in, no_out, tile, tile + 1, NULL) != CNNRT_OK)
+            return 1e12;
+    while (n < SAMPLES && (n < LEAST_SAMPLES || front_seconds() - start < seconds)) {
+        (void)cnnrt_run_steps(b->ctx, images(m), no_in, no_out, tile, tile + 1, NULL);
+        sample[n++] = b->seconds;
+    }
+    qsort(sample, (size_t)n, sizeof *sample, by_value);
+    return 1e6 * sample[n / 2];
+}
+
+static double time_of(Bench *b, const Measure *m, int tile, double seconds)
+{
+    return m->how.batch > 0 ? device_us(b, m, tile, seconds) : median_us(b, tile, seconds);
+}
+
+static void take_turns(Bench *b, const Measure *m, int count, double *us)
 {
     double best = 0;
     double seen[FAMILY_CANDIDATES];
     for (int i = 0; i < count; i++) {
-        seen[i] = us[i] = median_us(b, i, glance);
+        seen[i] = us[i] = time_of(b, m, i, glance);
         best = i == 0 || us[i] < best ? us[i] : best;
     }
     for (int n = 0; n < TURNS; n++)
         for (int i = 0; i < count; i++) {
             if (i > 0 && seen[i] > near_best * best) /* the first is what others are held against */
                 continue;
-            double t = median_us(b, i, turn);
+            double t = time_of(b, m, i, turn);
             us[i] = n == 0 || t < us[i] ? t : us[i];
         }
 }
@@ -153,12 +184,12 @@ int measure_tiles(const Measure *m, Run *r, const Kernel *k, const Tile *tiles, 
     if (count > FAMILY_CANDIDATES)
         count = FAMILY_CANDIDATES;
     arena_init(&a, r->net_arena.oom, 0);
-    const char *bad = trial_build(&trial, &a, k, m->target, tiles, count);
+    const char *bad = trial_build(&trial, &a, k, m->target, tiles, count, images(m));
     int code = bad == NULL ? open_bench(&b, m, r, &trial)
                            : front_fail(r, EXIT_LIMIT, "cannot be measured: %s", bad);
     if (code == EXIT_FINE)
-        take_turns(&b, count, us);
-    close_bench(&b, m);
+        take_turns(&b, m, count, us);
+    close_bench(&b);
     arena_free(&a);
     return code;
 }

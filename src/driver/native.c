@@ -265,29 +265,34 @@ EmitOptions native_emit_options(const Run *r, const Net *n, int max_batch)
 
 int native_load(Native *x, Run *r, const Net *n, int max_batch)
 {
-    char err[512] = "";
     double t = front_seconds();
     EmitOptions o = native_emit_options(r, n, max_batch);
-    const void *model = NULL;
     if (x->plan.train != NULL) /* apart from the network's own kernels */
         o.prefix = "cnnc_model_train";
+    int code = native_load_plan(x, r, &o);
+    if (code == EXIT_FINE)
+        stage_time(r, "generate code", t);
+    return code;
+}
+
+int native_load_plan(Native *x, Run *r, EmitOptions *o)
+{
+    char err[512] = "";
+    const void *model = NULL;
     const char *foreign = native_foreign(native_host(x));
     if (foreign != NULL)
         return front_fail(r, EXIT_FILE, "code for %s cannot run on this machine; 'build' makes it",
                           foreign);
     if (x->plan.target.kind == TARGET_CUDA) {
-        int code = gpu_backend(r, &o.backend);
-        if (code == EXIT_FINE)
-            code = gpu_ptx(r, x, &o);
+        int code = gpu_here(r, x, o);
         if (code != EXIT_FINE)
             return code;
     }
-    x->loaded = x->api->load(&x->plan, &o, &model, err, sizeof err);
-    gpu_free(&o);
+    x->loaded = x->api->load(&x->plan, o, &model, err, sizeof err);
+    gpu_free(o);
     if (x->loaded == NULL)
         return front_fail(r, front_blame(EXIT_INTERNAL, err), "code generation: %s", err);
     x->model = model;
-    stage_time(r, "generate code", t);
     return EXIT_FINE;
 }
 

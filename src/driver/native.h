@@ -38,6 +38,8 @@ int native_plan_evaluation(Native *x, Run *r, const Net *n, const Native *traini
 int native_pack(Native *x, Run *r, const Net *n, Parameters *p, float *to);
 /* Compiles into this process with batches up to max_batch. */
 int native_load(Native *x, Run *r, const Net *n, int max_batch);
+/* The same of any plan of x's, as o says. */
+int native_load_plan(Native *x, Run *r, EmitOptions *o);
 /* Says what a status of the runtime is, for the model; returns the exit code. */
 int native_failure(Run *r, const CnnrtModel *m, int status);
 void native_close(Native *x);

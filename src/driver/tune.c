@@ -36,7 +36,7 @@ static int open_tuner(Tuner *t)
         return front_fail(r, EXIT_FILE, "code for %s cannot be measured on this machine",
                           native_foreign(&target));
     target.exact_conv = cli_has(r->cli, OPT_EXACT_CONV);
-    code = tuned_open(&t->known, r, t->native.api, &t->net);
+    code = tuned_open(&t->known, r, t->native.api, &t->net, &target);
     if (code != EXIT_FINE)
         return code;
     if (t->known.path == NULL)
@@ -50,7 +50,7 @@ static int open_tuner(Tuner *t)
     if (bad != NULL)
         return front_fail(r, EXIT_LIMIT, "'%s' cannot be planned: %s", t->net.elab->graph.name,
                           bad);
-    t->m = (Measure){.api = t->native.api, .target = &t->native.plan.target};
+    t->m = (Measure){.native = &t->native, .target = &t->native.plan.target};
     t->m.how = t->known.cache.how;
     return EXIT_FINE;
 }
@@ -149,7 +149,7 @@ static int tune_kernel(Tuner *t, const Kernel *k, const char *name, Found *out)
         out->row = row;
         code = search(t, k, row);
         const char *why = NULL;
-        if (code == EXIT_FINE && !tune_add(t->known.path, row, &r->session.oom, &why))
+        if (code == EXIT_FINE && !tune_add(t->known.path, row, t->m.how, &r->session.oom, &why))
             code = front_fail(r, front_blame(EXIT_FILE, why), "%s: %s", t->known.path, why);
     }
     t->done++;
@@ -166,6 +166,13 @@ static const char *first_step(const Plan *p, uint32_t kernel)
 
 static void tile_text(const Tile *t, Buf *out)
 {
+    const CudaTile *c = &t->cuda;
+    if (c->m > 0)
+        buf_printf(out, "%dx%dx%d/%dx%d", c->m, c->n, c->k, c->tm, c->tn);
+    else if (c->threads > 0)
+        buf_printf(out, "px=%d", t->px);
+    if (c->threads > 0)
+        return;
     buf_printf(out, "%dx%d rb=%d", t->ocv, t->px, t->rb);
     if (t->kc > 0)
         buf_printf(out, " kc=%d", t->kc);

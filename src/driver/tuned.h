@@ -12,9 +12,10 @@ typedef struct Tuned {
 } Tuned;
 
 /* Reads what was measured on this processor for networks like n, with as many threads as --threads
- * says. x must stay where it is while tiles are used. Returns an exit code; a damaged file is none.
- */
-int tuned_open(Tuned *x, Run *r, const CodegenApi *api, const Net *n);
+ * says; for a target that is a GPU, what was measured on the one that is here, or is in the file
+ * that CNNC_TILES names, with the batch of the command. x must stay where it is while tiles are
+ * used. Returns an exit code; a damaged file is none, no GPU is. */
+int tuned_open(Tuned *x, Run *r, const CodegenApi *api, const Net *n, const Target *t);
 /* Tiles for a target, or NULL: --untuned, another machine's, none measured. Says what is wrong. */
 const PlanTiles *tuned_tiles(Tuned *x, Run *r, const CodegenApi *api, const Net *n,
                              const Target *t);

@@ -120,10 +120,12 @@ bool family_same_tile(const Tile *a, const Tile *b)
 bool family_tile_fits(const Kernel *k, const Target *t)
 {
     const Tile *a = &k->tile;
-    if (t->kind == TARGET_CUDA) { /* none but that of the rules is known to be right */
-        Kernel own = *k;
-        family_choose_tile(&own, t);
-        return family_same_tile(&own.tile, a);
+    if (t->kind == TARGET_CUDA) {
+        Tile all[FAMILY_CANDIDATES];
+        int n = k->family < FAM_PACK ? cuda_tiles(k, t, all, FAMILY_CANDIDATES) : 0;
+        while (n > 0 && !family_same_tile(&all[n - 1], a))
+            n--;
+        return n > 0;
     }
     switch (k->family) {
     case FAM_CONV:
@@ -326,8 +328,13 @@ int family_candidates(const Kernel *k, const Target *t, Tile *out, int most)
     List l = {.k = *k, .t = t, .at = out, .most = most};
     Tile from = k->tile;
     add(&l, from);
-    if (t->kind == TARGET_CUDA)
+    if (t->kind == TARGET_CUDA) {
+        Tile all[FAMILY_CANDIDATES];
+        int n = l.count > 0 ? cuda_tiles(k, t, all, FAMILY_CANDIDATES) : 0;
+        for (int i = 0; i < n; i++)
+            add(&l, all[i]);
         return l.count;
+    }
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: add_convolutions(&l, from); break;

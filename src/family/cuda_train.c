@@ -102,6 +102,8 @@ static bool whole_launch(const Kernel *k, const Target *t, Launch *l)
         l->items = ceil_div(k->in.c, t->vl);
         l->per_block = l->threads;
         return true;
+    case FAM_PEAK:
+    case FAM_STREAM: l->items = at_least_one(k->slices); return true;
     default: return false;
     }
 }

@@ -236,6 +236,9 @@ int64_t cuda_weight_floats(const Kernel *k, const Target *t);
 int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                           int64_t x);
 void cuda_choose_tile(Kernel *k, const Target *t);
+/* All tiles k can have, the rules' first: at most `most`; how many. FAMILY_CANDIDATES are enough.
+ */
+int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most);
 /* Rows of the packed weights per tap: input channels of a group, of a single one padded. */
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Whether a gated convolution multiplies its weights with the gate, once per call, because they are

@@ -7,8 +7,8 @@ typedef struct PlanWork {
     /* Multiply-adds of a batch, padding taps among them: of a Winograd convolution those of its
      * products, which are fewer than the step's macs. */
     double macs;
-    /* Bytes that must be moved, each once: weights, which are read once for the batch, and maps.
-     * -1: not known (kernels of training steps). */
+    /* Bytes that must be moved, each once: weights, which are read once for the batch, and maps;
+     * of a training step runs of the state, too. */
     double bytes;
 } PlanWork;
 

@@ -2,6 +2,7 @@
 #include "support/buf.h"
 #include "support/fs.h"
 #include "rng.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,36 +13,76 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char heading[] = "cnnc tiles 1\n";
-enum { FILE_LIMIT = 64 << 20, SUM_DIGITS = 16 };
+enum { FILE_LIMIT = 64 << 20, SUM_DIGITS = 16, TILE_FIELDS = 8 };
+
+static const char *heading(TuneHow how)
+{
+    return how.batch > 0 ? "cnnc tiles of GPUs 1\n" : "cnnc tiles 1\n";
+}
+
+/* A tile as the numbers of a line, and back. */
+static void tile_numbers(const Tile *t, bool gpu, int out[TILE_FIELDS])
+{
+    const CudaTile *c = &t->cuda;
+    const int here[TILE_FIELDS] = {t->ocv,  t->px,       t->rb,       t->kc,
+                                   t->flat, t->split_oc, t->prefetch, t->winograd};
+    const int there[TILE_FIELDS] = {c->threads, c->m, c->n, c->k, c->tm, c->tn, t->px, 0};
+    for (int i = 0; i < TILE_FIELDS; i++)
+        out[i] = gpu ? there[i] : here[i];
+}
+
+static Tile tile_of(const double v[TILE_FIELDS], bool gpu)
+{
+    int n[TILE_FIELDS];
+    for (int i = 0; i < TILE_FIELDS; i++)
+        n[i] = (int)v[i];
+    if (gpu)
+        return (Tile){.ocv = 1, .px = n[6], .cuda = {n[0], n[1], n[2], n[3], n[4], n[5]}};
+    return (Tile){.ocv = n[0],
+                  .px = n[1],
+                  .rb = n[2],
+                  .kc = n[3],
+                  .flat = n[4] != 0,
+                  .split_oc = n[5] != 0,
+                  .prefetch = n[6] != 0,
+                  .winograd = n[7]};
+}
 
 void tune_key(const Kernel *k, const Target *t, TuneHow how, Buf *out)
 {
     Kernel plain = *k;
     plain.tile = (Tile){0};
-    buf_printf(out, "%s threads=%d %s%s ", t->cpu, how.threads, how.far ? "far" : "near",
-               t->exact_conv ? " exact" : "");
+    if (how.batch > 0)
+        buf_printf(out, "%s batch=%d ", t->cpu, how.batch);
+    else
+        buf_printf(out, "%s threads=%d %s%s ", t->cpu, how.threads, how.far ? "far" : "near",
+                   t->exact_conv ? " exact" : "");
     family_key(&plain, t, out);
 }
 
 const char *tune_path(Arena *a, const char *cpu, const char *compiler)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *name = arena_strdup(a, cpu);
+    for (char *c = name; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && strchr(".-_", *c) == NULL)
+            *c = '_';
     /* the specification of base directories has relative paths ignored */
     if (cache != NULL && cache[0] == '/')
-        return arena_printf(a, "%s/cnnc/tiles-%s-%s.txt", cache, cpu, compiler);
+        return arena_printf(a, "%s/cnnc/tiles-%s-%s.txt", cache, name, compiler);
     if (home != NULL && home[0] == '/')
-        return arena_printf(a, "%s/.cache/cnnc/tiles-%s-%s.txt", home, cpu, compiler);
+        return arena_printf(a, "%s/.cache/cnnc/tiles-%s-%s.txt", home, name, compiler);
     return NULL;
 }
 
-static void print_row(const TuneRow *row, Buf *out)
+static void print_row(const TuneRow *row, bool gpu, Buf *out)
 {
-    const Tile *t = &row->tile;
+    int n[TILE_FIELDS];
     Buf rest = {0};
-    buf_printf(&rest, "%d %d %d %d %d %d %d %d %.3f %.3f %d %s", t->ocv, t->px, t->rb, t->kc,
-               t->flat, t->split_oc, t->prefetch, t->winograd, row->us, row->rule_us, row->tried,
-               row->key);
+    tile_numbers(&row->tile, gpu, n);
+    for (int i = 0; i < TILE_FIELDS; i++)
+        buf_printf(&rest, "%d ", n[i]);
+    buf_printf(&rest, "%.3f %.3f %d %s", row->us, row->rule_us, row->tried, row->key);
     if (buf_ok(&rest))
         buf_printf(out, "%016" PRIx64 " %s\n", rng_key(rest.at, 1), rest.at);
     out->failed = out->failed || !buf_ok(&rest);
@@ -62,7 +103,7 @@ static bool parse_number(const char **at, double *out)
 /* A line without its end, which is NUL; false when it is damaged. */
 static bool parse_row(TuneCache *c, const char *line)
 {
-    enum { FIELDS = 11 };
+    enum { FIELDS = TILE_FIELDS + 3 };
     double v[FIELDS];
     char sum[SUM_DIGITS + 1];
     if (strlen(line) <= SUM_DIGITS || line[SUM_DIGITS] != ' ')
@@ -75,25 +116,18 @@ static bool parse_row(TuneCache *c, const char *line)
         if (!parse_number(&at, &v[i]))
             return false;
     TuneRow row = {.key = arena_strdup(c->arena, at),
-                   .tile = {.ocv = (int)v[0],
-                            .px = (int)v[1],
-                            .rb = (int)v[2],
-                            .kc = (int)v[3],
-                            .flat = v[4] != 0,
-                            .split_oc = v[5] != 0,
-                            .prefetch = v[6] != 0,
-                            .winograd = (int)v[7]},
-                   .us = v[8],
-                   .rule_us = v[9],
-                   .tried = (int)v[10]};
+                   .tile = tile_of(v, c->how.batch > 0),
+                   .us = v[TILE_FIELDS],
+                   .rule_us = v[TILE_FIELDS + 1],
+                   .tried = (int)v[TILE_FIELDS + 2]};
     vec_push(c->arena, &c->all, row);
     return true;
 }
 
 static const char *parse(TuneCache *c, char *text, size_t len)
 {
-    size_t head = sizeof heading - 1;
-    if (len < head || memcmp(text, heading, head) != 0)
+    size_t head = strlen(heading(c->how));
+    if (len < head || memcmp(text, heading(c->how), head) != 0)
         return "it does not begin as such a file does";
     int number = 1;
     for (char *line = text + head; line < text + len;) {
@@ -157,18 +191,19 @@ static bool make_folders(char *path)
     return true;
 }
 
-static bool rewrite(const char *path, const TuneRow *row, OomHandler *oom, const char **err)
+static bool rewrite(const char *path, const TuneRow *row, TuneHow how, OomHandler *oom,
+                    const char **err)
 {
     Arena a;
-    TuneCache c = {0};
+    TuneCache c = {.how = how};
     Buf text = {0};
     arena_init(&a, oom, 0);
     (void)tune_read(&c, &a, path, err); /* damaged: begun anew */
-    buf_add(&text, heading);
+    buf_add(&text, heading(how));
     for (uint32_t i = 0; i < c.all.len; i++)
         if (strcmp(c.all.at[i].key, row->key) != 0)
-            print_row(&c.all.at[i], &text);
-    print_row(row, &text);
+            print_row(&c.all.at[i], how.batch > 0, &text);
+    print_row(row, how.batch > 0, &text);
     bool ok = buf_ok(&text);
     if (!ok)
         *err = "out of memory";
@@ -178,7 +213,7 @@ static bool rewrite(const char *path, const TuneRow *row, OomHandler *oom, const
     return ok;
 }
 
-bool tune_add(const char *path, const TuneRow *row, OomHandler *oom, const char **err)
+bool tune_add(const char *path, const TuneRow *row, TuneHow how, OomHandler *oom, const char **err)
 {
     char *lock = NULL;
     if (asprintf(&lock, "%s.lock", path) < 0) {
@@ -196,7 +231,7 @@ bool tune_add(const char *path, const TuneRow *row, OomHandler *oom, const char 
     }
     if (fd < 0)
         *err = fs_error();
-    bool ok = fd >= 0 && rewrite(path, row, oom, err);
+    bool ok = fd >= 0 && rewrite(path, row, how, oom, err);
     if (fd >= 0)
         close(fd);
     free(lock);

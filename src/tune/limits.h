@@ -7,7 +7,7 @@
 typedef enum Limit { LIMIT_PEAK, LIMIT_READ, LIMIT_COPY, LIMIT_COUNT } Limit;
 
 typedef struct LimitsPlan {
-    Graph graph; /* empty: all operands are in the workspace */
+    Graph graph; /* empty: all operands are in the workspace; of a GPU, among the weights */
     Analysis an;
     Plan plan;                /* step i is Limit i */
     double work[LIMIT_COUNT]; /* of one run: FLOPs; bytes, read and written counted both */

@@ -26,6 +26,25 @@ static PlanOperand in_weights(Plan *p, int64_t floats)
     return o;
 }
 
+/* Operand `arg` of all images, for a kernel of a GPU: its memory is filled as weights are. */
+static PlanOperand of_images(Plan *p, const Kernel *k, int arg, int64_t step, int batch)
+{
+    int64_t one = plan_operand_floats(k, &p->target, arg);
+    return in_weights(p, one > 0 ? (batch - 1) * step + one : 0);
+}
+
+static void place_on_device(Plan *p, const Kernel *k, int64_t weights, int batch,
+                            PlanOperand args[KERNEL_ARGS])
+{
+    args[KERNEL_ARG_W] = in_weights(p, weights);
+    args[KERNEL_ARG_OUT] = of_images(p, k, KERNEL_ARG_OUT, k->out_step, batch);
+    args[KERNEL_ARG_IN] = of_images(p, k, KERNEL_ARG_IN, k->in_step, batch);
+    if (k->has_bias)
+        args[KERNEL_ARG_BIAS] = in_weights(p, family_bias_floats(k, &p->target));
+    for (int i = 0; i < k->extra_count; i++)
+        args[KERNEL_ARG_EXTRA + i] = of_images(p, k, KERNEL_ARG_EXTRA + i, k->extra_step[i], batch);
+}
+
 /* What every tile's step is given: weights as large as any tile packs them. */
 static void place_operands(Plan *p, const Kernel *k, int64_t weights, PlanOperand args[KERNEL_ARGS])
 {
@@ -46,7 +65,7 @@ static void place_operands(Plan *p, const Kernel *k, int64_t weights, PlanOperan
 }
 
 const char *trial_build(Trial *x, Arena *a, const Kernel *k, const Target *t, const Tile *tiles,
-                        int count)
+                        int count, int batch)
 {
     *x = (Trial){.plan = {.arena = a, .target = *t}};
     Plan *p = &x->plan;
@@ -62,13 +81,16 @@ const char *trial_build(Trial *x, Arena *a, const Kernel *k, const Target *t, co
         p->scratch_floats = scratch > p->scratch_floats ? scratch : p->scratch_floats;
         vec_push(a, &p->kernels, entry);
     }
-    if (weights > FAMILY_LIMIT / 64 || p->scratch_floats > FAMILY_LIMIT / 64 ||
-        map_floats(k->in, t->vl) > FAMILY_LIMIT / 64 ||
-        map_floats(k->out, t->vl) > FAMILY_LIMIT / 64)
+    int64_t most = FAMILY_LIMIT / 64 / (batch > 1 ? batch : 1);
+    if (weights > most || p->scratch_floats > most || map_floats(k->in, t->vl) > most ||
+        map_floats(k->out, t->vl) > most || k->in_step > most || k->out_step > most)
         return "a kernel is too large";
     p->scratch_floats = lines(p->scratch_floats);
     x->weights = lines(weights);
-    place_operands(p, k, weights, args);
+    if (t->kind == TARGET_CUDA)
+        place_on_device(p, k, weights, batch, args);
+    else
+        place_operands(p, k, weights, args);
     args[KERNEL_ARG_SCRATCH].space = p->scratch_floats > 0 ? SPACE_SCRATCH : SPACE_NONE;
     for (uint32_t i = 0; i < p->kernels.len; i++) {
         PlanStep step = {.kernel = i, .units = family_units(&p->kernels.at[i].k, t), .name = ""};

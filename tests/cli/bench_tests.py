@@ -85,12 +85,17 @@ def test_table():
     assert expect(0, "bench", "tiny.cnn", "--repeat=3").stdout.decode().count("\n") == 1
 
 
-def test_bytes_of_training_steps_are_not_known():
+def test_training_steps():
     write("tiny.cnn", TINY)
     got = bench("tiny.cnn", "--train", "--batch=2", "--per-layer")
-    assert all(x["bytes"] is None and x["memory_us"] is None for x in got["layers"])
-    assert any(x["macs"] > 0 and x["reached"] > 0 for x in got["layers"])
-    assert "- " in expect(0, "bench", "tiny.cnn", "--train", "--batch=2", "--per-layer", "--repeat=3").stdout.decode()
+    layers = {(x["name"], x["kernel"]): x for x in got["layers"]}
+    first = layers["s1.0.conv", "conv"], layers["s1.0.conv^dw", "conv_dw"]
+    assert [x["macs"] for x in first] == [2 * 8 * 8 * 8 * 27] * 2, first
+    assert all(x["bytes"] > 0 and x["reached"] > 0 for x in layers.values()), layers
+    # the loss reads logits, in whole vectors, and targets of two images
+    assert 2 * 4 * (10 + 10 + 1) <= layers["loss.0", "loss"]["bytes"] <= 2 * 4 * (16 + 10 + 1)
+    said = expect(0, "bench", "tiny.cnn", "--train", "--batch=2", "--per-layer", "--repeat=3").stdout.decode()
+    assert "s1.0.conv^dw" in said
 
 
 def test_peers_say_what_is_missing():

@@ -94,11 +94,7 @@ def test_two_builds_are_equal():
 def on_emulator(*args, **env):
     if not STANDIN.exists():
         raise Skip("the emulator was not built")
-    made = cnnc("build", NET, *LINTS, "--target=cuda", "--emit=llvm-ir", "--prefix=cnnc_model",
-                "-o", "image.ll")
-    assert made.returncode == 0, made.stderr
-    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN),
-                SIMT_CUDA_IMAGE=os.path.abspath("image.ll"), **env)
+    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN), **env)
 
 
 def test_verify_on_the_emulator():
@@ -116,6 +112,57 @@ def test_run_on_the_emulator():
     assert len(a) == len(b) and a[:128] == b[:128]
     values = [struct.unpack(f"<{(len(x) - 128) // 4}f", x[128:]) for x in (a, b)]
     assert max(abs(x - y) for x, y in zip(*values)) <= 1e-5 * max(map(abs, values[1]))
+
+
+def test_bench_on_the_emulator():
+    """Times are the device's: a run takes what its steps do, by the clock that counts work."""
+    done = on_emulator("bench", NET, "--per-layer", "--repeat=2", "--format=json",
+                       SIMT_CUDA_CLOCK="counted", SIMT_CUDA_CHECK="0")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["limits"]["gflops"] > 0 and found["limits"]["gbytes_per_s"] > 0, found["limits"]
+    layers = found["layers"]
+    assert len(layers) > 8 and all(x["us"] > 1 and x["bytes"] > 0 for x in layers), layers
+    assert abs(sum(x["us"] for x in layers) - 1e3 * found["median_ms"]) < 0.2, found
+    plain = on_emulator("bench", NET, "--repeat=1", "--format=json", SIMT_CUDA_CLOCK="counted",
+                        SIMT_CUDA_CHECK="0")
+    assert plain.returncode == 0, plain.stderr
+    assert abs(json.loads(plain.stdout)["median_ms"] - found["median_ms"]) < 2e-4, plain.stdout
+
+
+GROUPED = """net n(classes: int = 10, res: int = 8) {
+  input image[4, res, res]
+  stage s1(stride=1) { conv(8, k=3, groups=2) -> conv(8, k=3, groups=8) }
+  head logits = gap -> flatten -> dense(classes)
+  train {
+    batch     = 4
+    loss      = cross_entropy(logits)
+    optimizer = adamw(lr=0.01)
+  }
+}
+"""
+
+
+def test_bench_of_training_on_the_emulator():
+    """What steps compute and move, as worked out by hand for a batch of four."""
+    if not STANDIN.exists():
+        raise Skip("the emulator was not built")
+    pathlib.Path("n.cnn").write_text(GROUPED)
+    done = cnnc("bench", "n.cnn", "--train", "--target=cuda", "--per-layer", "--repeat=1", LINTS[0],
+                "--format=json", CNNC_CUDA_LIBRARY=str(STANDIN), SIMT_CUDA_CHECK="0")
+    assert done.returncode == 0, done.stderr
+    layers = json.loads(done.stdout)["layers"]
+    found = {(x["name"], x["kernel"]): (x["macs"], x["bytes"]) for x in layers}
+    narrow, wide, image = 4 * 64 * 4 * 4, 8 * 64 * 4 * 4, 4 * 4
+    taps = 9 * 2 * 8 * 4
+    assert found["s1.0.conv", "conv"] == (4 * 64 * 8 * 18, narrow + wide + taps + 32), found
+    assert found["s1.1.conv", "depthwise"] == (4 * 64 * 8 * 9, 2 * wide + 9 * 8 * 4 + 32), found
+    assert found["s1.0.conv^dw", "conv_dw"][0] == 4 * 64 * 8 * 18, found
+    assert found["s1.1.conv^dw", "depthwise_dw"][0] == 4 * 64 * 8 * 9, found
+    assert found["loss.0", "loss"] == (0, image * (12 + 10 + 1)), found
+    floats = 9 * 2 * 8 + 9 * 8 + 10 * 8  # that decay; each on a line of its own
+    moved = max(x["bytes"] for x in layers if x["kernel"] == "update")
+    assert 7 * 4 * floats <= moved <= 7 * 4 * (floats + 3 * 16), (moved, floats)
 
 
 TRAINED = """import std.blocks
@@ -157,11 +204,7 @@ def test_training_on_the_emulator():
         raise Skip("the emulator was not built")
     write_data()
     lints, here = LINTS[:1], f"--data=idx:{os.getcwd()}"
-    cuda = {"CNNC_CUDA_LIBRARY": str(STANDIN), "SIMT_CUDA_IMAGE": "net.ll:step.ll"}
-    for mode, path in (("inference", "net.ll"), ("train", "step.ll")):
-        made = cnnc("build", "n.cnn", *lints, "-q", "--init=1", "--target=cuda", f"--mode={mode}",
-                    "--emit=llvm-ir", "--prefix=cnnc_model", "-o", path)
-        assert made.returncode == 0, made.stderr
+    cuda = {"CNNC_CUDA_LIBRARY": str(STANDIN)}
     done = cnnc("train", "n.cnn", *lints, here, "-o", "cpu")
     assert done.returncode == 0, done.stderr
     done = cnnc("train", "n.cnn", *lints, here, "-o", "gpu", "--target=cuda", **cuda)

@@ -5,10 +5,15 @@
 here=$(dirname "$0")
 SRC=${SRC:-$here/../..}
 CNNC=${CNNC:-$SRC/build/bin/cnnc}
-export SRC CNNC
+BUILD=${BUILD:-$SRC/build}
+export SRC CNNC BUILD
 if ! command -v python3 >/dev/null; then
     echo "SKIP cuda: python3 is not installed"
     exit 0
 fi
-[ $# -gt 0 ] || python3 -B "$here/program_tests.py"
+if [ $# -eq 0 ]; then
+    for tests in program tune bench; do
+        python3 -B "$here/${tests}_tests.py"
+    done
+fi
 exec python3 -B "$here/cuda_tests.py" "$@"

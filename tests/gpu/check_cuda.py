@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Networks on a GPU beside the same on the processor of its machine, from what bundle.sh gathered:
 every program's output, the same bits in every run, twenty training steps of every trainer. Prints
-lines like the other tests, and closes with counts. Needs NumPy. usage: check_cuda.py [FOLDER]"""
+lines like the other tests, and closes with counts. Needs NumPy. usage: check_cuda.py [FOLDER]
+Programs are unpacked into FOLDER/check first."""
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -78,6 +80,11 @@ def check_trainer(manifest):
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(__file__)).resolve()
     sys.path.insert(0, str(folder))
+    if (folder / "check.tar.xz").exists() and not (folder / "check").exists():
+        shutil.unpack_archive(folder / "check.tar.xz", folder / "check.new")
+        (folder / "check.new").rename(folder / "check")
+    if (folder / "check").exists():
+        folder = folder / "check"
     programs = sorted(p for p in folder.glob("*.json") if "." not in p.stem)
     if not programs:
         sys.exit(f"{folder}: no bundle here; make cuda-bundle")

@@ -223,7 +223,10 @@ static void test_caller_owned_workspace(void **state)
     assert_int_equal(cnnrt_create(&c, &model, NULL, 3, w, len), CNNRT_OK);
     /* a larger batch than the workspace was made for */
     assert_int_equal(cnnrt_run(c, 3, ins, outs), CNNRT_BAD_WORKSPACE);
+    double seconds = -1;
+    assert_int_equal(cnnrt_time_runs(c, &seconds), CNNRT_OK);
     assert_int_equal(cnnrt_run(c, 2, ins, outs), CNNRT_OK);
+    assert_true(seconds > 0 && seconds < 60);
     cnnrt_destroy(c);
     free(w);
 }

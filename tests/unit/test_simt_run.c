@@ -8,6 +8,8 @@
 
 #include "cnnrt.h"
 #include "plan_bench.h"
+#include "tune/limits.h"
+#include "tune/trial.h"
 #include "plan_nets.h"
 
 extern const CnnrtBackend cnnrt_cuda_backend;
@@ -85,6 +87,30 @@ static void free_outputs(float **out)
         free(out[i]);
 }
 
+/* By the clock that counts work, a run takes what its steps do, which were profiled by it. */
+static void check_times(CnnrtContext *c, const float *const *in, float **out, double *seconds)
+{
+    double whole = -1, sum = 0;
+    int64_t steps = b.plan.steps.len;
+    memset(seconds, 0, (size_t)steps * sizeof *seconds);
+    assert_int_equal(setenv("SIMT_CUDA_CLOCK", "counted", 1), 0);
+    assert_int_equal(cnnrt_profile(c, 1, in, out, seconds), CNNRT_OK);
+    assert_int_equal(cnnrt_time_runs(c, &whole), CNNRT_OK);
+    assert_int_equal(cnnrt_run(c, 1, in, out), CNNRT_OK);
+    unsetenv("SIMT_CUDA_CLOCK");
+    for (int64_t i = 0; i < steps; i++) {
+        Launch l = family_launch(&b.plan.kernels.at[b.plan.steps.at[i].kernel].k, &b.plan.target);
+        double threads = (double)((l.items + l.per_block - 1) / l.per_block * l.rows * l.threads);
+        assert_true(fabs(seconds[i] - 1e-6 - 1e-9 * threads) < 1e-8);
+        sum += seconds[i];
+    }
+    assert_true(fabs(whole - sum) < 1e-8 * (double)steps);
+    assert_int_equal(cnnrt_time_runs(c, NULL), CNNRT_OK);
+    whole = -1;
+    assert_int_equal(cnnrt_run(c, 1, in, out), CNNRT_OK);
+    assert_true(whole == -1);
+}
+
 static void test_nets(void **state)
 {
     (void)state;
@@ -108,6 +134,7 @@ static void test_nets(void **state)
         new_outputs(out);
         assert_int_equal(cnnrt_profile(c, 1, in, out, seconds), CNNRT_OK);
         check_outputs(out, 1);
+        check_times(c, in, out, seconds);
         free_outputs(out);
         free(seconds);
         cnnrt_destroy(c);
@@ -196,7 +223,11 @@ static void test_failures(void **state)
                                         "cudaLaunchKernelExC",
                                         "cudaGraphInstantiate",
                                         "cudaGraphLaunch",
-                                        "cudaStreamSynchronize"};
+                                        "cudaStreamSynchronize",
+                                        "cudaEventCreate",
+                                        "cudaEventRecord",
+                                        "cudaEventSynchronize",
+                                        "cudaEventElapsedTime"};
     enum { UNKNOWN = 999, TIMES = 2 };
     Net x = load_net(&plan_nets[0], 70);
     int failed = 0;
@@ -205,13 +236,20 @@ static void test_failures(void **state)
             char text[96];
             CnnrtContext *c = NULL;
             float *out[MOST_PORTS];
+            double seconds[64] = {0};
             const float *const *in = (const float *const *)b.in;
+            assert_true(x.model->step_count <= 64);
             new_outputs(out);
             snprintf(text, sizeof text, "%s:%d:%d", calls[i], k, UNKNOWN);
             assert_int_equal(setenv("SIMT_CUDA_FAIL_CALL", text, 1), 0);
             int status = cnnrt_create(&c, x.model, b.blob, 0, NULL, 0);
+            if (status == CNNRT_OK && k == 1)
+                cnnrt_time_runs(c, seconds);
             if (status == CNNRT_OK)
                 status = cnnrt_run(c, 1, in, out);
+            cnnrt_time_runs(c, NULL);
+            if (status == CNNRT_OK)
+                status = cnnrt_profile(c, 1, in, out, seconds);
             unsetenv("SIMT_CUDA_FAIL_CALL");
             if (status == CNNRT_OK)
                 check_outputs(out, 1);
@@ -231,13 +269,97 @@ static void test_failures(void **state)
     close_net(&x);
 }
 
+/* Fetches what the device has after a step, into w. */
+static void run_limit(CnnrtContext *c, const CnnrtModel *m, int64_t step)
+{
+    static const float *const no_in[1];
+    static float *const no_out[1];
+    if (cnnrt_run_steps(c, 1, no_in, no_out, step, step + 1, NULL) != CNNRT_OK ||
+        cnnrt_fetch_weights(c, 0, m->weight_floats) != CNNRT_OK)
+        fail_msg("%s", cnnrt_detail(m));
+}
+
+/* Chains of x = x * a + b, all of them added up; sums and copies of what streams. */
+static void check_limits(const Plan *p, CnnrtContext *c, const CnnrtModel *m, const float *w)
+{
+    const float *rows = w + p->steps.at[LIMIT_PEAK].args[KERNEL_ARG_OUT].offset;
+    const float *all = w + p->steps.at[LIMIT_READ].args[KERNEL_ARG_IN].offset;
+    int64_t half = p->kernels.at[LIMIT_COPY].k.in.c, count = p->kernels.at[LIMIT_PEAK].k.out.c;
+    double want = 0, sum = 0, size = 0;
+    float a = all[3], b = all[7];
+    run_limit(c, m, LIMIT_PEAK);
+    for (int chain = 0; chain < PEAK_CHAINS; chain++) {
+        double v = chain;
+        for (int64_t n = 0; n < p->kernels.at[LIMIT_PEAK].k.positions; n++)
+            v = v * a + b;
+        want += v;
+    }
+    assert_true(fabs(rows[3] - want) < 1e-4 && fabs(rows[count - 1] - want) < 1e-4);
+    run_limit(c, m, LIMIT_READ);
+    for (int64_t i = 0; i < 2 * half; i++) {
+        sum += all[i];
+        size += fabs(all[i]);
+    }
+    for (int64_t i = 0; i < count; i++)
+        sum -= rows[i];
+    assert_true(fabs(sum) < 1e-6 * size);
+    assert_true(memcmp(all, all + half, (size_t)half * sizeof *all) != 0);
+    run_limit(c, m, LIMIT_COPY);
+    assert_memory_equal(all, all + half, (size_t)half * sizeof *all);
+}
+
+static void run_limits(const Plan *p, const CnnrtModel *model)
+{
+    static const CnnrtTraining changes; /* runs change the weights */
+    CnnrtModel m = *model;
+    CnnrtContext *c = NULL;
+    void *w = NULL;
+    m.training = &changes;
+    assert_int_equal(posix_memalign(&w, 64, (size_t)m.weight_floats * sizeof(float)), 0);
+    trial_fill(w, m.weight_floats, 1);
+    assert_int_equal(cnnrt_create(&c, &m, w, 0, NULL, 0), CNNRT_OK);
+    check_limits(p, c, &m, w);
+    cnnrt_destroy(c);
+    free(w);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    LimitsPlan x;
+    Target t, host;
+    char err[512] = "";
+    const void *model = NULL;
+    EmitResult text = {0};
+    EmitOptions o = {.prefix = "limits", .net_name = "limits", .max_batch = 1, .jobs = 1};
+    b = (Bench){0};
+    if (setjmp(b.oom.env))
+        fail_msg("out of memory");
+    arena_init(&b.arena, &b.oom, 0);
+    assert_true(api->target("sm_70", &t, err, sizeof err));
+    assert_true(api->target(NULL, &host, err, sizeof err));
+    limits_build(&x, &b.arena, &t, 0);
+    x.plan.kernels.at[LIMIT_PEAK].k.positions = 3; /* of many: the emulator is slow */
+    assert_true(api->emit(&x.plan, EMIT_LLVM_IR, &o, &text, err, sizeof err));
+    const EmitImage image = {.arch = 70, .data = text.pieces[0].data, .len = text.pieces[0].len};
+    o.images = &image;
+    o.image_count = 1;
+    o.host = &host;
+    o.backend = &cnnrt_cuda_backend;
+    Loaded *code = api->load(&x.plan, &o, &model, err, sizeof err);
+    assert_non_null(code);
+    api->emit_free(&text);
+    run_limits(&x.plan, model);
+    api->unload(code);
+    arena_free(&b.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nets),
-        cmocka_unit_test(test_lacks),
-        cmocka_unit_test(test_smaller_batch),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_nets),          cmocka_unit_test(test_lacks),
+        cmocka_unit_test(test_smaller_batch), cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_limits),
     };
     api = suite_api();
     return cmocka_run_group_tests_name("cuda runtime", tests, NULL, NULL);

@@ -324,6 +324,43 @@ static void test_candidates(void **state)
     assert_true(kc > 1000 && wino > 1000 && other > 10000 && most > 20);
 }
 
+/* For GPUs: the rules' tile, and the others of the table; strips of depthwise convolutions. */
+static void test_candidates_for_gpus(void **state)
+{
+    (void)state;
+    Tile tiles[FAMILY_CANDIDATES];
+    Target t = targets[0];
+    t.kind = TARGET_CUDA;
+    t.vl = 4;
+    for (int round = 0; round < 500; round++) {
+        Kernel k = random_conv_kernel();
+        k.in.layout = k.out.layout = LAYOUT_CHANNELS;
+        if (round % 2 == 0) {
+            k.family = FAM_DEPTHWISE;
+            k.groups = k.in.c = k.out.c;
+        }
+        family_choose_tile(&k, &t);
+        Tile own = k.tile;
+        int n = family_candidates(&k, &t, tiles, FAMILY_CANDIDATES);
+        assert_true(family_same_tile(&tiles[0], &own));
+        if (k.family == FAM_DEPTHWISE)
+            assert_int_equal(n, k.out.w < 2 ? 1 : k.out.w < 4 || k.sw > 1 ? 2 : 3);
+        else
+            assert_int_equal(n, own.cuda.m > 0 ? 7 : 1);
+        for (int i = 0; i < n; i++) {
+            k.tile = tiles[i];
+            assert_true(family_tile_fits(&k, &t));
+            for (int j = 0; j < i; j++)
+                assert_false(family_same_tile(&tiles[i], &tiles[j]));
+        }
+        k.tile.cuda.m += 8;
+        assert_false(family_tile_fits(&k, &t));
+        k.tile = own;
+        k.tile.px = 3;
+        assert_false(family_tile_fits(&k, &t));
+    }
+}
+
 /* What no code could be made for, or would pass a buffer's end. */
 static void test_tiles_that_do_not_fit(void **state)
 {
@@ -382,6 +419,7 @@ int main(void)
         WITH_ARENA(test_other_tiles),
         WITH_ARENA(test_copies),
         WITH_ARENA(test_candidates),
+        WITH_ARENA(test_candidates_for_gpus),
         WITH_ARENA(test_tiles_that_do_not_fit),
     };
     return cmocka_run_group_tests_name("tile", tests, NULL, NULL);

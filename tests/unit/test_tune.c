@@ -61,7 +61,7 @@ static TuneRow row_of(int number, const char *key)
 static void add(OomHandler *oom, const TuneRow *row)
 {
     const char *err = NULL;
-    if (!tune_add(path, row, oom, &err))
+    if (!tune_add(path, row, how, oom, &err))
         fail_msg("%s", err);
 }
 
@@ -96,6 +96,30 @@ static void test_rows_come_back(void **state)
     assert_float_equal(got->rule_us, 99, 1e-9);
     assert_int_equal(tune_find(&c, "another")->tile.ocv, 2);
     assert_null(tune_find(&c, "a key"));
+}
+
+/* Files of GPUs hold other tiles, and are not taken for those of processors. */
+static void test_rows_of_gpus(void **state)
+{
+    Arena *a = &arena;
+    (void)state;
+    const TuneHow gpu = {.batch = 8};
+    TuneCache c = {.how = gpu}, processor = {.how = how};
+    const char *err = NULL;
+    TuneRow row = {.key = "sm_70 batch=8 conv", .us = 2, .rule_us = 3, .tried = 7};
+    row.tile = (Tile){
+        .ocv = 1, .px = 2, .cuda = {.threads = 128, .m = 64, .n = 32, .k = 16, .tm = 4, .tn = 8}};
+    unlink(path);
+    assert_true(tune_add(path, &row, gpu, a->oom, &err));
+    read_all(&c, a, 1);
+    assert_true(family_same_tile(&tune_find(&c, row.key)->tile, &row.tile));
+    assert_false(tune_read(&processor, a, path, &err));
+    assert_non_null(strstr(err, "begin"));
+    unlink(path);
+    TuneRow one = row_of(1, "first");
+    add(a->oom, &one);
+    assert_false(tune_read(&c, a, path, &err));
+    assert_int_equal(c.all.len, 0);
 }
 
 /* Any byte changed, any number of bytes missing: refused, or whole lines fewer. */
@@ -155,7 +179,7 @@ static void test_several_at_once(void **state)
             const char *err = NULL;
             snprintf(key, sizeof key, "w%d r%d", w, i);
             TuneRow row = row_of(1 + i, key);
-            if (!tune_add(path, &row, a->oom, &err))
+            if (!tune_add(path, &row, how, a->oom, &err))
                 _exit(1);
         }
         if (pid[w] == 0)
@@ -189,8 +213,8 @@ static void test_a_key_is_all_that_matters(void **state)
     tune_key(&wider, &t, how, &key[2]);
     tune_key(&k, &exact, how, &key[3]);
     tune_key(&k, &other, how, &key[4]);
-    tune_key(&k, &t, (TuneHow){1, true}, &key[5]);
-    tune_key(&k, &t, (TuneHow){2, false}, &key[6]);
+    tune_key(&k, &t, (TuneHow){.threads = 1, .far = true}, &key[5]);
+    tune_key(&k, &t, (TuneHow){.threads = 2}, &key[6]);
     for (int i = 2; i < 7; i++)
         assert_string_not_equal(key[0].at, key[i].at);
     for (int i = 0; i < 8; i++)
@@ -289,7 +313,7 @@ static void test_trials(void **state)
     const Target *t = &targets[2];
     family_choose_tile(&k, t);
     int n = family_candidates(&k, t, tiles, FAMILY_CANDIDATES);
-    assert_null(trial_build(&x, a, &k, t, tiles, n));
+    assert_null(trial_build(&x, a, &k, t, tiles, n, 1));
     assert_int_equal(x.plan.steps.len, n);
     for (int i = 0; i < n; i++) {
         const PlanKernel *p = &x.plan.kernels.at[i];
@@ -311,11 +335,49 @@ static void test_trials(void **state)
     assert_int_equal(x.plan.tensors.len, 4); /* out, in, map, gate */
     assert_int_equal(x.plan.arena_floats, end);
     k.in.c = k.out.c = (int64_t)1 << 50;
-    assert_non_null(trial_build(&x, a, &k, t, &k.tile, 1));
+    assert_non_null(trial_build(&x, a, &k, t, &k.tile, 1, 1));
     float some[1000];
     trial_fill(some, 1000, 2);
     for (int i = 0; i < 1000; i++)
         assert_true(fabsf(some[i]) > 1e-3f && fabsf(some[i]) <= 2);
+}
+
+/* Operands of all images, among the weights, whose order is that of the kernel's arguments. */
+static void test_trials_of_gpus(void **state)
+{
+    Arena *a = &arena;
+    (void)state;
+    static Trial x;
+    Target t = targets[2];
+    Tile tiles[FAMILY_CANDIDATES];
+    enum { BATCH = 3 };
+    t.kind = TARGET_CUDA;
+    t.vl = 4;
+    Kernel k = conv_kernel(64, 70, 28, 3, 1);
+    k.in.layout = k.out.layout = LAYOUT_CHANNELS;
+    k.in_step = map_floats(k.in, t.vl);
+    k.out_step = map_floats(k.out, t.vl);
+    k.extra_count = 1;
+    k.extra[0] = KARG_MAP;
+    k.extra_step[0] = k.out_step;
+    k.gate_arg = -1;
+    family_choose_tile(&k, &t);
+    int n = family_candidates(&k, &t, tiles, FAMILY_CANDIDATES);
+    assert_int_equal(n, 7); /* all of cuda_tile.def */
+    assert_null(trial_build(&x, a, &k, &t, tiles, n, BATCH));
+    assert_int_equal(x.plan.arena_floats, 0);
+    const PlanOperand *args = x.plan.steps.at[n - 1].args;
+    static const int order[] = {KERNEL_ARG_W, KERNEL_ARG_OUT, KERNEL_ARG_IN, KERNEL_ARG_EXTRA};
+    const int64_t floats[] = {family_weight_floats(&k, &t), BATCH * k.out_step, BATCH * k.in_step,
+                              BATCH * k.out_step};
+    int64_t end = 0;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(args[order[i]].space, SPACE_WEIGHTS);
+        assert_true(args[order[i]].offset >= end);
+        end = args[order[i]].offset + floats[i];
+    }
+    assert_true(x.plan.weight_floats >= end);
+    assert_int_equal(args[KERNEL_ARG_BIAS].space, SPACE_NONE);
 }
 
 int main(void)
@@ -324,7 +386,8 @@ int main(void)
         WITH_ARENA(test_rows_come_back),  WITH_ARENA(test_damage_is_seen),
         WITH_ARENA(test_several_at_once), WITH_ARENA(test_a_key_is_all_that_matters),
         WITH_ARENA(test_paths),           WITH_ARENA(test_plans_use_tiles_that_fit),
-        WITH_ARENA(test_trials),
+        WITH_ARENA(test_trials),          WITH_ARENA(test_rows_of_gpus),
+        WITH_ARENA(test_trials_of_gpus),
     };
     return cmocka_run_group_tests_name("tune", tests, make_folder, remove_folder);
 }

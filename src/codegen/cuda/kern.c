@@ -32,6 +32,8 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_FLAT_SUMS] = cuda_flat_sums,
     [FAM_FLAT_FINISH] = cuda_flat_finish,
     [FAM_UPDATE] = cuda_update,
+    [FAM_PEAK] = cuda_peak,
+    [FAM_STREAM] = cuda_stream,
 };
 
 /* The operands that lie where results go may be the results' own memory (family_in_place). */

@@ -127,4 +127,6 @@ bool cuda_finish_sums(CudaKern *kn);
 bool cuda_flat_sums(CudaKern *kn);
 bool cuda_flat_finish(CudaKern *kn);
 bool cuda_update(CudaKern *kn);
+bool cuda_peak(CudaKern *kn);
+bool cuda_stream(CudaKern *kn);
 #endif

@@ -88,6 +88,10 @@ static char *image_in_place(const char *ptx)
     return NULL;
 }
 
+/* cnnc looks for it in what it runs CUDA models with, and gives LLVM IR in place of PTX. */
+extern const char cnnrt_cuda_takes_ir;
+const char cnnrt_cuda_takes_ir = 1;
+
 static cudaError_t load_image(cudaLibrary_t *out, const char *code)
 {
     char err[1024];

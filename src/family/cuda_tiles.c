@@ -1,0 +1,40 @@
+/* Tiles that a kernel for GPUs can have, beside the one that the rules choose. */
+#include "family/count.h"
+
+enum { WIDEST_STRIP = 4 /* columns of a depthwise convolution */ };
+
+static const CudaTile tiles[] = {
+#define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
+    {.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN},
+#include "family/cuda_tile.def"
+};
+enum { TILES = sizeof tiles / sizeof *tiles };
+
+/* Tile number i, made from the rules'; false: there are no more. */
+static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
+{
+    *out = *rule;
+    if ((k->family == FAM_CONV || k->family == FAM_CONVT) && rule->cuda.m > 0) {
+        if (i < TILES)
+            out->cuda = tiles[i];
+        return i < TILES;
+    }
+    if (k->family != FAM_DEPTHWISE)
+        return false;
+    out->px = 1 << i;
+    return out->px <= WIDEST_STRIP && out->px <= k->out.w && (out->px < WIDEST_STRIP || k->sw <= 1);
+}
+
+int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most)
+{
+    Kernel own = *k;
+    int n = 0;
+    family_choose_tile(&own, t);
+    Tile rule = own.tile;
+    if (n < most)
+        out[n++] = rule;
+    for (int i = 0; n < most && other_tile(k, &rule, i, &own.tile); i++)
+        if (!family_same_tile(&own.tile, &rule) && family_launch(&own, t).rows <= CUDA_ROWS_LIMIT)
+            out[n++] = own.tile;
+    return n;
+}

@@ -2,6 +2,7 @@
 #include "family/count.h"
 
 enum {
+    WARP = 32,
     THREADS = 256,      /* of kernels whose threads work by themselves */
     GEMM_GROUP = 16,    /* fewest channels of a group worth a tile of its own */
     BATCH_GUESS = 8,    /* images that tiles are chosen for */
@@ -18,14 +19,34 @@ static bool contraction(const Kernel *k)
     return k->family == FAM_CONV || k->family == FAM_CONVT;
 }
 
+bool cuda_contraction(const Kernel *k)
+{
+    return contraction(k) || k->family == FAM_DENSE || k->family == FAM_CONV_DW;
+}
+
+bool cuda_on_matrix_units(const Kernel *k)
+{
+    return k->tile.cuda.dtype != DTYPE_FP32;
+}
+
 int64_t cuda_weight_rows(const Kernel *k, const Target *t)
 {
     return k->groups > 1 ? k->in.c / k->groups : padded(k->in.c, t);
 }
 
+int64_t cuda_weight_line(const Kernel *k, const Target *t)
+{
+    int64_t n = k->family == FAM_DENSE ? map_floats(k->in, t->vl)
+                                       : mul(mul(k->kh, k->kw), cuda_weight_rows(k, t));
+    int whole = 16 / dtype_info[k->tile.cuda.dtype].bytes;
+    return mul(ceil_div(n, whole), whole);
+}
+
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
+    if (cuda_on_matrix_units(k) && k->family != FAM_CONV_DW)
+        return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(taps, cuda_weight_rows(k, t)), oc);
@@ -40,15 +61,17 @@ int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i
                           int64_t x)
 {
     int64_t oc = padded(k->out.c, t), rows = cuda_weight_rows(k, t);
+    bool units = cuda_on_matrix_units(k);
+    int64_t line = units ? o * cuda_weight_line(k, t) : o, step = units ? 1 : oc;
     if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return (y * k->kw + x) * oc + o;
     if (k->family == FAM_DENSE) {
         int64_t at = y * k->in.w + x;
         int64_t input = k->in.layout == LAYOUT_PLANAR ? i * k->in.h * k->in.w + at
                                                       : at * padded(k->in.c, t) + i;
-        return input * oc + o;
+        return input * step + line;
     }
-    return ((y * k->kw + x) * rows + (k->groups > 1 ? i % rows : i)) * oc + o;
+    return ((y * k->kw + x) * rows + (k->groups > 1 ? i % rows : i)) * step + line;
 }
 
 /* Whether a thread can take vl channels of a group at a time, and blocks of threads a tile. */
@@ -75,31 +98,69 @@ static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
     return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
 }
 
+typedef struct Choice {
+    CudaTile tile;
+    double weight;
+} Choice;
+
+static void best_tile(Kernel *k, const Choice *all, size_t count)
+{
+    double best = 0;
+    for (size_t i = 0; i < count; i++) {
+        double cost = tile_cost(k, &all[i].tile, all[i].weight);
+        if (best > 0 && cost >= best)
+            continue;
+        best = cost;
+        k->tile.cuda = all[i].tile;
+    }
+}
+
 static void tile_contraction(Kernel *k)
 {
-    static const struct {
-        CudaTile tile;
-        double weight;
-    } tiles[] = {
+    static const Choice tiles[] = {
 #define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
     {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
 #include "family/cuda_tile.def"
     };
-    double best = 0;
-    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
-        double cost = tile_cost(k, &tiles[i].tile, tiles[i].weight);
-        if (best > 0 && cost >= best)
-            continue;
-        best = cost;
-        k->tile.cuda = tiles[i].tile;
-    }
+    best_tile(k, tiles, sizeof tiles / sizeof *tiles);
+}
+
+/* Whether every step of the reduction is vectors of input channels, of one group. */
+static bool suits_matrix_units(const Kernel *k, const Target *t)
+{
+    if (t->dtype == DTYPE_FP32 || k->in.layout != LAYOUT_CHANNELS)
+        return false;
+    if (k->family == FAM_DENSE)
+        return k->in_pixel == 0 || k->in.h * k->in.w == 1;
+    return contraction(k) && tiled(k, t);
+}
+
+static void tile_matrix_units(Kernel *k, Dtype d)
+{
+    static const Choice tiles[] = {
+#define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
+    {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
+      .m = M,                                                                                      \
+      .n = N,                                                                                      \
+      .k = BYTES,                                                                                  \
+      .tm = WM,                                                                                    \
+      .tn = WN,                                                                                    \
+      .stages = STAGES},                                                                           \
+     WEIGHT},
+#include "family/cuda_mma.def"
+    };
+    best_tile(k, tiles, sizeof tiles / sizeof *tiles);
+    k->tile.cuda.k /= dtype_info[d].bytes;
+    k->tile.cuda.dtype = d;
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
 {
     CudaTile *c = &k->tile.cuda;
     *c = (CudaTile){.threads = THREADS};
-    if (contraction(k) && tiled(k, t))
+    if (suits_matrix_units(k, t))
+        tile_matrix_units(k, t->dtype);
+    else if (contraction(k) && tiled(k, t))
         tile_contraction(k);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
@@ -118,6 +179,13 @@ static int64_t copied(const Kernel *k, const Target *t)
     return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
 }
 
+static int64_t tile_shared(const CudaTile *c)
+{
+    if (c->dtype == DTYPE_FP32)
+        return (int64_t)8 * c->k * (c->m + 4 + c->n);
+    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
+}
+
 static Launch tile_launch(const Kernel *k)
 {
     const CudaTile *c = &k->tile.cuda;
@@ -126,12 +194,11 @@ static Launch tile_launch(const Kernel *k)
                     .per_block = c->m,
                     .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
                     .threads = c->threads,
-                    .shared = (int64_t)8 * c->k * (c->m + 4 + c->n)};
+                    .shared = tile_shared(c)};
 }
 
 Launch family_launch(const Kernel *k, const Target *t)
 {
-    enum { WARP = 32 };
     const CudaTile *c = &k->tile.cuda;
     int64_t pixels = mul(k->out.h, k->out.w), blocks = map_blocks(k->out, t->vl);
     Launch l = {
@@ -147,6 +214,8 @@ Launch family_launch(const Kernel *k, const Target *t)
             l.items = mul(pixels, padded(k->out.c, t));
         break;
     case FAM_DENSE:
+        if (cuda_on_matrix_units(k))
+            return tile_launch(k);
         l.items = 1;
         l.per_block = c->tm;
         l.rows = ceil_div(k->out.c, c->n);

@@ -246,11 +246,22 @@ static inline void cuda_add(Suite *s, Kernel k)
     suite_add(s, cuda_spread(k, s->plan.kernels.len % 2 == 1));
 }
 
+/* Rings in shared memory are laid out so that no two threads wait for a bank. */
+static inline bool cuda_without_conflicts(const Kernel *k)
+{
+    uint64_t n = simt_report()->conflicts;
+    if (cuda_on_matrix_units(k) && n > 0)
+        fprintf(stderr, "# %llu conflicts of banks\n", (unsigned long long)n);
+    return !cuda_on_matrix_units(k) || n == 0;
+}
+
 /* Runs everything added; reports each kernel that is wrong. */
 static inline void cuda_suite_check(Suite *s, const CodegenApi *api)
 {
     char err[1024] = "";
-    SimtModule *m = cuda_load(api, &s->plan, err, sizeof err);
+    bool units = s->plan.target.dtype != DTYPE_FP32;
+    SimtModule *m = cuda_load_for(api, &s->plan, SIMT_CHECK | (units ? SIMT_CONFLICTS : 0u), err,
+                                  sizeof err);
     if (!m) {
         fprintf(stderr, "# %s\n", err);
         s->failures++;
@@ -265,6 +276,7 @@ static inline void cuda_suite_check(Suite *s, const CodegenApi *api)
         bool ok = cuda_check(&x, m);
         if (!ok)
             fprintf(stderr, "# %s\n#   %s\n", s->plan.kernels.at[i].key, x.c.message);
+        ok = cuda_without_conflicts(x.c.k) && ok;
         ok = cuda_clean(s->plan.kernels.at[i].key) && ok;
         s->failures += !ok;
     }

@@ -34,6 +34,12 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_UPDATE] = cuda_update,
 };
 
+static FamilyEmitter *emitter_of(const Kernel *k)
+{
+    bool packed = k->family == FAM_CONV || k->family == FAM_CONVT || k->family == FAM_DENSE;
+    return packed && cuda_on_matrix_units(k) ? cuda_mma : emitters[k->family];
+}
+
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
@@ -58,7 +64,8 @@ static int blocks_wanted(const Kernel *k)
 {
     enum { REGISTERS = 65536, BESIDE_SUMS = 64, OF_GATES = 16 };
     const CudaTile *c = &k->tile.cuda;
-    int wanted = c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
+    int sums = c->tm * c->tn / (cuda_on_matrix_units(k) ? NVPTX_WARP : 1);
+    int wanted = sums + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
     return c->m > 0 ? REGISTERS / (c->threads * wanted) : 0;
 }
 
@@ -96,7 +103,7 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA || k.root_count < 0 ||
         k.root_count > KERNEL_MAX_ROOTS)
         return emit_fail(e, "malformed kernel");
-    if (!emitters[k.family])
+    if (!emitter_of(&k))
         return emit_fail(e, "family %s has no GPU kernel yet", family_name[k.family]);
     CudaKern kn = {.e = e, .k = &k, .launch = family_launch(&k, e->t)};
     open_function(&kn, name);
@@ -107,7 +114,8 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.out_pixel = map_pixel(k.out, e->vl, k.out_pixel);
     if (!roots_read(e, &k, &kn.code, kn.root, kn.uses))
         return false;
-    if (!emitters[k.family](&kn) || e->err[0])
+    FamilyEmitter *emitter = emitter_of(&k);
+    if (!emitter(&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k.family]);
     LLVMBuildRetVoid(e->b);
     return true;

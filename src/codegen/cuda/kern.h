@@ -101,6 +101,7 @@ void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValu
 /* One per family. */
 bool cuda_conv(CudaKern *kn);
 bool cuda_gemm(CudaKern *kn);
+bool cuda_mma(CudaKern *kn);
 bool cuda_depthwise(CudaKern *kn);
 bool cuda_dense(CudaKern *kn);
 bool cuda_pool(CudaKern *kn);

@@ -42,6 +42,13 @@ int64_t cuda_weight_line(const Kernel *k, const Target *t)
     return mul(ceil_div(n, whole), whole);
 }
 
+int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
+{
+    if (!cuda_on_matrix_units(k))
+        return cuda_weight_floats(k, t) / t->vl;
+    return mul(k->out.c, cuda_weight_line(k, t)) / t->vl;
+}
+
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
@@ -164,6 +171,8 @@ void cuda_choose_tile(Kernel *k, const Target *t)
         tile_contraction(k);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
+    else if (k->family == FAM_CONV_DW)
+        cuda_choose_dw_tile(k, t);
     else if (k->family == FAM_DEPTHWISE)
         k->tile.px = k->out.w >= 4 && k->sw <= 1 ? 4 : k->out.w >= 2 ? 2 : 1;
 }

@@ -3,7 +3,8 @@
 #include <string.h>
 
 const DtypeInfo dtype_info[DTYPE_COUNT] = {
-#define DTYPE(ID, NAME, BITS, BYTES, ARCH, DOC) [DTYPE_##ID] = {NAME, BITS, BYTES, ARCH},
+#define DTYPE(ID, NAME, BITS, BYTES, ARCH, ERROR, DOC)                                             \
+    [DTYPE_##ID] = {NAME, BITS, BYTES, ARCH, ERROR},
 #include "family/dtype.def"
 };
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 typedef enum Dtype {
-#define DTYPE(ID, NAME, BITS, BYTES, ARCH, DOC) DTYPE_##ID,
+#define DTYPE(ID, NAME, BITS, BYTES, ARCH, ERROR, DOC) DTYPE_##ID,
 #include "family/dtype.def"
     DTYPE_COUNT
 } Dtype;
@@ -13,6 +13,7 @@ typedef enum Dtype {
 typedef struct DtypeInfo {
     const char *name;
     int bits, bytes, arch; /* as in dtype.def */
+    double error;
 } DtypeInfo;
 extern const DtypeInfo dtype_info[DTYPE_COUNT];
 

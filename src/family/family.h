@@ -232,8 +232,11 @@ bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l);
 /* Parts of the batch that sums are taken over apart, so that there are blocks enough. Part s of S
  * is the positions, of all images, [s * n, (s + 1) * n), n the S-th part of them rounded up. */
 int cuda_slices(const Kernel *k, const Target *t);
-/* Whether blocks of a CONV_DW make tiles of CUDA_DW by CUDA_DW channels; else a thread a weight. */
+/* Whether blocks of a CONV_DW make tiles of channels, CUDA_DW by CUDA_DW or, on matrix units, the
+ * kernel's; else a thread a weight. */
 bool cuda_dw_tiled(const Kernel *k, const Target *t);
+/* Its tile, if it is one for matrix units. */
+void cuda_choose_dw_tile(Kernel *k, const Target *t);
 enum { CUDA_DW = 64, CUDA_SUMMED = 8 /* vectors of channels that a block sums */ };
 /* What family_units and others say of kernels for CUDA; cuda.c. units: blocks of a batch of one. */
 int64_t cuda_units(const Kernel *k, const Target *t);
@@ -245,6 +248,8 @@ void cuda_choose_tile(Kernel *k, const Target *t);
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Matrix units: elements of the packed weights per output channel, whole groups of 16 bytes. */
 int64_t cuda_weight_line(const Kernel *k, const Target *t);
+/* Vectors of packed weights, of vl elements: of output channels or, on matrix units, of a line. */
+int64_t cuda_packed_vectors(const Kernel *k, const Target *t);
 /* Whether a kernel is a contraction, and whether it is one for matrix units; its tile is chosen. */
 bool cuda_contraction(const Kernel *k);
 bool cuda_on_matrix_units(const Kernel *k);

@@ -149,6 +149,11 @@ const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const F
                                   const Plan *training);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
+/* CUDA: steps that are contractions, and those of them on matrix units. */
+typedef struct PlanContractions {
+    uint32_t all, units;
+} PlanContractions;
+PlanContractions plan_contractions(const Plan *p);
 /* Floats of one image that an inference kernel touches of argument `arg`; 0 when it must be absent.
  */
 int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg);

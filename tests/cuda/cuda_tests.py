@@ -18,6 +18,7 @@ SRC = pathlib.Path(os.environ["SRC"])
 CNNC = os.environ["CNNC"]
 TABLE = pathlib.Path(__file__).parent / "tiles.tsv"
 ARCHS = ["sm_80", "sm_90"]
+DTYPES = ["fp32", "tf32", "bf16"]
 LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
@@ -34,13 +35,12 @@ def cnnc(*args):
     return subprocess.run([CNNC, *args], capture_output=True, text=True)
 
 
-def build(net, folder):
+def build(net, dtype, folder):
     """The paths of NET's PTX and manifest, and the keys of its kernels by name; or an error."""
     base = str(folder / net)
-    made = cnnc("build", net, "--target=cuda", "--emit=ptx,manifest", "--init=1", *LINTS,
-                "-o", base)
-    plan = cnnc("build", net, "--target=cuda", "--emit=ptx", "--init=1", *LINTS, "--dump=p",
-                "--stop-after=plan")
+    how = ["--target=cuda", f"--dtype={dtype}", "--init=1", *LINTS]
+    made = cnnc("build", net, *how, "--emit=ptx,manifest", "-o", base)
+    plan = cnnc("build", net, *how, "--emit=ptx", "--dump=p", "--stop-after=plan")
     if made.returncode or plan.returncode:
         return None, None, None, (made.stderr + plan.stderr).strip()[-300:]
     manifest = json.loads(pathlib.Path(base + ".json").read_text())
@@ -101,13 +101,14 @@ def check_launches(path, launches, steps):
     return None
 
 
-def check_net(net, tool, folder, table, seen):
-    path, manifest, keys, error = build(net, folder)
+def check_net(net, dtype, tool, folder, table, seen):
+    path, manifest, keys, error = build(net, dtype, folder)
+    case = f"cuda.{net}.{dtype}"
     if error:
-        print(f"FAIL cuda.{net}: {error!r}")
+        print(f"FAIL {case}: {error!r}")
         return
     error = check_launches(path, manifest["launches"], manifest["steps"])
-    print(f"FAIL cuda.{net}.launches: {error}" if error else f"PASS cuda.{net}.launches")
+    print(f"FAIL {case}.launches: {error}" if error else f"PASS {case}.launches")
     for arch in ARCHS if tool else []:
         found, error = assemble(tool, path, arch)
         wrong = [error] if error else []
@@ -122,29 +123,29 @@ def check_net(net, tool, folder, table, seen):
                              f"{shared} of shared memory; the table has {most} and {exact}")
         if found is not None and len(found) != manifest["kernels"]:
             wrong.append(f"{len(found)} kernels of {manifest['kernels']}")
-        print(f"FAIL cuda.{net}.{arch}: {wrong[0]}" if wrong else f"PASS cuda.{net}.{arch}")
+        print(f"FAIL {case}.{arch}: {wrong[0]}" if wrong else f"PASS {case}.{arch}")
     for left in folder.iterdir():
         left.unlink()
 
 
-def check_training(net, tool, folder):
+def check_training(net, dtype, tool, folder):
     """A training step: every launch has its kernel, and nothing spills."""
-    base = str(folder / net)
-    made = cnnc("build", net, "--target=cuda", "--mode=train", "--emit=ptx,manifest", "--init=1",
-                *LINTS, "-o", base)
+    base, case = str(folder / net), f"cuda.train.{net}.{dtype}"
+    made = cnnc("build", net, "--target=cuda", f"--dtype={dtype}", "--mode=train",
+                "--emit=ptx,manifest", "--init=1", *LINTS, "-o", base)
     if made.returncode:
-        print(f"FAIL cuda.train.{net}: {made.stderr.strip()[-300:]!r}")
+        print(f"FAIL {case}: {made.stderr.strip()[-300:]!r}")
         return
     manifest = json.loads(pathlib.Path(base + ".json").read_text())
     error = check_launches(base + ".ptx", manifest["launches"], manifest["steps"])
     error = error or check_launches(base + ".ptx", manifest["step_launches"],
                                     manifest["training"]["steps"])
-    name = f"cuda.train.{net}.launches"
+    name = f"{case}.launches"
     print(f"FAIL {name}: {error}" if error else f"PASS {name}")
     for arch in ARCHS[:1] if tool else []:
         found, error = assemble(tool, base + ".ptx", arch)
         wrong = [error] if error else [k for k, v in found.items() if v[1]]
-        name = f"cuda.train.{net}.{arch}"
+        name = f"{case}.{arch}"
         print(f"FAIL {name}: {wrong[0]} spills" if wrong else f"PASS {name}")
     for left in folder.iterdir():
         left.unlink()
@@ -157,6 +158,10 @@ def check_refusals():
              (["--emit=ptx"], "is for --target=cuda"),
              (["--target=cuda", "--emit=ptx", "--target-cpu=x86-64-v3"], "is no GPU"),
              (["--target-cpu=sm_80"], "is a GPU"),
+             (["--dtype=tf32"], "processors have fp32"),
+             (["--target=cuda", "--emit=ptx", "--dtype=bf16", "--target-cpu=sm_75"],
+              "takes --target-cpu=sm_80 or newer, not sm_75"),
+             (["--target=cuda", "--emit=ptx", "--dtype=fp16"], "fp32, tf32"),
              (["--target=cuda", "--emit=exe", "--mode=train"], "not exe")]
     for args, text in cases:
         run = cnnc("build", "resnet18", "--init=1", "-q", "-o", os.devnull, *args)
@@ -183,9 +188,11 @@ def main():
         print("SKIP cuda.ptxas: it is not in PATH or /usr/local/cuda/bin")
     with tempfile.TemporaryDirectory() as folder:
         for net in nets:
-            check_net(net, tool, pathlib.Path(folder), table, seen)
+            for dtype in DTYPES:
+                check_net(net, dtype, tool, pathlib.Path(folder), table, seen)
         for net in [] if write or nets is not SAMPLE else TRAINED:
-            check_training(net, tool, pathlib.Path(folder))
+            for dtype in DTYPES:
+                check_training(net, dtype, tool, pathlib.Path(folder))
     for (arch, tile), (registers, shared) in sorted(seen.items()) if write else []:
         print(f"{arch}\t{tile}\t{registers}\t{shared}")
 

@@ -260,8 +260,8 @@ static inline void cuda_suite_check(Suite *s, const CodegenApi *api)
 {
     char err[1024] = "";
     bool units = s->plan.target.dtype != DTYPE_FP32;
-    SimtModule *m = cuda_load_for(api, &s->plan, SIMT_CHECK | (units ? SIMT_CONFLICTS : 0u), err,
-                                  sizeof err);
+    SimtModule *m =
+        cuda_load_for(api, &s->plan, SIMT_CHECK | (units ? SIMT_CONFLICTS : 0u), err, sizeof err);
     if (!m) {
         fprintf(stderr, "# %s\n", err);
         s->failures++;

@@ -12,7 +12,8 @@ typedef struct Conv {
     int64_t ic, oc, h, w, k, stride, dilation, pad, groups;
 } Conv;
 
-static inline int64_t window_count(int64_t n, int64_t k, int64_t stride, int64_t dilation, int64_t pad)
+static inline int64_t window_count(int64_t n, int64_t k, int64_t stride, int64_t dilation,
+                                   int64_t pad)
 {
     return (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
 }

@@ -16,7 +16,7 @@ typedef struct Gemm {
     int a_loads, b_loads;                 /* vectors a thread brings in a step */
     int a_floats, b_floats;               /* of one step in shared memory */
     LLVMValueRef first_row, first_column; /* of the block; the column, in its group */
-    LLVMValueRef a, b; /* shared memory */
+    LLVMValueRef a, b;                    /* shared memory */
     PatchRow row[MOST_LOADS];
     LLVMValueRef a_chunk, a_row; /* of the loads of this thread: vector in a step; first position */
     LLVMValueRef b_row, b_column; /* first row in a step; column in the group */

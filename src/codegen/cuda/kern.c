@@ -58,15 +58,29 @@ static unsigned alignment(const Kernel *k, int arg)
     return planar ? 4 : 16;
 }
 
-/* Blocks that a multiprocessor shall hold, so that a thread gets the registers of its sums and as
- * many again as the largest tile's operands and addresses need, and no more. */
+/* Registers that a thread should have: those of its sums, of inputs on their way through it
+ * (mma.c), and as many again as the largest tile's operands and addresses need. */
+static int registers_wanted(const Kernel *k)
+{
+    enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16 };
+    const CudaTile *c = &k->tile.cuda;
+    int gates = k->gate_arg >= 0 ? OF_GATES : 0;
+    if (!cuda_on_matrix_units(k))
+        return c->tm * c->tn + BESIDE_SUMS + gates;
+    int sums = c->tm * c->tn / NVPTX_WARP;
+    if (k->family == FAM_CONV_DW)
+        return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
+    if (!cuda_inputs_pass(k))
+        return sums + BESIDE_SUMS;
+    return sums + BESIDE_BOTH + c->m * c->k / c->threads + gates;
+}
+
+/* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. */
 static int blocks_wanted(const Kernel *k)
 {
-    enum { REGISTERS = 65536, BESIDE_SUMS = 64, OF_GATES = 16 };
+    enum { REGISTERS = 65536 };
     const CudaTile *c = &k->tile.cuda;
-    int sums = c->tm * c->tn / (cuda_on_matrix_units(k) ? NVPTX_WARP : 1);
-    int wanted = sums + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
-    return c->m > 0 ? REGISTERS / (c->threads * wanted) : 0;
+    return c->m > 0 && cuda_contraction(k) ? REGISTERS / (c->threads * registers_wanted(k)) : 0;
 }
 
 static void open_function(CudaKern *kn, const char *name)

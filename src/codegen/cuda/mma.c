@@ -8,6 +8,7 @@
  * tf32 they are copied, too, and rounded when they are read from shared memory; what is multiplied
  * by a gate, and all of bf16, passes through registers and is rounded on its way. */
 #include "codegen/cuda/patch.h"
+#include "codegen/cuda/round.h"
 #include "codegen/llvm/nvptx_matrix.h"
 #include <stddef.h>
 
@@ -20,34 +21,22 @@ typedef struct Mma {
     const Kernel *k;
     CudaTile t;
     Patches left;
-    bool through; /* inputs pass through registers */
-    int64_t per_out, line;  /* channels of a group; bytes of weights per output channel */
-    int64_t steps;          /* of the reduction */
-    int row;                /* bytes in shared memory */
-    int vectors, pieces;    /* of a row: of four inputs, of 16 bytes of weights */
-    int a_loads, b_loads;   /* that a thread brings in a step */
-    int high, wide;         /* of a warp's part: 16 rows, 16 columns */
+    bool through;          /* inputs pass through registers */
+    int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
+    int64_t steps;         /* of the reduction */
+    int row;               /* bytes in shared memory */
+    int vectors, pieces;   /* of a row: of four inputs, of 16 bytes of weights */
+    int a_loads, b_loads;  /* that a thread brings in a step */
+    int high, wide;        /* of a warp's part: 16 rows, 16 columns */
     LLVMValueRef first_row, first_column; /* of the block; the column in its group */
     LLVMValueRef a, b, a_to, b_to;        /* shared memory; where this thread's first loads go */
     LLVMValueRef a_from, b_from;          /* bytes to the row that a lane names (ldmatrix) */
     PatchRow in[MOST_LOADS];
-    LLVMValueRef vector, piece;     /* of the loads of this thread, in a step */
-    LLVMValueRef w, column;         /* of its first weights; their output channel, in the block */
+    LLVMValueRef vector, piece; /* of the loads of this thread, in a step */
+    LLVMValueRef w, column;     /* of its first weights; their output channel, in the block */
     LLVMValueRef warp_row, warp_column, lane;
     LLVMValueRef acc[MOST_HIGH * MOST_WIDE * 8];
 } Mma;
-
-/* p, `bytes` further; they are whole words. */
-static LLVMValueRef at_bytes(const Mma *g, LLVMValueRef p, LLVMValueRef bytes)
-{
-    LLVMTypeRef i8 = LLVMInt8TypeInContext(g->e->ctx);
-    return LLVMBuildGEP2(g->e->b, i8, p, &bytes, 1, "");
-}
-
-static LLVMValueRef exchange(const Mma *g, LLVMValueRef a, LLVMValueRef b)
-{
-    return LLVMBuildXor(g->e->b, a, b, "");
-}
 
 /* The number that the pieces of a row are exchanged by; `eighth`: its place among the eight rows of
  * a matrix. Rows of 64 bytes pair up in the 128 of a line of banks. */
@@ -97,14 +86,15 @@ static void open_loads(Mma *g)
     }
     at = emit_mul(e, g->vector, bytes);
     swapped = emit_mul(e, swizzle(g, emit_rem(e, row, 8)), NVPTX_COPY);
-    g->a_to = at_bytes(g, g->a, emit_add(e, emit_mul(e, row, g->row), exchange(g, at, swapped)));
+    g->a_to = cuda_bytes(g->kn, g->a,
+                         emit_add(e, emit_mul(e, row, g->row), cuda_xor(g->kn, at, swapped)));
     g->column = cuda_split(kn, kn->thread, g->pieces, &g->piece);
     swapped = swizzle(g, dealt(g, g->column));
-    at = emit_mul(e, exchange(g, g->piece, swapped), NVPTX_COPY);
-    g->b_to = at_bytes(g, g->b, emit_add(e, emit_mul(e, g->column, g->row), at));
+    at = emit_mul(e, cuda_xor(g->kn, g->piece, swapped), NVPTX_COPY);
+    g->b_to = cuda_bytes(g->kn, g->b, emit_add(e, emit_mul(e, g->column, g->row), at));
     LLVMValueRef o = emit_add(e, emit_mul(e, g->left.group, g->per_out), g->first_column);
     o = emit_mul(e, emit_add(e, o, g->column), g->line);
-    g->w = at_bytes(g, kn->w, emit_add(e, o, emit_mul(e, g->piece, NVPTX_COPY)));
+    g->w = cuda_bytes(g->kn, kn->w, emit_add(e, o, emit_mul(e, g->piece, NVPTX_COPY)));
 }
 
 /* Where each lane's rows of the first matrices lie. Of A: rows 0 to 7 and 8 to 15, then their
@@ -115,11 +105,11 @@ static void open_reads(Mma *g)
     Emit *e = g->e;
     LLVMValueRef row, half, eighth, matrix = cuda_split(kn, g->lane, 8, &eighth), at;
     half = cuda_split(kn, g->lane, HIGH, &row);
-    at = emit_mul(e, exchange(g, half, swizzle(g, eighth)), NVPTX_COPY);
+    at = emit_mul(e, cuda_xor(g->kn, half, swizzle(g, eighth)), NVPTX_COPY);
     row = emit_mul(e, emit_add(e, g->warp_row, row), g->row);
     g->a_from = emit_add(e, row, at);
     LLVMValueRef second = cuda_split(kn, matrix, 2, &half), odd;
-    at = emit_mul(e, exchange(g, half, swizzle(g, eighth)), NVPTX_COPY);
+    at = emit_mul(e, cuda_xor(g->kn, half, swizzle(g, eighth)), NVPTX_COPY);
     row = emit_add(e, emit_mul(e, cuda_split(kn, eighth, 2, &odd), 4), emit_mul(e, second, 2));
     row = emit_add(e, emit_add(e, row, odd), g->warp_column);
     g->b_from = emit_add(e, emit_mul(e, row, g->row), at);
@@ -133,7 +123,7 @@ static bool cut(const Mma *g)
 
 static LLVMValueRef into(const Mma *g, LLVMValueRef p, LLVMValueRef buffer, int rows)
 {
-    return at_bytes(g, p, emit_mul(g->e, buffer, (int64_t)rows * g->row));
+    return cuda_bytes(g->kn, p, emit_mul(g->e, buffer, (int64_t)rows * g->row));
 }
 
 static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
@@ -142,7 +132,7 @@ static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
     Emit *e = g->e;
     int apart = g->t.threads / g->pieces;
     LLVMValueRef to = into(g, g->b_to, buffer, g->t.n), valid = NULL;
-    LLVMValueRef from = at_bytes(g, g->w, emit_mul(e, step, g->row));
+    LLVMValueRef from = cuda_bytes(g->kn, g->w, emit_mul(e, step, g->row));
     if (cut(g)) {
         LLVMValueRef at = emit_add(e, emit_mul(e, step, g->pieces), g->piece);
         valid = cuda_inside(kn, at, g->line / NVPTX_COPY);
@@ -152,8 +142,8 @@ static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
         o = emit_add(e, o, g->first_column);
         if (g->per_out % g->t.n)
             there = cuda_and(kn, there, cuda_inside(kn, o, g->per_out));
-        nvptx_copy(e, at_bytes(g, to, cuda_int(kn, (int64_t)j * apart * g->row)),
-                   at_bytes(g, from, cuda_int(kn, (int64_t)j * apart * g->line)), there);
+        nvptx_copy(e, cuda_bytes(g->kn, to, cuda_int(kn, (int64_t)j * apart * g->row)),
+                   cuda_bytes(g->kn, from, cuda_int(kn, (int64_t)j * apart * g->line)), there);
     }
 }
 
@@ -170,7 +160,7 @@ static PatchTap tap_of(const Mma *g, LLVMValueRef step, bool passes, LLVMValueRe
 static LLVMValueRef input_place(const Mma *g, LLVMValueRef to, int j)
 {
     int apart = g->t.threads / g->vectors;
-    return at_bytes(g, to, cuda_int(g->kn, (int64_t)j * apart * g->row));
+    return cuda_bytes(g->kn, to, cuda_int(g->kn, (int64_t)j * apart * g->row));
 }
 
 static void copy_inputs(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
@@ -191,28 +181,12 @@ static void load_inputs(const Mma *g, LLVMValueRef step, bool passes, PatchLoad 
         loads[j] = patches_load(&g->left, &g->in[j], &t, among);
 }
 
-/* Four floats as operands: as many words as they are bytes, divided by four. */
-static LLVMValueRef rounded(const Mma *g, LLVMValueRef v)
-{
-    Emit *e = g->e;
-    int words = 4 * dtype_info[g->t.dtype].bytes / 4;
-    LLVMValueRef all = LLVMGetPoison(LLVMVectorType(e->i32, (unsigned)words));
-    for (int i = 0; i < words; i++) {
-        LLVMValueRef word = words == 4 ? nvptx_round_tf32(e, emit_lane(e, v, i))
-                                       : nvptx_round_bf16(e, emit_lane(e, v, 2 * i),
-                                                          emit_lane(e, v, 2 * i + 1));
-        all = LLVMBuildInsertElement(e->b, all, word, cuda_int(g->kn, i), "");
-    }
-    return all;
-}
-
 static void store_inputs(const Mma *g, LLVMValueRef buffer, const PatchLoad *loads)
 {
     LLVMValueRef to = into(g, g->a_to, buffer, g->t.m);
     for (int j = 0; j < g->a_loads; j++) {
-        LLVMValueRef v = rounded(g, patch_arrived(g->kn, &loads[j]));
-        LLVMValueRef store = LLVMBuildStore(g->e->b, v, input_place(g, to, j));
-        LLVMSetAlignment(store, (unsigned)(g->row / g->vectors));
+        LLVMValueRef v = patch_arrived(g->kn, &loads[j]);
+        cuda_store_rounded(g->kn, g->t.dtype, v, input_place(g, to, j));
     }
 }
 
@@ -223,14 +197,14 @@ static void multiply(Mma *g, LLVMValueRef a, LLVMValueRef b)
     Emit *e = g->e;
     LLVMValueRef left[MOST_HIGH][4], right[MOST_WIDE][4];
     for (int i = 0; i < g->high; i++) {
-        nvptx_read_matrices(e, at_bytes(g, a, cuda_int(kn, (int64_t)i * HIGH * g->row)), false,
-                            left[i]);
+        nvptx_read_matrices(e, cuda_bytes(g->kn, a, cuda_int(kn, (int64_t)i * HIGH * g->row)),
+                            false, left[i]);
         for (int w = 0; w < 4 && !g->through; w++)
             left[i][w] = nvptx_round_tf32(e, LLVMBuildBitCast(e->b, left[i][w], e->f32, ""));
     }
     for (int j = 0; j < g->wide; j++)
-        nvptx_read_matrices(e, at_bytes(g, b, cuda_int(kn, (int64_t)j * WIDE * g->row)), false,
-                            right[j]);
+        nvptx_read_matrices(e, cuda_bytes(g->kn, b, cuda_int(kn, (int64_t)j * WIDE * g->row)),
+                            false, right[j]);
     for (int i = 0; i < g->high; i++)
         for (int j = 0; j < g->wide; j++)
             for (int half = 0; half < 2; half++)
@@ -244,8 +218,8 @@ static void multiply_step(Mma *g, LLVMValueRef buffer)
     LLVMValueRef a = into(g, g->a, buffer, g->t.m), b = into(g, g->b, buffer, g->t.n);
     for (int64_t at = 0; at < g->row; at += DEPTH) {
         LLVMValueRef part = cuda_int(g->kn, at);
-        multiply(g, at_bytes(g, a, exchange(g, g->a_from, part)),
-                 at_bytes(g, b, exchange(g, g->b_from, part)));
+        multiply(g, cuda_bytes(g->kn, a, cuda_xor(g->kn, g->a_from, part)),
+                 cuda_bytes(g->kn, b, cuda_xor(g->kn, g->b_from, part)));
     }
 }
 
@@ -342,8 +316,8 @@ static void finish(const Mma *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    LLVMValueRef first = emit_add(e, emit_add(e, g->first_row, g->warp_row),
-                                  emit_div(e, g->lane, 4));
+    LLVMValueRef first =
+        emit_add(e, emit_add(e, g->first_row, g->warp_row), emit_div(e, g->lane, 4));
     for (int i = 0; i < g->high; i++)
         for (int half = 0; half < 2; half++) {
             LLVMValueRef row = emit_add(e, first, cuda_int(kn, (int64_t)i * HIGH + half * 8));
@@ -379,6 +353,11 @@ static Kernel as_convolution(const Kernel *k, const Target *t)
     return c;
 }
 
+bool cuda_inputs_pass(const Kernel *k)
+{
+    return k->tile.cuda.dtype == DTYPE_BF16 || k->gate_arg >= 0;
+}
+
 bool cuda_mma(CudaKern *kn)
 {
     Emit *e = kn->e;
@@ -387,7 +366,7 @@ bool cuda_mma(CudaKern *kn)
     Mma g = {.kn = kn, .e = e, .k = &k, .t = k.tile.cuda};
     int bytes = dtype_info[g.t.dtype].bytes;
     kn->k = &k;
-    g.through = g.t.dtype == DTYPE_BF16 || k.gate_arg >= 0;
+    g.through = cuda_inputs_pass(&k);
     g.per_out = k.out.c / k.groups;
     g.line = cuda_weight_line(&k, e->t) * bytes;
     g.row = g.t.k * bytes;

@@ -90,8 +90,8 @@ PatchLoad patches_load(const Patches *p, const PatchRow *r, const PatchTap *t, L
     inside = cuda_and(kn, among, inside);
     PatchLoad l = patch_load(kn, inside, at, kn->in);
     if (r->gate)
-        l.gate = emit_at(e, r->gate,
-                         among ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);
+        l.gate =
+            emit_at(e, r->gate, among ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);
     return l;
 }
 

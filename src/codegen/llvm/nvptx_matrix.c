@@ -35,7 +35,7 @@ void nvptx_read_matrices(Emit *e, LLVMValueRef row, bool turned, LLVMValueRef wo
 void nvptx_multiply(Emit *e, Dtype d, const LLVMValueRef a[4], const LLVMValueRef b[2],
                     LLVMValueRef sums[4])
 {
-    LLVMValueRef args[10] = {a[0], a[1], a[2],    a[3],    b[0],
+    LLVMValueRef args[10] = {a[0], a[1],    a[2],    a[3],    b[0],
                              b[1], sums[0], sums[1], sums[2], sums[3]};
     LLVMValueRef all = emit_intrinsic(e,
                                       d == DTYPE_BF16 ? "llvm.nvvm.mma.m16n8k16.row.col.bf16"

@@ -52,7 +52,7 @@ int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
-    if (cuda_on_matrix_units(k) && k->family != FAM_CONV_DW)
+    if (cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE))
         return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:

@@ -231,7 +231,7 @@ def trained_on_emulator(dtype, lints, here):
         assert made.returncode == 0, made.stderr
     done = cnnc("train", "n.cnn", *lints, here, "-o", dtype, *how,
                 CNNC_CUDA_LIBRARY=str(STANDIN), SIMT_CUDA_IMAGE="net.ll:step.ll")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done
     return columns(dtype)
 
 

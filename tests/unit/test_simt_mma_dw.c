@@ -175,6 +175,7 @@ static int check_packing(SimtModule *m, const Plan *p, uint32_t index)
                 int64_t where = family_weight_index(&k, t, o, first + i, to / k.kw, to % k.kw);
                 family_put_weight(&k, packed, where, plain[plain_at(&k, o, i, tap)]);
             }
+    assert_false(kernel_has_arg(&p->kernels.at[index].k, t, KERNEL_ARG_W));
     int bad = !cuda_launch(m, p, index, args, BATCH, NULL, err, sizeof err);
     if (bad)
         fprintf(stderr, "# %s\n", err);

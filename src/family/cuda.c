@@ -42,6 +42,29 @@ int64_t cuda_weight_line(const Kernel *k, const Target *t)
     return mul(ceil_div(n, whole), whole);
 }
 
+bool cuda_is_narrow(const Kernel *k, int arg)
+{
+    return (k->narrow >> arg & 1) != 0;
+}
+
+/* Those whose loads and epilogues are made for it. */
+bool cuda_may_be_narrow(const Kernel *k, int arg)
+{
+    int extra = arg - KERNEL_ARG_EXTRA;
+    bool units = cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE);
+    bool maps = units || k->family == FAM_DEPTHWISE || k->family == FAM_POOL ||
+                k->family == FAM_ELEM;
+    if (units && k->tile.cuda.dtype != DTYPE_BF16)
+        return false;
+    if (arg == KERNEL_ARG_IN)
+        return (maps || k->family == FAM_GAP) && k->in.layout == LAYOUT_CHANNELS &&
+               !(units && (k->gate_arg >= 0 || k->in.c / at_least_one(k->groups) % CUDA_NARROW));
+    if (arg == KERNEL_ARG_OUT)
+        return maps && k->out.layout == LAYOUT_CHANNELS;
+    return maps && extra >= 0 && extra < k->extra_count && k->extra[extra] == KARG_MAP &&
+           k->out.layout == LAYOUT_CHANNELS;
+}
+
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
 {
     if (!cuda_on_matrix_units(k))

@@ -314,6 +314,8 @@ static void key_cuda(const Kernel *k, Buf *out)
     if (c->dtype != DTYPE_FP32)
         buf_printf(out, "%s*%d", dtype_info[c->dtype].name, c->stages);
     buf_printf(out, " step=%lld,%lld", (long long)k->in_step, (long long)k->out_step);
+    if (k->narrow != 0)
+        buf_printf(out, " narrow=%x", (unsigned)k->narrow);
     if (k->in_pixel != 0 || k->out_pixel != 0)
         buf_printf(out, " pixel=%lld,%lld", (long long)k->in_pixel, (long long)k->out_pixel);
     for (int i = 0; i < k->extra_count; i++)

@@ -141,6 +141,8 @@ typedef struct Kernel {
     /* CHANNELS: floats from a position to the next where a map is a part of another's channels; 0:
      * its own. */
     int64_t in_pixel, out_pixel, extra_pixel[KERNEL_MAX_EXTRA];
+    /* CUDA: bit a: map operand a lies in memory as bf16. Its steps and pixels count elements. */
+    uint32_t narrow;
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
@@ -252,6 +254,10 @@ int64_t cuda_weight_line(const Kernel *k, const Target *t);
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t);
 /* Whether a kernel is a contraction, and whether it is one for matrix units; its tile is chosen. */
 bool cuda_contraction(const Kernel *k);
+/* Whether operand arg, a map of whole groups of CUDA_NARROW channels, may be narrow, and is. */
+enum { CUDA_NARROW = 8 /* channels in 16 bytes */ };
+bool cuda_may_be_narrow(const Kernel *k, int arg);
+bool cuda_is_narrow(const Kernel *k, int arg);
 bool cuda_on_matrix_units(const Kernel *k);
 /* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
  * fewer than the values of its input. */

@@ -23,6 +23,7 @@ typedef struct PlanTensor {
     MapDesc map;
     Space space;
     uint32_t index; /* which graph input or output */
+    bool narrow;    /* its elements are bf16: two in a float (narrow.c) */
     int64_t floats; /* of one image: the step from image to image; ARENA: whole cache lines */
     int64_t offset; /* ARENA: floats from the start of the arena, times the batch */
     uint32_t first_step, last_step; /* written first, used last */

@@ -86,9 +86,9 @@ void plan_print(const Plan *p, Buf *out)
     for (uint32_t i = 0; i < p->tensors.len; i++) {
         const PlanTensor *t = &p->tensors.at[i];
         if (t->space == SPACE_ARENA)
-            buf_printf(out, "%3u  at=%lld floats=%lld steps=%u..%u\n", (unsigned)i + 1,
+            buf_printf(out, "%3u  at=%lld floats=%lld steps=%u..%u%s\n", (unsigned)i + 1,
                        (long long)t->offset, (long long)t->floats, (unsigned)t->first_step,
-                       (unsigned)t->last_step);
+                       (unsigned)t->last_step, t->narrow ? " bf16" : "");
     }
     buf_printf(out,
                "arena %lld floats an image (largest live set %lld), weights %lld, scratch %lld\n",

@@ -31,7 +31,7 @@ static void open_tile(Gemm *g)
     LLVMValueRef tile;
     int64_t tiles = (g->per_out + g->t.n - 1) / g->t.n;
     LLVMValueRef group = cuda_split(kn, kn->row, tiles, &tile);
-    patches_open(&g->left, kn, group);
+    patches_open(&g->left, kn, group, e->vl);
     g->first_row = emit_mul(e, kn->block, g->t.m);
     g->first_column = emit_mul(e, tile, g->t.n);
     g->a = nvptx_shared(e, 2 * ((int64_t)g->a_floats + g->b_floats));

@@ -4,9 +4,10 @@
  * exchanged by the row's number (xor), so that the eight rows which are read or written together
  * never meet in a bank.
  *
- * Weights are packed in the operands' own type and are copied asynchronously. Inputs are fp32: as
- * tf32 they are copied, too, and rounded when they are read from shared memory; what is multiplied
- * by a gate, and all of bf16, passes through registers and is rounded on its way. */
+ * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that lie
+ * as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are read
+ * from shared memory. Other inputs pass through registers and are rounded on their way: fp32 that is
+ * multiplied as bf16, and what is multiplied by a gate. */
 #include "codegen/cuda/patch.h"
 #include "codegen/cuda/round.h"
 #include "codegen/llvm/nvptx_matrix.h"
@@ -21,11 +22,12 @@ typedef struct Mma {
     const Kernel *k;
     CudaTile t;
     Patches left;
-    bool through;          /* inputs pass through registers */
+    bool through; /* inputs pass through registers */
+    bool rounds;  /* they are rounded after they are read from shared memory */
     int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
     int64_t steps;         /* of the reduction */
     int row;               /* bytes in shared memory */
-    int vectors, pieces;   /* of a row: of four inputs, of 16 bytes of weights */
+    int vectors, pieces;   /* of a row: of inputs that are brought together, of 16 bytes */
     int a_loads, b_loads;  /* that a thread brings in a step */
     int high, wide;        /* of a warp's part: 16 rows, 16 columns */
     LLVMValueRef first_row, first_column; /* of the block; the column in its group */
@@ -62,7 +64,7 @@ static void open_tile(Mma *g)
     LLVMValueRef tile, group, warp;
     int64_t a_bytes = (int64_t)g->t.m * g->row * g->t.stages;
     group = cuda_split(kn, kn->row, (g->per_out + g->t.n - 1) / g->t.n, &tile);
-    patches_open(&g->left, kn, group);
+    patches_open(&g->left, kn, group, g->t.k / g->vectors);
     g->first_row = emit_mul(e, kn->block, g->t.m);
     g->first_column = emit_mul(e, tile, g->t.n);
     g->a = nvptx_shared(e, kn->launch.shared / 4);
@@ -199,7 +201,7 @@ static void multiply(Mma *g, LLVMValueRef a, LLVMValueRef b)
     for (int i = 0; i < g->high; i++) {
         nvptx_read_matrices(e, cuda_bytes(g->kn, a, cuda_int(kn, (int64_t)i * HIGH * g->row)),
                             false, left[i]);
-        for (int w = 0; w < 4 && !g->through; w++)
+        for (int w = 0; w < 4 && g->rounds; w++)
             left[i][w] = nvptx_round_tf32(e, LLVMBuildBitCast(e->b, left[i][w], e->f32, ""));
     }
     for (int j = 0; j < g->wide; j++)
@@ -355,7 +357,8 @@ static Kernel as_convolution(const Kernel *k, const Target *t)
 
 bool cuda_inputs_pass(const Kernel *k)
 {
-    return k->tile.cuda.dtype == DTYPE_BF16 || k->gate_arg >= 0;
+    bool bf16 = k->tile.cuda.dtype == DTYPE_BF16;
+    return k->gate_arg >= 0 || (bf16 && !cuda_is_narrow(k, KERNEL_ARG_IN));
 }
 
 bool cuda_mma(CudaKern *kn)
@@ -367,12 +370,13 @@ bool cuda_mma(CudaKern *kn)
     int bytes = dtype_info[g.t.dtype].bytes;
     kn->k = &k;
     g.through = cuda_inputs_pass(&k);
+    g.rounds = g.t.dtype == DTYPE_TF32 && !g.through;
     g.per_out = k.out.c / k.groups;
     g.line = cuda_weight_line(&k, e->t) * bytes;
     g.row = g.t.k * bytes;
     g.steps = (g.line + g.row - 1) / g.row;
-    g.vectors = g.t.k / e->vl;
     g.pieces = g.row / NVPTX_COPY;
+    g.vectors = cuda_is_narrow(&k, KERNEL_ARG_IN) ? g.pieces : g.t.k / e->vl;
     g.a_loads = g.t.m * g.vectors / g.t.threads;
     g.b_loads = g.t.n * g.pieces / g.t.threads;
     g.high = g.t.tm / HIGH;

@@ -1,10 +1,11 @@
 #include "codegen/cuda/patch.h"
 
-void patches_open(Patches *p, CudaKern *kn, LLVMValueRef group)
+void patches_open(Patches *p, CudaKern *kn, LLVMValueRef group, int width)
 {
     const Kernel *k = kn->k;
     *p = (Patches){.kn = kn, .rows = window_rows(k), .columns = window_columns(k), .group = group};
-    p->per_tap = cuda_weight_rows(k, kn->e->t) / kn->e->vl;
+    p->width = width;
+    p->per_tap = cuda_weight_rows(k, kn->e->t) / width;
     p->all = p->per_tap * k->kh * k->kw;
     p->total = emit_mul(kn->e, kn->batch, k->out.h * k->out.w);
 }
@@ -26,13 +27,13 @@ PatchRow patches_row(const Patches *p, LLVMValueRef i)
     LLVMValueRef there = emit_less(e, i, p->total);
     Spot s = patches_spot(p, emit_select(e, there, i, cuda_int(kn, 0)));
     LLVMValueRef x, y = cuda_split(kn, s.pixel, k->out.w, &x);
-    LLVMValueRef from = emit_mul(e, p->group, p->per_tap * e->vl);
+    LLVMValueRef from = emit_mul(e, p->group, p->per_tap * p->width);
     r.y = window_start(kn, &p->rows, y);
     r.x = window_start(kn, &p->columns, x);
-    r.in = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), from);
+    r.in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, s.image), from);
     if (k->family != FAM_CONVT) {
         LLVMValueRef pixel = emit_add(e, emit_mul(e, r.y, k->in.w), r.x);
-        r.in = emit_at(e, r.in, emit_mul(e, pixel, kn->in_pixel));
+        r.in = cuda_map_at(kn, KERNEL_ARG_IN, r.in, emit_mul(e, pixel, kn->in_pixel));
     }
     if (k->gate_arg >= 0) {
         LLVMValueRef gate = kn->extra[k->gate_arg];
@@ -52,7 +53,7 @@ PatchTap patches_tap(const Patches *p, LLVMValueRef vector)
         rest = vector;
     }
     t.y = cuda_split(kn, tap, kn->k->kw, &t.x);
-    t.chan = emit_mul(kn->e, rest, kn->e->vl);
+    t.chan = emit_mul(kn->e, rest, p->width);
     return t;
 }
 
@@ -72,7 +73,7 @@ LLVMValueRef patches_at(const Patches *p, const PatchRow *r, const PatchTap *t,
     }
     at = emit_add(e, emit_mul(e, at, kn->in_pixel), t->chan);
     *inside = cuda_and(kn, in_y, in_x);
-    return emit_at(e, r->in, at);
+    return cuda_map_at(kn, KERNEL_ARG_IN, r->in, at);
 }
 
 PatchLoad patch_load(const CudaKern *kn, LLVMValueRef valid, LLVMValueRef p, LLVMValueRef base)

@@ -8,6 +8,7 @@
 typedef struct Patches {
     CudaKern *kn;
     Axis rows, columns;
+    int width;            /* channels of a vector */
     int64_t per_tap, all; /* vectors: of a tap, of a row */
     LLVMValueRef group;
     LLVMValueRef total; /* rows: positions of the batch */
@@ -31,7 +32,7 @@ typedef struct PatchLoad {
     LLVMValueRef v, valid, gate; /* valid NULL: always; gate: where it is, NULL: none */
 } PatchLoad;
 
-void patches_open(Patches *p, CudaKern *kn, LLVMValueRef group);
+void patches_open(Patches *p, CudaKern *kn, LLVMValueRef group, int width);
 /* The image and position of row i. */
 Spot patches_spot(const Patches *p, LLVMValueRef i);
 /* Row i; past the last one, the first, and nothing made of it may be stored. */
@@ -40,7 +41,7 @@ PatchTap patches_tap(const Patches *p, LLVMValueRef vector);
 /* Where the vector of row r at tap t lies; *inside: whether it is in the map (NULL: always). */
 LLVMValueRef patches_at(const Patches *p, const PatchRow *r, const PatchTap *t,
                         LLVMValueRef *inside);
-/* The vector there; `among`: whether t is a tap at all (NULL: it is). */
+/* The vector there, of vl channels; `among`: whether t is a tap at all (NULL: it is). */
 PatchLoad patches_load(const Patches *p, const PatchRow *r, const PatchTap *t, LLVMValueRef among);
 /* Any vector at p; `base` is read in its place where it is not valid. */
 PatchLoad patch_load(const CudaKern *kn, LLVMValueRef valid, LLVMValueRef p, LLVMValueRef base);

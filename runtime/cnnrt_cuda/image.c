@@ -37,6 +37,17 @@ bool cuda_has_image(const CnnrtModel *m, int arch)
     return best_below(m, arch, 1 << 30) != NULL;
 }
 
+int cuda_least_arch(const CnnrtModel *m)
+{
+    int least = 0;
+    for (int64_t i = 0; i < m->code->image_count; i++) {
+        const CnnrtImage *image = &m->code->images[i];
+        if (image->kind == CNNRT_PTX && !image->exact && (least == 0 || image->arch < least))
+            least = image->arch;
+    }
+    return least;
+}
+
 static int open_image(CudaContext *c, const CnnrtImage *image)
 {
     return cuda_status(cudaLibraryLoadData(&c->library, image->data, NULL, NULL, 0, NULL, NULL, 0),

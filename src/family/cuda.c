@@ -53,12 +53,12 @@ bool cuda_may_be_narrow(const Kernel *k, int arg)
     int extra = arg - KERNEL_ARG_EXTRA;
     bool units = cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE);
     bool maps = units || k->family == FAM_DEPTHWISE || k->family == FAM_POOL ||
-                k->family == FAM_ELEM;
+                k->family == FAM_ELEM || k->family == FAM_LN;
     if (units && k->tile.cuda.dtype != DTYPE_BF16)
         return false;
     if (arg == KERNEL_ARG_IN)
         return (maps || k->family == FAM_GAP) && k->in.layout == LAYOUT_CHANNELS &&
-               !(units && (k->gate_arg >= 0 || k->in.c / at_least_one(k->groups) % CUDA_NARROW));
+               !(units && k->in.c / at_least_one(k->groups) % CUDA_NARROW);
     if (arg == KERNEL_ARG_OUT)
         return maps && k->out.layout == LAYOUT_CHANNELS;
     return maps && extra >= 0 && extra < k->extra_count && k->extra[extra] == KARG_MAP &&
@@ -165,8 +165,22 @@ static bool suits_matrix_units(const Kernel *k, const Target *t)
     return contraction(k) && tiled(k, t);
 }
 
-static void tile_matrix_units(Kernel *k, Dtype d)
+static void tile_matrix_units(Kernel *k, const Target *t)
 {
+    enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
+    static const Choice groups[] = {
+#define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
+    {{.threads = (M) / 64 * ((N) / (WN)) * 4 * WARP,                                               \
+      .m = M,                                                                                      \
+      .n = N,                                                                                      \
+      .k = BYTES,                                                                                  \
+      .tm = 64,                                                                                    \
+      .tn = WN,                                                                                    \
+      .stages = STAGES,                                                                            \
+      .group = true},                                                                              \
+     WEIGHT},
+#include "family/cuda_wgmma.def"
+    };
     static const Choice tiles[] = {
 #define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
     {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
@@ -179,9 +193,12 @@ static void tile_matrix_units(Kernel *k, Dtype d)
      WEIGHT},
 #include "family/cuda_mma.def"
     };
-    best_tile(k, tiles, sizeof tiles / sizeof *tiles);
-    k->tile.cuda.k /= dtype_info[d].bytes;
-    k->tile.cuda.dtype = d;
+    if (t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS)
+        best_tile(k, groups, sizeof groups / sizeof *groups);
+    else
+        best_tile(k, tiles, sizeof tiles / sizeof *tiles);
+    k->tile.cuda.k /= dtype_info[t->dtype].bytes;
+    k->tile.cuda.dtype = t->dtype;
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
@@ -189,7 +206,7 @@ void cuda_choose_tile(Kernel *k, const Target *t)
     CudaTile *c = &k->tile.cuda;
     *c = (CudaTile){.threads = THREADS};
     if (suits_matrix_units(k, t))
-        tile_matrix_units(k, t->dtype);
+        tile_matrix_units(k, t);
     else if (contraction(k) && tiled(k, t))
         tile_contraction(k);
     else if (k->family == FAM_DENSE)

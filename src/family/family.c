@@ -312,7 +312,7 @@ static void key_cuda(const Kernel *k, Buf *out)
     if (c->m > 0)
         buf_printf(out, " tile=%dx%dx%d/%dx%d", c->m, c->n, c->k, c->tm, c->tn);
     if (c->dtype != DTYPE_FP32)
-        buf_printf(out, "%s*%d", dtype_info[c->dtype].name, c->stages);
+        buf_printf(out, "%s*%d%s", dtype_info[c->dtype].name, c->stages, c->group ? "g" : "");
     buf_printf(out, " step=%lld,%lld", (long long)k->in_step, (long long)k->out_step);
     if (k->narrow != 0)
         buf_printf(out, " narrow=%x", (unsigned)k->narrow);

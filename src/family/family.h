@@ -27,6 +27,7 @@ typedef struct Target {
     int64_t l1, l2;      /* bytes of data cache per core */
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
     Dtype dtype;         /* CUDA: of contractions that suit matrix units */
+    bool warp_groups;    /* CUDA: matrix units take operands from shared memory (sm_90a) */
 } Target;
 
 /* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl]; CHANNELS [H][W][C, up to a multiple of vl].
@@ -81,12 +82,13 @@ typedef enum LossForm { LOSS_FORM_CE, LOSS_FORM_BCE, LOSS_FORM_MSE } LossForm;
 /* CUDA: threads of a block. Contractions: a block makes m positions by n output channels, a thread
  * tm by tn of them, k floats of the reduction at a time through shared memory; m = 0: a thread
  * makes vl channels of a position by itself. DENSE: n outputs of tm images, the reduction cut in k.
- * On matrix units (dtype is not FP32) tm by tn is a warp's part, and `stages` steps of k elements
- * are in shared memory. */
+ * On matrix units (dtype is not FP32) tm by tn is the part of a warp or, with `group`, of four
+ * warps, and `stages` steps of k elements are in shared memory. */
 typedef struct CudaTile {
     int threads, m, n, k, tm, tn;
     Dtype dtype;
     int stages;
+    bool group;
 } CudaTile;
 
 typedef struct Tile {

@@ -155,6 +155,24 @@ def test_old_gpu_beside_new():
     assert [(t["cpu"], t["dtype"]) for t in targets] == [("sm_80", "bf16"), ("sm_70", "fp32")]
 
 
+def test_maps_as_bf16():
+    size = {}
+    for dtype in ("tf32", "bf16"):
+        made = cnnc("build", NET, *LINTS, "--target=cuda", f"--dtype={dtype}",
+                    "--emit=manifest,ptx,packed", "-o", dtype)
+        assert made.returncode == 0, made.stderr
+        made = json.loads(pathlib.Path(dtype + ".json").read_text())
+        size[dtype] = (made["memory"]["bytes_per_image"], os.path.getsize(dtype + ".packed"))
+    maps, weights = (b / a for a, b in zip(size["tf32"], size["bf16"]))
+    assert 0.45 < maps < 0.6 and 0.45 < weights < 0.6, size
+
+
+def test_old_gpu_is_told():
+    done = on_emulator("verify", NET, dtype="tf32", SIMT_CUDA_CAPABILITY="75")
+    assert done.returncode == 3, done
+    assert "has compute capability 7.5, and the model needs 8.0 or newer" in done.stderr, done.stderr
+
+
 def test_run_on_the_emulator():
     write_input()
     done = on_emulator("run", NET, "--input=x.npy", "-o", "cuda.npy")

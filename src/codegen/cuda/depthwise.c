@@ -79,14 +79,14 @@ bool cuda_depthwise(CudaKern *kn)
     s.image = cuda_split(kn, rest, k->out.h, &y);
     s.chan = emit_mul(e, block, e->vl);
     LLVMValueRef x = emit_mul(e, strip, px);
-    Depthwise d = {.kn = kn,
-                   .e = e,
-                   .px = px,
-                   .rows = window_rows(k),
-                   .columns = window_columns(k),
-                   .in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, s.image),
-                                     s.chan),
-                   .w = emit_at(e, kn->w, s.chan)};
+    Depthwise d = {
+        .kn = kn,
+        .e = e,
+        .px = px,
+        .rows = window_rows(k),
+        .columns = window_columns(k),
+        .in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, s.image), s.chan),
+        .w = emit_at(e, kn->w, s.chan)};
     d.y = window_start(kn, &d.rows, y);
     d.x = window_start(kn, &d.columns, x);
     for (int p = 0; p < px; p++)

@@ -67,7 +67,7 @@ static int registers_wanted(const Kernel *k)
     int gates = k->gate_arg >= 0 ? OF_GATES : 0;
     if (!cuda_on_matrix_units(k))
         return c->tm * c->tn + BESIDE_SUMS + gates;
-    int sums = c->tm * c->tn / NVPTX_WARP;
+    int sums = c->m * c->n / c->threads;
     if (k->family == FAM_CONV_DW)
         return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
     if (!cuda_inputs_pass(k))

@@ -4,16 +4,17 @@
  * exchanged by the row's number (xor), so that the eight rows which are read or written together
  * never meet in a bank.
  *
- * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that lie
- * as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are read
- * from shared memory. Other inputs pass through registers and are rounded on their way: fp32 that is
- * multiplied as bf16, and what is multiplied by a gate. */
+ * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that
+ * lie as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are
+ * read from shared memory. Other inputs pass through registers and are rounded on their way: fp32
+ * that is multiplied as bf16, and what is multiplied by a gate. */
 #include "codegen/cuda/patch.h"
 #include "codegen/cuda/round.h"
+#include "codegen/llvm/nvptx_group.h"
 #include "codegen/llvm/nvptx_matrix.h"
 #include <stddef.h>
 
-enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 2, MOST_STAGES = 4 };
+enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 2, MOST_STAGES = 4, MOST_SUMS = 64 };
 enum { HIGH = 16, WIDE = 16, DEPTH = 32 /* bytes of one instruction */ };
 
 typedef struct Mma {
@@ -22,8 +23,8 @@ typedef struct Mma {
     const Kernel *k;
     CudaTile t;
     Patches left;
-    bool through; /* inputs pass through registers */
-    bool rounds;  /* they are rounded after they are read from shared memory */
+    bool through;          /* inputs pass through registers */
+    bool rounds;           /* they are rounded after they are read from shared memory */
     int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
     int64_t steps;         /* of the reduction */
     int row;               /* bytes in shared memory */
@@ -36,8 +37,9 @@ typedef struct Mma {
     PatchRow in[MOST_LOADS];
     LLVMValueRef vector, piece; /* of the loads of this thread, in a step */
     LLVMValueRef w, column;     /* of its first weights; their output channel, in the block */
-    LLVMValueRef warp_row, warp_column, lane;
-    LLVMValueRef acc[MOST_HIGH * MOST_WIDE * 8];
+    LLVMValueRef warp_row, warp_column, lane; /* its part: rows and columns of the block */
+    LLVMValueRef group_row;                   /* of the warp group's part */
+    LLVMValueRef acc[MOST_SUMS];
 } Mma;
 
 /* The number that the pieces of a row are exchanged by; `eighth`: its place among the eight rows of
@@ -47,32 +49,48 @@ static LLVMValueRef swizzle(const Mma *g, LLVMValueRef eighth)
     return g->pieces == 4 ? emit_div(g->e, eighth, 2) : eighth;
 }
 
-/* Output channels of 16 columns are dealt to two matrices so that a lane's sums are four channels
- * that lie together: 4 * q, 4 * q + 1 in the first, the two after them in the second. This is the
- * place of channel r, of 16, in its matrix. */
-static LLVMValueRef dealt(const Mma *g, LLVMValueRef r)
+/* Sixteen output channels are dealt to two matrices of eight so that a lane's sums are four
+ * channels that lie together: 4 * q, 4 * q + 1 in the first, the two after them in the second. This
+ * is the row of channel r in shared memory; *eighth: in its matrix. */
+static LLVMValueRef dealt(const Mma *g, LLVMValueRef r, LLVMValueRef *eighth)
 {
     Emit *e = g->e;
-    LLVMValueRef pair = emit_rem(e, emit_div(e, r, 4), 4);
-    return emit_add(e, emit_mul(e, pair, 2), emit_rem(e, r, 2));
+    LLVMValueRef of16, of4, wide = cuda_split(g->kn, r, WIDE, &of16);
+    LLVMValueRef pair = cuda_split(g->kn, of16, 4, &of4), odd;
+    LLVMValueRef second = cuda_split(g->kn, of4, 2, &odd);
+    *eighth = emit_add(e, emit_mul(e, pair, 2), odd);
+    return emit_add(e, emit_add(e, emit_mul(e, wide, WIDE), emit_mul(e, second, 8)), *eighth);
+}
+
+/* Where in the block this thread's warp, or warp group, multiplies. */
+static void open_part(Mma *g)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    LLVMValueRef part, of4 = NULL, warp = cuda_split(kn, kn->thread, NVPTX_WARP, &g->lane);
+    if (g->t.group)
+        warp = cuda_split(kn, warp, NVPTX_GROUP / NVPTX_WARP, &of4);
+    part = cuda_split(kn, warp, g->t.n / g->t.tn, &g->warp_column);
+    g->warp_column = emit_mul(e, g->warp_column, g->t.tn);
+    g->group_row = g->warp_row = emit_mul(e, part, g->t.tm);
+    if (g->t.group)
+        g->warp_row = emit_add(e, g->warp_row, emit_mul(e, of4, HIGH));
 }
 
 static void open_tile(Mma *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    LLVMValueRef tile, group, warp;
+    LLVMValueRef tile, group;
     int64_t a_bytes = (int64_t)g->t.m * g->row * g->t.stages;
     group = cuda_split(kn, kn->row, (g->per_out + g->t.n - 1) / g->t.n, &tile);
     patches_open(&g->left, kn, group, g->t.k / g->vectors);
     g->first_row = emit_mul(e, kn->block, g->t.m);
     g->first_column = emit_mul(e, tile, g->t.n);
     g->a = nvptx_shared(e, kn->launch.shared / 4);
+    if (g->t.group) /* rows that are exchanged alike repeat within that */
+        LLVMSetAlignment(g->a, 1024);
     g->b = emit_at_const(e, g->a, a_bytes / 4);
-    warp = cuda_split(kn, kn->thread, NVPTX_WARP, &g->lane);
-    warp = cuda_split(kn, warp, g->t.n / g->t.tn, &g->warp_column);
-    g->warp_row = emit_mul(e, warp, g->t.tm);
-    g->warp_column = emit_mul(e, g->warp_column, g->t.tn);
 }
 
 /* Where loads come from and go to. All rows that a thread brings lie alike among their eight. */
@@ -88,15 +106,16 @@ static void open_loads(Mma *g)
     }
     at = emit_mul(e, g->vector, bytes);
     swapped = emit_mul(e, swizzle(g, emit_rem(e, row, 8)), NVPTX_COPY);
-    g->a_to = cuda_bytes(g->kn, g->a,
-                         emit_add(e, emit_mul(e, row, g->row), cuda_xor(g->kn, at, swapped)));
+    g->a_to =
+        cuda_bytes(kn, g->a, emit_add(e, emit_mul(e, row, g->row), cuda_xor(kn, at, swapped)));
     g->column = cuda_split(kn, kn->thread, g->pieces, &g->piece);
-    swapped = swizzle(g, dealt(g, g->column));
-    at = emit_mul(e, cuda_xor(g->kn, g->piece, swapped), NVPTX_COPY);
-    g->b_to = cuda_bytes(g->kn, g->b, emit_add(e, emit_mul(e, g->column, g->row), at));
+    row = dealt(g, g->column, &swapped);
+    at = emit_mul(e, cuda_xor(kn, g->piece, swizzle(g, swapped)), NVPTX_COPY);
+    g->b_to = cuda_bytes(kn, g->b, emit_add(e, emit_mul(e, row, g->row), at));
     LLVMValueRef o = emit_add(e, emit_mul(e, g->left.group, g->per_out), g->first_column);
-    o = emit_mul(e, emit_add(e, o, g->column), g->line);
-    g->w = cuda_bytes(g->kn, kn->w, emit_add(e, o, emit_mul(e, g->piece, NVPTX_COPY)));
+    o = LLVMBuildSExt(e->b, emit_add(e, o, g->column), e->i64, ""); /* bytes may pass 2^31 */
+    g->w = cuda_bytes(kn, kn->w, emit_mul(e, o, g->line));
+    g->w = cuda_bytes(kn, g->w, emit_mul(e, g->piece, NVPTX_COPY));
 }
 
 /* Where each lane's rows of the first matrices lie. Of A: rows 0 to 7 and 8 to 15, then their
@@ -107,13 +126,12 @@ static void open_reads(Mma *g)
     Emit *e = g->e;
     LLVMValueRef row, half, eighth, matrix = cuda_split(kn, g->lane, 8, &eighth), at;
     half = cuda_split(kn, g->lane, HIGH, &row);
-    at = emit_mul(e, cuda_xor(g->kn, half, swizzle(g, eighth)), NVPTX_COPY);
+    at = emit_mul(e, cuda_xor(kn, half, swizzle(g, eighth)), NVPTX_COPY);
     row = emit_mul(e, emit_add(e, g->warp_row, row), g->row);
     g->a_from = emit_add(e, row, at);
-    LLVMValueRef second = cuda_split(kn, matrix, 2, &half), odd;
-    at = emit_mul(e, cuda_xor(g->kn, half, swizzle(g, eighth)), NVPTX_COPY);
-    row = emit_add(e, emit_mul(e, cuda_split(kn, eighth, 2, &odd), 4), emit_mul(e, second, 2));
-    row = emit_add(e, emit_add(e, row, odd), g->warp_column);
+    LLVMValueRef second = cuda_split(kn, matrix, 2, &half);
+    at = emit_mul(e, cuda_xor(kn, half, swizzle(g, eighth)), NVPTX_COPY);
+    row = emit_add(e, emit_add(e, emit_mul(e, second, 8), eighth), g->warp_column);
     g->b_from = emit_add(e, emit_mul(e, row, g->row), at);
 }
 
@@ -134,7 +152,7 @@ static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
     Emit *e = g->e;
     int apart = g->t.threads / g->pieces;
     LLVMValueRef to = into(g, g->b_to, buffer, g->t.n), valid = NULL;
-    LLVMValueRef from = cuda_bytes(g->kn, g->w, emit_mul(e, step, g->row));
+    LLVMValueRef from = cuda_bytes(kn, g->w, emit_mul(e, step, g->row));
     if (cut(g)) {
         LLVMValueRef at = emit_add(e, emit_mul(e, step, g->pieces), g->piece);
         valid = cuda_inside(kn, at, g->line / NVPTX_COPY);
@@ -144,8 +162,8 @@ static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
         o = emit_add(e, o, g->first_column);
         if (g->per_out % g->t.n)
             there = cuda_and(kn, there, cuda_inside(kn, o, g->per_out));
-        nvptx_copy(e, cuda_bytes(g->kn, to, cuda_int(kn, (int64_t)j * apart * g->row)),
-                   cuda_bytes(g->kn, from, cuda_int(kn, (int64_t)j * apart * g->line)), there);
+        nvptx_copy(e, cuda_bytes(kn, to, cuda_int(kn, (int64_t)j * apart * g->row)),
+                   cuda_bytes(kn, from, cuda_int(kn, (int64_t)j * apart * g->line)), there);
     }
 }
 
@@ -199,14 +217,14 @@ static void multiply(Mma *g, LLVMValueRef a, LLVMValueRef b)
     Emit *e = g->e;
     LLVMValueRef left[MOST_HIGH][4], right[MOST_WIDE][4];
     for (int i = 0; i < g->high; i++) {
-        nvptx_read_matrices(e, cuda_bytes(g->kn, a, cuda_int(kn, (int64_t)i * HIGH * g->row)),
-                            false, left[i]);
+        nvptx_read_matrices(e, cuda_bytes(kn, a, cuda_int(kn, (int64_t)i * HIGH * g->row)), false,
+                            left[i]);
         for (int w = 0; w < 4 && g->rounds; w++)
             left[i][w] = nvptx_round_tf32(e, LLVMBuildBitCast(e->b, left[i][w], e->f32, ""));
     }
     for (int j = 0; j < g->wide; j++)
-        nvptx_read_matrices(e, cuda_bytes(g->kn, b, cuda_int(kn, (int64_t)j * WIDE * g->row)),
-                            false, right[j]);
+        nvptx_read_matrices(e, cuda_bytes(kn, b, cuda_int(kn, (int64_t)j * WIDE * g->row)), false,
+                            right[j]);
     for (int i = 0; i < g->high; i++)
         for (int j = 0; j < g->wide; j++)
             for (int half = 0; half < 2; half++)
@@ -214,14 +232,33 @@ static void multiply(Mma *g, LLVMValueRef a, LLVMValueRef b)
                                g->acc + (ptrdiff_t)((i * g->wide + j) * 2 + half) * 4);
 }
 
+static void multiply_by_group(Mma *g, LLVMValueRef a, LLVMValueRef b)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    a = cuda_bytes(kn, a, emit_mul(e, g->group_row, g->row));
+    b = cuda_bytes(kn, b, emit_mul(e, g->warp_column, g->row));
+    a = nvptx_group_operand(e, a, g->row);
+    b = nvptx_group_operand(e, b, g->row);
+    nvptx_group_begin(e);
+    for (int at = 0; at < g->row; at += DEPTH)
+        nvptx_group_multiply(e, g->t.dtype, g->t.tn, nvptx_group_further(e, a, at),
+                             nvptx_group_further(e, b, at), g->acc);
+}
+
 /* Parts of a row are exchanged by the same number: where they lie differs in one bit. */
 static void multiply_step(Mma *g, LLVMValueRef buffer)
 {
+    CudaKern *kn = g->kn;
     LLVMValueRef a = into(g, g->a, buffer, g->t.m), b = into(g, g->b, buffer, g->t.n);
+    if (g->t.group) {
+        multiply_by_group(g, a, b);
+        return;
+    }
     for (int64_t at = 0; at < g->row; at += DEPTH) {
-        LLVMValueRef part = cuda_int(g->kn, at);
-        multiply(g, cuda_bytes(g->kn, a, cuda_xor(g->kn, g->a_from, part)),
-                 cuda_bytes(g->kn, b, cuda_xor(g->kn, g->b_from, part)));
+        LLVMValueRef part = cuda_int(kn, at);
+        multiply(g, cuda_bytes(kn, a, cuda_xor(kn, g->a_from, part)),
+                 cuda_bytes(kn, b, cuda_xor(kn, g->b_from, part)));
     }
 }
 
@@ -244,25 +281,18 @@ static void fill_ring(const Mma *g)
         store_inputs(g, cuda_int(g->kn, s), loads[s]);
 }
 
-/* One barrier a step: after it what this step reads has landed for all threads, and the buffer of
- * the step before is free. */
-static void reduce(Mma *g)
+/* Brings step `next`, if there is one, beside the product of step i; groups multiply beside the
+ * threads, which therefore load after they have asked for the product. */
+static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
 {
-    CudaKern *kn = g->kn;
     Emit *e = g->e;
     PatchLoad loads[MOST_LOADS];
-    int ahead = g->t.stages - 1;
-    bool more = g->steps > ahead;
-    Loop l;
-    fill_ring(g);
-    loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->steps), 1, true, g->high * g->wide * 8,
-               g->acc);
-    nvptx_copy_wait(e, ahead - 1);
-    nvptx_barrier(e);
-    LLVMValueRef next = emit_add(e, l.iv, cuda_int(kn, ahead));
-    LLVMValueRef free = emit_rem(e, next, g->t.stages);
-    LLVMValueRef there = emit_less(e, next, cuda_int(kn, g->steps));
+    bool more = g->steps > g->t.stages - 1;
+    LLVMValueRef free = emit_rem(e, next, g->t.stages), at = emit_rem(e, i, g->t.stages);
+    LLVMValueRef there = emit_less(e, next, cuda_int(g->kn, g->steps));
     If f;
+    if (g->t.group)
+        multiply_step(g, at);
     if (more) {
         if (g->through)
             load_inputs(g, next, true, loads);
@@ -273,12 +303,33 @@ static void reduce(Mma *g)
         if_end(e, &f);
     }
     nvptx_copy_close(e);
-    multiply_step(g, emit_rem(e, l.iv, g->t.stages));
+    if (!g->t.group)
+        multiply_step(g, at);
     if (more && g->through) {
         if_begin(e, &f, there);
         store_inputs(g, free, loads);
         if_end(e, &f);
     }
+    if (g->t.group)
+        nvptx_group_end(e, g->t.tn, g->acc);
+}
+
+/* One barrier a step: after it what this step reads has landed for all threads, and the buffer of
+ * the step before is free. */
+static void reduce(Mma *g)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    int ahead = g->t.stages - 1;
+    Loop l;
+    fill_ring(g);
+    loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->steps), 1, true, g->high * g->wide * 8,
+               g->acc);
+    nvptx_copy_wait(e, ahead - 1);
+    if (g->t.group)
+        nvptx_group_publish(e);
+    nvptx_barrier(e);
+    advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, ahead)));
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
     loop_end(e, &l, g->acc);
     if (g->steps > 1)
@@ -333,11 +384,14 @@ static void finish(const Mma *g)
 static bool fits(const Mma *g)
 {
     const CudaTile *t = &g->t;
-    int warps = t->tm > 0 && t->tn > 0 ? t->m / t->tm * (t->n / t->tn) : 0;
-    return t->threads == warps * NVPTX_WARP && t->m % t->tm == 0 && t->n % t->tn == 0 &&
-           t->tm % HIGH == 0 && t->tn % WIDE == 0 && g->high <= MOST_HIGH && g->wide <= MOST_WIDE &&
-           t->stages > 1 && t->stages <= MOST_STAGES && (g->row == 64 || g->row == 128) &&
-           g->a_loads <= MOST_LOADS && g->a_loads * t->threads == t->m * g->vectors &&
+    int threads = t->group ? NVPTX_GROUP : NVPTX_WARP;
+    int parts = t->tm > 0 && t->tn > 0 ? t->m / t->tm * (t->n / t->tn) : 0;
+    bool part = t->group ? t->tm == NVPTX_GROUP_ROWS && t->tn <= NVPTX_GROUP_MOST
+                         : g->high <= MOST_HIGH && g->wide <= MOST_WIDE;
+    return part && t->threads == parts * threads && t->m % t->tm == 0 && t->n % t->tn == 0 &&
+           t->tm % HIGH == 0 && t->tn % WIDE == 0 && t->stages > 1 && t->stages <= MOST_STAGES &&
+           (g->row == 64 || g->row == 128) && g->a_loads <= MOST_LOADS &&
+           g->a_loads * t->threads == t->m * g->vectors &&
            g->b_loads * t->threads == t->n * g->pieces && t->threads / g->vectors % 8 == 0 &&
            t->threads / g->pieces % WIDE == 0;
 }
@@ -358,7 +412,8 @@ static Kernel as_convolution(const Kernel *k, const Target *t)
 bool cuda_inputs_pass(const Kernel *k)
 {
     bool bf16 = k->tile.cuda.dtype == DTYPE_BF16;
-    return k->gate_arg >= 0 || (bf16 && !cuda_is_narrow(k, KERNEL_ARG_IN));
+    bool as_they_are = bf16 ? cuda_is_narrow(k, KERNEL_ARG_IN) : !k->tile.cuda.group;
+    return k->gate_arg >= 0 || !as_they_are;
 }
 
 bool cuda_mma(CudaKern *kn)
@@ -376,18 +431,20 @@ bool cuda_mma(CudaKern *kn)
     g.row = g.t.k * bytes;
     g.steps = (g.line + g.row - 1) / g.row;
     g.pieces = g.row / NVPTX_COPY;
-    g.vectors = cuda_is_narrow(&k, KERNEL_ARG_IN) ? g.pieces : g.t.k / e->vl;
+    g.vectors = cuda_is_narrow(&k, KERNEL_ARG_IN) && !g.through ? g.pieces : g.t.k / e->vl;
     g.a_loads = g.t.m * g.vectors / g.t.threads;
     g.b_loads = g.t.n * g.pieces / g.t.threads;
-    g.high = g.t.tm / HIGH;
+    g.high = g.t.group ? 1 : g.t.tm / HIGH; /* a group's rows are its warps' */
     g.wide = g.t.tn / WIDE;
     bool ok = fits(&g);
     if (ok) {
-        for (int i = 0; i < MOST_HIGH * MOST_WIDE * 8; i++)
+        for (int i = 0; i < MOST_SUMS; i++)
             g.acc[i] = emit_real(e->f32, 0);
         open_tile(&g);
+        open_part(&g);
         open_loads(&g);
-        open_reads(&g);
+        if (!g.t.group)
+            open_reads(&g);
         reduce(&g);
         finish(&g);
     }

@@ -84,7 +84,8 @@ static void by_lines(Pack *s, LLVMValueRef item)
     s->tap = cuda_split(kn, at, per_tap, &i);
     turn(s);
     LLVMValueRef v = gather(s, o, emit_mul(e, i, e->vl), false, there);
-    LLVMValueRef to = emit_mul(e, item, (int64_t)e->vl * dtype_info[d].bytes);
+    LLVMValueRef to = LLVMBuildSExt(e->b, item, e->i64, ""); /* bytes may pass 2^31 */
+    to = emit_mul(e, to, (int64_t)e->vl * dtype_info[d].bytes);
     cuda_store_rounded(kn, d, v, cuda_bytes(kn, kn->out, to));
 }
 

@@ -89,7 +89,9 @@ PatchLoad patches_load(const Patches *p, const PatchRow *r, const PatchTap *t, L
     Emit *e = kn->e;
     LLVMValueRef inside, at = patches_at(p, r, t, &inside);
     inside = cuda_and(kn, among, inside);
-    PatchLoad l = patch_load(kn, inside, at, kn->in);
+    if (inside)
+        at = emit_select(e, inside, at, kn->in);
+    PatchLoad l = {.v = cuda_map_load(kn, KERNEL_ARG_IN, at), .valid = inside};
     if (r->gate)
         l.gate =
             emit_at(e, r->gate, among ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);

@@ -168,9 +168,9 @@ def test_maps_as_bf16():
 
 
 def test_old_gpu_is_told():
-    done = on_emulator("verify", NET, dtype="tf32", SIMT_CUDA_CAPABILITY="75")
+    done = on_emulator("verify", NET, dtype="tf32", SIMT_CUDA_CAPABILITY="7.5")
     assert done.returncode == 3, done
-    assert "has compute capability 7.5, and the model needs 8.0 or newer" in done.stderr, done.stderr
+    assert "needs compute capability 8.0 or newer, and the device has 7.5" in done.stderr, done.stderr
 
 
 def test_run_on_the_emulator():

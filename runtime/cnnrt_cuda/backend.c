@@ -9,8 +9,7 @@ static int present(const CnnrtModel *m)
     int device, arch, status = cuda_device(&device, &arch);
     if (status != CNNRT_OK || cuda_has_image(m, arch))
         return status;
-    cuda_say("device %d has compute capability %d.%d, and the model has no code for it", device,
-             arch / 10, arch % 10);
+    cuda_say_no_image(m, arch);
     return CNNRT_NO_DEVICE;
 }
 

@@ -49,6 +49,8 @@ void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image);
 
 /* Whether the model has code for the architecture. */
 bool cuda_has_image(const CnnrtModel *m, int arch);
+/* Says why it has none. */
+void cuda_say_no_image(const CnnrtModel *m, int arch);
 /* Loads the best image that the driver takes, and finds the kernel of every step in it. */
 int cuda_load(CudaContext *c, int arch);
 

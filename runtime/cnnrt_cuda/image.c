@@ -37,6 +37,28 @@ bool cuda_has_image(const CnnrtModel *m, int arch)
     return best_below(m, arch, 1 << 30) != NULL;
 }
 
+/* The least architecture that its PTX is for; 0: there is none. */
+static int least_arch(const CnnrtModel *m)
+{
+    int least = 0;
+    for (int64_t i = 0; i < m->code->image_count; i++) {
+        const CnnrtImage *image = &m->code->images[i];
+        if (image->kind == CNNRT_PTX && !image->exact && (least == 0 || image->arch < least))
+            least = image->arch;
+    }
+    return least;
+}
+
+void cuda_say_no_image(const CnnrtModel *m, int arch)
+{
+    int least = least_arch(m);
+    if (least > arch)
+        cuda_say("the model needs compute capability %d.%d or newer, and the device has %d.%d",
+                 least / 10, least % 10, arch / 10, arch % 10);
+    else
+        cuda_say("the model has no code for compute capability %d.%d", arch / 10, arch % 10);
+}
+
 static int open_image(CudaContext *c, const CnnrtImage *image)
 {
     return cuda_status(cudaLibraryLoadData(&c->library, image->data, NULL, NULL, 0, NULL, NULL, 0),
@@ -63,7 +85,7 @@ int cuda_load(CudaContext *c, int arch)
 {
     int status = CNNRT_NO_DEVICE, limit = 1 << 30;
     const CnnrtImage *image;
-    cuda_say("the model has no code for compute capability %d.%d", arch / 10, arch % 10);
+    cuda_say_no_image(c->model, arch);
     while (status != CNNRT_OK && (image = best_below(c->model, arch, limit)) != NULL) {
         status = open_image(c, image);
         limit = merit(image);

@@ -161,6 +161,7 @@ static bool describe_gpu(const char *name, Target *out, char *err, size_t err_le
             *out = (Target){.kind = TARGET_CUDA, .vl = ACCESS, .triple = "nvptx64-nvidia-cuda"};
             snprintf(out->cpu, sizeof out->cpu, "%s", name);
             snprintf(out->features, sizeof out->features, "+ptx%d", gpus[i].ptx);
+            out->warp_groups = strcmp(name, "sm_90a") == 0;
             return true;
         }
         if (at > 0 && (size_t)at < err_len)

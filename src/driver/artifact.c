@@ -155,6 +155,9 @@ void artifact_header(const Artifact *x, Buf *out)
     buf_printf(out, "#define %s_MAX_BATCH %d\n#define %s_INPUTS %u\n#define %s_OUTPUTS %u\n",
                prefix, x->variants[0].emit.max_batch, prefix, g->ins.len, prefix, g->outs.len);
     buf_printf(out, "#define %s_PARAMETERS %" PRId64 "\n", prefix, x->net->an.params);
+    if (artifact_is_cuda(x))
+        buf_printf(out, "#define %s_DTYPE \"%s\" /* of contractions; tensors are float */\n",
+                   prefix, dtype_info[x->variants[0].native.plan.target.dtype].name);
     header_sizes(x, out);
     if (x->step != NULL)
         artifact_training_sizes(x, out);

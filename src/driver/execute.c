@@ -264,7 +264,7 @@ int command_verify(Run *r)
 {
     Execution x = {0};
     int64_t batch = 1, seed = 1;
-    double tolerance = 1e-4;
+    double tolerance = dtype_info[native_dtype(r)].error;
     const char *tol = cli_get(r->cli, OPT_TOLERANCE), *err = NULL;
     char *end;
     if (tol != NULL && ((tolerance = strtod(tol, &end)) <= 0 || *end != '\0'))

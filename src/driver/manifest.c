@@ -47,7 +47,15 @@ static void manifest_target(const Variant *v, Buf *out)
         buf_printf(out, "%s\"%.*s\"", sep, (int)len, features);
         features += len + (features[len] == ',');
     }
-    buf_add(out, "]}");
+    buf_addc(out, ']');
+    if (n->plan.target.kind == TARGET_CUDA) {
+        PlanContractions c = plan_contractions(&n->plan);
+        buf_printf(out,
+                   ", \"dtype\": \"%s\", \"contractions\": %" PRIu32
+                   ", \"on_matrix_units\": %" PRIu32,
+                   dtype_info[n->plan.target.dtype].name, c.all, c.units);
+    }
+    buf_addc(out, '}');
 }
 
 static void manifest_memory(const Variant *v, const char *sep, Buf *out)

@@ -100,12 +100,57 @@ const Target *native_host(const Native *x)
     return x->plan.target.kind == TARGET_CUDA ? &x->host : &x->plan.target;
 }
 
+Dtype native_dtype(const Run *r)
+{
+    Dtype d = DTYPE_FP32;
+    const char *name = cli_get(r->cli, OPT_DTYPE);
+    if (name != NULL)
+        dtype_read(name, &d); /* the table of options has them all */
+    return d;
+}
+
+const char *native_usual_gpu(const Run *r)
+{
+    return dtype_info[native_dtype(r)].arch > 0 ? "sm_80" : "sm_70";
+}
+
+/* Whether the list of processors names a GPU that has d. */
+static bool names_one_with(const char *list, Dtype d)
+{
+    for (; list != NULL && *list != '\0'; list += *list == ',') {
+        if (strncmp(list, "sm_", 3) == 0 && atoi(list + 3) >= dtype_info[d].arch)
+            return true;
+        list += strcspn(list, ",");
+    }
+    return false;
+}
+
+/* Processors know fp32 alone. So do older GPUs: beside one that can do more, they fall back. */
+static int choose_dtype(Run *r, Target *t)
+{
+    Dtype d = native_dtype(r);
+    t->dtype = DTYPE_FP32;
+    if (d == DTYPE_FP32)
+        return EXIT_FINE;
+    if (!native_wants_cuda(r))
+        return front_fail(r, EXIT_USAGE, "--dtype=%s is for --target=cuda: processors have fp32",
+                          dtype_info[d].name);
+    if (t->kind != TARGET_CUDA)
+        return EXIT_FINE;
+    if (atoi(t->cpu + strlen("sm_")) >= dtype_info[d].arch)
+        t->dtype = d;
+    else if (!names_one_with(cli_get(r->cli, OPT_TARGET_CPU), d))
+        return front_fail(r, EXIT_USAGE, "--dtype=%s takes --target-cpu=sm_%d or newer, not %s",
+                          dtype_info[d].name, dtype_info[d].arch, t->cpu);
+    return EXIT_FINE;
+}
+
 /* --target and --target-cpu have to be of one kind. */
 static int choose_cpu(Run *r, const char **cpu)
 {
     bool gpu = *cpu != NULL && strncmp(*cpu, "sm_", 3) == 0;
     if (!native_wants_cpu(r) && *cpu == NULL)
-        *cpu = "sm_70";
+        *cpu = native_usual_gpu(r);
     else if (!native_wants_cpu(r) && !gpu)
         return front_fail(
             r, EXIT_USAGE,
@@ -134,7 +179,7 @@ int native_open(Native *x, Run *r, const char *cpu, Target *target)
         return front_fail(r, EXIT_FILE, "target '%s': %s", cpu != NULL ? cpu : "native", err);
     if (target->kind == TARGET_CUDA && !x->api->target(NULL, &x->host, err, sizeof err))
         return front_fail(r, EXIT_FILE, "%s", err);
-    return EXIT_FINE;
+    return choose_dtype(r, target);
 }
 
 const char *native_foreign(const Target *t)
@@ -165,6 +210,14 @@ static int show_llvm(const Native *x, Run *r, const Net *n, const char *label)
         x->api->emit_free(&out);
     }
     return stage_show(r, STAGE_LLVM, label, &text);
+}
+
+void native_say_units(Run *r, const Plan *p, const char *label)
+{
+    PlanContractions c = plan_contractions(p);
+    if (p->target.dtype != DTYPE_FP32 && c.units < c.all && !r->quiet)
+        front_note(r, "'%s': %u of %u contractions are fp32: their groups do not suit matrix units",
+                   label, (unsigned)(c.all - c.units), (unsigned)c.all);
 }
 
 int native_plan(Native *x, Run *r, const Net *n)
@@ -205,6 +258,7 @@ int native_plan_for(Native *x, Run *r, const Net *n, const char *cpu, const char
                           bad);
     stage_time(r, "plan", t);
     tuned_report(&tuned, r, &x->plan, label);
+    native_say_units(r, &x->plan, label);
     text = (Buf){0};
     if (stage_wanted(r, STAGE_PLAN))
         plan_print(&x->plan, &text);

@@ -23,6 +23,12 @@ int native_open(Native *x, Run *r, const char *cpu, Target *target);
 /* Whether --target names cuda, and whether it names cpu; neither: cpu. */
 bool native_wants_cuda(const Run *r);
 bool native_wants_cpu(const Run *r);
+/* What --dtype names; and the architecture of --target=cuda that has it, unless --target-cpu does.
+ */
+Dtype native_dtype(const Run *r);
+const char *native_usual_gpu(const Run *r);
+/* Notes how many contractions of the plan matrix units could not take. */
+void native_say_units(Run *r, const Plan *p, const char *label);
 /* The machine that a plan's objects are for: the target, or of a CUDA plan the host. */
 const Target *native_host(const Native *x);
 /* The architecture of a target that this machine is not, "aarch64"; NULL when it is this one. */

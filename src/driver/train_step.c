@@ -67,6 +67,7 @@ static int plan(TrainStep *t, Run *r, const Net *n, PlanRecompute recompute)
         return front_fail(r, front_blame(EXIT_INTERNAL, bad), "planning made an invalid plan: %s",
                           bad);
     stage_time(r, "plan", start);
+    native_say_units(r, &t->code.plan, n->elab->graph.name);
     if (stage_wanted(r, STAGE_FUSE))
         fuse_print(&t->code.fusion, &text);
     code = stage_show(r, STAGE_FUSE, n->elab->graph.name, &text);

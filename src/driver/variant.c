@@ -39,7 +39,7 @@ static int add_usual(Run *r, Artifact *x)
     }
     int code = EXIT_FINE;
     if (native_wants_cuda(r) && !gpu)
-        code = add(r, x, "sm_70");
+        code = add(r, x, native_usual_gpu(r));
     if (code == EXIT_FINE && native_wants_cpu(r) && !cpu && (native_wants_cuda(r) || !gpu))
         code = add(r, x, native_wants_cuda(r) ? "native" : NULL);
     return code;

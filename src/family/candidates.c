@@ -114,7 +114,9 @@ bool family_same_tile(const Tile *a, const Tile *b)
            a->flat == b->flat && a->split_oc == b->split_oc && a->prefetch == b->prefetch &&
            a->winograd == b->winograd && a->dw_tiles == b->dw_tiles && a->dw_rows == b->dw_rows &&
            a->cuda.threads == b->cuda.threads && a->cuda.m == b->cuda.m && a->cuda.n == b->cuda.n &&
-           a->cuda.k == b->cuda.k && a->cuda.tm == b->cuda.tm && a->cuda.tn == b->cuda.tn;
+           a->cuda.k == b->cuda.k && a->cuda.tm == b->cuda.tm && a->cuda.tn == b->cuda.tn &&
+           a->cuda.dtype == b->cuda.dtype && a->cuda.stages == b->cuda.stages &&
+           a->cuda.group == b->cuda.group;
 }
 
 bool family_tile_fits(const Kernel *k, const Target *t)

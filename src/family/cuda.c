@@ -2,6 +2,7 @@
 #include "family/count.h"
 
 enum {
+    WARP = 32,
     THREADS = 256,      /* of kernels whose threads work by themselves */
     GEMM_GROUP = 16,    /* fewest channels of a group worth a tile of its own */
     BATCH_GUESS = 8,    /* images that tiles are chosen for */
@@ -18,14 +19,64 @@ static bool contraction(const Kernel *k)
     return k->family == FAM_CONV || k->family == FAM_CONVT;
 }
 
+bool cuda_contraction(const Kernel *k)
+{
+    return contraction(k) || k->family == FAM_DENSE || k->family == FAM_CONV_DW;
+}
+
+bool cuda_on_matrix_units(const Kernel *k)
+{
+    return k->tile.cuda.dtype != DTYPE_FP32;
+}
+
 int64_t cuda_weight_rows(const Kernel *k, const Target *t)
 {
     return k->groups > 1 ? k->in.c / k->groups : padded(k->in.c, t);
 }
 
+int64_t cuda_weight_line(const Kernel *k, const Target *t)
+{
+    int64_t n = k->family == FAM_DENSE ? map_floats(k->in, t->vl)
+                                       : mul(mul(k->kh, k->kw), cuda_weight_rows(k, t));
+    int whole = 16 / dtype_info[k->tile.cuda.dtype].bytes;
+    return mul(ceil_div(n, whole), whole);
+}
+
+bool cuda_is_narrow(const Kernel *k, int arg)
+{
+    return (k->narrow >> arg & 1) != 0;
+}
+
+/* Those whose loads and epilogues are made for it. */
+bool cuda_may_be_narrow(const Kernel *k, int arg)
+{
+    int extra = arg - KERNEL_ARG_EXTRA;
+    bool units = cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE);
+    bool maps = units || k->family == FAM_DEPTHWISE || k->family == FAM_POOL ||
+                k->family == FAM_ELEM || k->family == FAM_LN;
+    if (units && k->tile.cuda.dtype != DTYPE_BF16)
+        return false;
+    if (arg == KERNEL_ARG_IN)
+        return (maps || k->family == FAM_GAP) && k->in.layout == LAYOUT_CHANNELS &&
+               !(units && k->in.c / at_least_one(k->groups) % CUDA_NARROW);
+    if (arg == KERNEL_ARG_OUT)
+        return maps && k->out.layout == LAYOUT_CHANNELS;
+    return maps && extra >= 0 && extra < k->extra_count && k->extra[extra] == KARG_MAP &&
+           k->out.layout == LAYOUT_CHANNELS;
+}
+
+int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
+{
+    if (!cuda_on_matrix_units(k))
+        return cuda_weight_floats(k, t) / t->vl;
+    return mul(k->out.c, cuda_weight_line(k, t)) / t->vl;
+}
+
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
+    if (cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE))
+        return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(taps, cuda_weight_rows(k, t)), oc);
@@ -40,15 +91,17 @@ int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i
                           int64_t x)
 {
     int64_t oc = padded(k->out.c, t), rows = cuda_weight_rows(k, t);
+    bool units = cuda_on_matrix_units(k);
+    int64_t line = units ? o * cuda_weight_line(k, t) : o, step = units ? 1 : oc;
     if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return (y * k->kw + x) * oc + o;
     if (k->family == FAM_DENSE) {
         int64_t at = y * k->in.w + x;
         int64_t input = k->in.layout == LAYOUT_PLANAR ? i * k->in.h * k->in.w + at
                                                       : at * padded(k->in.c, t) + i;
-        return input * oc + o;
+        return input * step + line;
     }
-    return ((y * k->kw + x) * rows + (k->groups > 1 ? i % rows : i)) * oc + o;
+    return ((y * k->kw + x) * rows + (k->groups > 1 ? i % rows : i)) * step + line;
 }
 
 /* Whether a thread can take vl channels of a group at a time, and blocks of threads a tile. */
@@ -75,34 +128,91 @@ static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
     return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
 }
 
+typedef struct Choice {
+    CudaTile tile;
+    double weight;
+} Choice;
+
+static void best_tile(Kernel *k, const Choice *all, size_t count)
+{
+    double best = 0;
+    for (size_t i = 0; i < count; i++) {
+        double cost = tile_cost(k, &all[i].tile, all[i].weight);
+        if (best > 0 && cost >= best)
+            continue;
+        best = cost;
+        k->tile.cuda = all[i].tile;
+    }
+}
+
 static void tile_contraction(Kernel *k)
 {
-    static const struct {
-        CudaTile tile;
-        double weight;
-    } tiles[] = {
+    static const Choice tiles[] = {
 #define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
     {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
 #include "family/cuda_tile.def"
     };
-    double best = 0;
-    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
-        double cost = tile_cost(k, &tiles[i].tile, tiles[i].weight);
-        if (best > 0 && cost >= best)
-            continue;
-        best = cost;
-        k->tile.cuda = tiles[i].tile;
-    }
+    best_tile(k, tiles, sizeof tiles / sizeof *tiles);
+}
+
+/* Whether every step of the reduction is vectors of input channels, of one group. */
+static bool suits_matrix_units(const Kernel *k, const Target *t)
+{
+    if (t->dtype == DTYPE_FP32 || k->in.layout != LAYOUT_CHANNELS)
+        return false;
+    if (k->family == FAM_DENSE)
+        return k->in_pixel == 0 || k->in.h * k->in.w == 1;
+    return contraction(k) && tiled(k, t);
+}
+
+static void tile_matrix_units(Kernel *k, const Target *t)
+{
+    enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
+    static const Choice groups[] = {
+#define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
+    {{.threads = (M) / 64 * ((N) / (WN)) * 4 * WARP,                                               \
+      .m = M,                                                                                      \
+      .n = N,                                                                                      \
+      .k = BYTES,                                                                                  \
+      .tm = 64,                                                                                    \
+      .tn = WN,                                                                                    \
+      .stages = STAGES,                                                                            \
+      .group = true},                                                                              \
+     WEIGHT},
+#include "family/cuda_wgmma.def"
+    };
+    static const Choice tiles[] = {
+#define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
+    {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
+      .m = M,                                                                                      \
+      .n = N,                                                                                      \
+      .k = BYTES,                                                                                  \
+      .tm = WM,                                                                                    \
+      .tn = WN,                                                                                    \
+      .stages = STAGES},                                                                           \
+     WEIGHT},
+#include "family/cuda_mma.def"
+    };
+    if (t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS)
+        best_tile(k, groups, sizeof groups / sizeof *groups);
+    else
+        best_tile(k, tiles, sizeof tiles / sizeof *tiles);
+    k->tile.cuda.k /= dtype_info[t->dtype].bytes;
+    k->tile.cuda.dtype = t->dtype;
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
 {
     CudaTile *c = &k->tile.cuda;
     *c = (CudaTile){.threads = THREADS};
-    if (contraction(k) && tiled(k, t))
+    if (suits_matrix_units(k, t))
+        tile_matrix_units(k, t);
+    else if (contraction(k) && tiled(k, t))
         tile_contraction(k);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
+    else if (k->family == FAM_CONV_DW)
+        cuda_choose_dw_tile(k, t);
     else if (k->family == FAM_DEPTHWISE)
         k->tile.px = k->out.w >= 4 && k->sw <= 1 ? 4 : k->out.w >= 2 ? 2 : 1;
 }
@@ -118,6 +228,13 @@ static int64_t copied(const Kernel *k, const Target *t)
     return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
 }
 
+static int64_t tile_shared(const CudaTile *c)
+{
+    if (c->dtype == DTYPE_FP32)
+        return (int64_t)8 * c->k * (c->m + 4 + c->n);
+    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
+}
+
 static Launch tile_launch(const Kernel *k)
 {
     const CudaTile *c = &k->tile.cuda;
@@ -126,12 +243,11 @@ static Launch tile_launch(const Kernel *k)
                     .per_block = c->m,
                     .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
                     .threads = c->threads,
-                    .shared = (int64_t)8 * c->k * (c->m + 4 + c->n)};
+                    .shared = tile_shared(c)};
 }
 
 Launch family_launch(const Kernel *k, const Target *t)
 {
-    enum { WARP = 32 };
     const CudaTile *c = &k->tile.cuda;
     int64_t pixels = mul(k->out.h, k->out.w), blocks = map_blocks(k->out, t->vl);
     Launch l = {
@@ -147,6 +263,8 @@ Launch family_launch(const Kernel *k, const Target *t)
             l.items = mul(pixels, padded(k->out.c, t));
         break;
     case FAM_DENSE:
+        if (cuda_on_matrix_units(k))
+            return tile_launch(k);
         l.items = 1;
         l.per_block = c->tm;
         l.rows = ceil_div(k->out.c, c->n);

@@ -1,4 +1,5 @@
-/* Tiles that a kernel for GPUs can have, beside the one that the rules choose. */
+/* Tiles that a kernel for GPUs can have, beside the one that the rules choose; on matrix units
+ * there are no others yet. */
 #include "family/count.h"
 
 enum { WIDEST_STRIP = 4 /* columns of a depthwise convolution */ };
@@ -14,7 +15,8 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
 {
     *out = *rule;
-    if ((k->family == FAM_CONV || k->family == FAM_CONVT) && rule->cuda.m > 0) {
+    if ((k->family == FAM_CONV || k->family == FAM_CONVT) && rule->cuda.m > 0 &&
+        rule->cuda.dtype == DTYPE_FP32) {
         if (i < TILES)
             out->cuda = tiles[i];
         return i < TILES;

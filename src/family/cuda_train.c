@@ -15,6 +15,56 @@ bool cuda_dw_tiled(const Kernel *k, const Target *t)
     return groups == 1 || (k->dy.c / groups % t->vl == 0 && k->in.c / groups % t->vl == 0);
 }
 
+void cuda_choose_dw_tile(Kernel *k, const Target *t)
+{
+    static const struct {
+        CudaTile tile;
+        double weight;
+    } tiles[] = {
+#define MMA_DW(M, N, BYTES, WM, WN, WEIGHT)                                                        \
+    {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
+      .m = M,                                                                                      \
+      .n = N,                                                                                      \
+      .k = BYTES,                                                                                  \
+      .tm = WM,                                                                                    \
+      .tn = WN,                                                                                    \
+      .stages = 2},                                                                                \
+     WEIGHT},
+#include "family/cuda_mma_dw.def"
+    };
+    double best = 0;
+    int64_t groups = at_least_one(k->groups);
+    if (t->dtype == DTYPE_FP32 || !cuda_dw_tiled(k, t) || k->in.layout != LAYOUT_CHANNELS)
+        return;
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        const CudaTile *c = &tiles[i].tile;
+        double made =
+            (double)mul(ceil_div(k->dy.c / groups, c->m), ceil_div(k->in.c / groups, c->n));
+        double cost = made * c->m * c->n * tiles[i].weight;
+        if (best > 0 && cost >= best)
+            continue;
+        best = cost;
+        k->tile.cuda = *c;
+    }
+    k->tile.cuda.k /= dtype_info[t->dtype].bytes;
+    k->tile.cuda.dtype = t->dtype;
+}
+
+/* Channels of a block's tile, and the bytes of shared memory that its steps take. */
+static int64_t dw_side(const Kernel *k)
+{
+    return cuda_on_matrix_units(k) ? k->tile.cuda.m : CUDA_DW;
+}
+
+static int64_t dw_shared(const Kernel *k)
+{
+    const CudaTile *c = &k->tile.cuda;
+    int bytes = dtype_info[c->dtype].bytes, beside = c->dtype == DTYPE_TF32 ? 8 : 0;
+    if (!cuda_on_matrix_units(k))
+        return (int64_t)2 * CUDA_DW * 16 * 4;
+    return (int64_t)c->stages * c->k * (c->m + c->n + 2 * beside) * bytes;
+}
+
 /* Blocks of one part of the batch. */
 static int64_t part_blocks(const Kernel *k, const Target *t)
 {
@@ -24,7 +74,7 @@ static int64_t part_blocks(const Kernel *k, const Target *t)
     case FAM_CONV_DW:
         if (!cuda_dw_tiled(k, t))
             return ceil_div(k->dy.c * per_in * taps, k->tile.cuda.threads);
-        return groups * taps * ceil_div(per_out, CUDA_DW) * ceil_div(per_in, CUDA_DW);
+        return groups * taps * ceil_div(per_out, dw_side(k)) * ceil_div(per_in, dw_side(k));
     case FAM_DEPTHWISE_DW: return taps * ceil_div(map_blocks(k->dy, t->vl), CUDA_SUMMED);
     case FAM_SUMS: return ceil_div(map_blocks(k->in, t->vl), CUDA_SUMMED);
     default: return 1;
@@ -60,7 +110,7 @@ static Launch weight_gradient(const Kernel *k, const Target *t)
     } else if (cuda_dw_tiled(k, t)) {
         l.rows = at_least_one(k->groups) * taps;
         l.items /= l.rows;
-        l.shared = (int64_t)2 * CUDA_DW * 16 * 4;
+        l.shared = dw_shared(k);
     }
     return l;
 }
@@ -75,7 +125,7 @@ static bool whole_launch(const Kernel *k, const Target *t, Launch *l)
     switch (k->family) {
     case FAM_PACK:
         packed.family = k->packs;
-        l->items = cuda_weight_floats(&packed, t) / t->vl;
+        l->items = cuda_packed_vectors(&packed, t);
         l->per_block = l->threads;
         return true;
     case FAM_SUMS:

@@ -311,7 +311,11 @@ static void key_cuda(const Kernel *k, Buf *out)
     buf_printf(out, " threads=%d", c->threads);
     if (c->m > 0)
         buf_printf(out, " tile=%dx%dx%d/%dx%d", c->m, c->n, c->k, c->tm, c->tn);
+    if (c->dtype != DTYPE_FP32)
+        buf_printf(out, "%s*%d%s", dtype_info[c->dtype].name, c->stages, c->group ? "g" : "");
     buf_printf(out, " step=%lld,%lld", (long long)k->in_step, (long long)k->out_step);
+    if (k->narrow != 0)
+        buf_printf(out, " narrow=%x", (unsigned)k->narrow);
     if (k->in_pixel != 0 || k->out_pixel != 0)
         buf_printf(out, " pixel=%lld,%lld", (long long)k->in_pixel, (long long)k->out_pixel);
     for (int i = 0; i < k->extra_count; i++)

@@ -3,6 +3,7 @@
 #ifndef CNNC_FAMILY_H
 #define CNNC_FAMILY_H
 #include "expr/expr.h"
+#include "family/dtype.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,8 @@ typedef struct Target {
     int regs;            /* vector registers: 16 or 32 */
     int64_t l1, l2;      /* bytes of data cache per core */
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
+    Dtype dtype;         /* CUDA: of contractions that suit matrix units */
+    bool warp_groups;    /* CUDA: matrix units take operands from shared memory (sm_90a) */
 } Target;
 
 /* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl]; CHANNELS [H][W][C, up to a multiple of vl].
@@ -79,9 +82,13 @@ typedef enum LossForm { LOSS_FORM_CE, LOSS_FORM_BCE, LOSS_FORM_MSE } LossForm;
 /* CUDA: threads of a block. Contractions: a block makes m positions by n output channels, a thread
  * tm by tn of them, k floats of the reduction at a time through shared memory; m = 0: a thread
  * makes vl channels of a position by itself. DENSE: n outputs of tm images, the reduction cut in k.
- */
+ * On matrix units (dtype is not FP32) tm by tn is the part of a warp or, with `group`, of four
+ * warps, and `stages` steps of k elements are in shared memory. */
 typedef struct CudaTile {
     int threads, m, n, k, tm, tn;
+    Dtype dtype;
+    int stages;
+    bool group;
 } CudaTile;
 
 typedef struct Tile {
@@ -136,6 +143,8 @@ typedef struct Kernel {
     /* CHANNELS: floats from a position to the next where a map is a part of another's channels; 0:
      * its own. */
     int64_t in_pixel, out_pixel, extra_pixel[KERNEL_MAX_EXTRA];
+    /* CUDA: bit a: map operand a lies in memory as bf16. Its steps and pixels count elements. */
+    uint32_t narrow;
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
@@ -227,8 +236,11 @@ bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l);
 /* Parts of the batch that sums are taken over apart, so that there are blocks enough. Part s of S
  * is the positions, of all images, [s * n, (s + 1) * n), n the S-th part of them rounded up. */
 int cuda_slices(const Kernel *k, const Target *t);
-/* Whether blocks of a CONV_DW make tiles of CUDA_DW by CUDA_DW channels; else a thread a weight. */
+/* Whether blocks of a CONV_DW make tiles of channels, CUDA_DW by CUDA_DW or, on matrix units, the
+ * kernel's; else a thread a weight. */
 bool cuda_dw_tiled(const Kernel *k, const Target *t);
+/* Its tile, if it is one for matrix units. */
+void cuda_choose_dw_tile(Kernel *k, const Target *t);
 enum { CUDA_DW = 64, CUDA_SUMMED = 8 /* vectors of channels that a block sums */ };
 /* What family_units and others say of kernels for CUDA; cuda.c. units: blocks of a batch of one. */
 int64_t cuda_units(const Kernel *k, const Target *t);
@@ -241,6 +253,17 @@ void cuda_choose_tile(Kernel *k, const Target *t);
 int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most);
 /* Rows of the packed weights per tap: input channels of a group, of a single one padded. */
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
+/* Matrix units: elements of the packed weights per output channel, whole groups of 16 bytes. */
+int64_t cuda_weight_line(const Kernel *k, const Target *t);
+/* Vectors of packed weights, of vl elements: of output channels or, on matrix units, of a line. */
+int64_t cuda_packed_vectors(const Kernel *k, const Target *t);
+/* Whether a kernel is a contraction, and whether it is one for matrix units; its tile is chosen. */
+bool cuda_contraction(const Kernel *k);
+/* Whether operand arg, a map of whole groups of CUDA_NARROW channels, may be narrow, and is. */
+enum { CUDA_NARROW = 8 /* channels in 16 bytes */ };
+bool cuda_may_be_narrow(const Kernel *k, int arg);
+bool cuda_is_narrow(const Kernel *k, int arg);
+bool cuda_on_matrix_units(const Kernel *k);
 /* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
  * fewer than the values of its input. */
 bool family_gates_weights(const Kernel *k, const Target *t);
@@ -269,11 +292,21 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  * CUDA, o up to a multiple of vl:
  *   CONV, CONVT [kh][kw][cuda_weight_rows][o]   DEPTHWISE [kh][kw][c]
  *   DENSE  [input float in its physical order][o]
+ * CUDA, matrix units: [o][the above without o, up to cuda_weight_line], elements of the kernel's
+ *   dtype (family_put_weight), whose positions these are.
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
 #define FAMILY_LIMIT ((int64_t)1 << 60)
 int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */
 int64_t family_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                             int64_t x);
+/* Stores a weight at its position. */
+static inline void family_put_weight(const Kernel *k, float *weights, int64_t index, float v)
+{
+    if (k->tile.cuda.dtype == DTYPE_FP32)
+        weights[index] = v;
+    else
+        dtype_put(k->tile.cuda.dtype, weights, index, v);
+}
 /* The same of the kernels of training steps (train.c), which units, scratch and tile choice end in.
  */
 int64_t family_train_units(const Kernel *k, const Target *t);

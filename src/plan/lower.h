@@ -85,6 +85,10 @@ void plan_lower_group(Planner *s, const FuseGroup *g);
 /* How a batch goes through the steps; order.c */
 void plan_order(Plan *p);
 /* Offsets of arena tensors; memory.c */
+/* The kernel k of the plan, added when it has none like it. */
+uint32_t plan_find_kernel(Planner *s, const Kernel *k, bool tuned);
+/* narrow.c: bf16 in memory between kernels that can read and write it. */
+void plan_narrow(Planner *s);
 void plan_memory(Plan *p);
 /* Steps at which each tensor is first and last used, inclusive. */
 void plan_liveness(const Plan *p, uint32_t *first, uint32_t *last);

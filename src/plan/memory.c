@@ -37,6 +37,8 @@ bool plan_may_overwrite(const Plan *p, const PlanStep *step, int arg)
     if (!same_map(p->tensors.at[o->tensor - 1].map, k->out) ||
         !same_map(p->tensors.at[out->tensor - 1].map, k->out))
         return false;
+    if (cuda_is_narrow(k, arg) != cuda_is_narrow(k, KERNEL_ARG_OUT))
+        return false;
     bool elem = k->family == FAM_ELEM;
     if (arg == KERNEL_ARG_IN && !elem)
         return false;

@@ -115,15 +115,16 @@ static void pack_channel(const Packer *s, const Kernel *k, int64_t o, const floa
     int64_t first = k->family == FAM_DENSE ? 0 : o / (k->out.c / groups) * per_in;
     Taps taps = taps_of(k, t, o, first);
     for (int64_t i = 0; i < per_in; i++) {
-        float *to = out + family_weight_index(k, t, o, first + i, 0, 0);
+        int64_t to = family_weight_index(k, t, o, first + i, 0, 0);
         const float *from = data + i * step;
         if (k->tile.winograd > 0) {
-            pack_winograd(&taps, from, scale, to);
+            pack_winograd(&taps, from, scale, out + to);
             continue;
         }
         for (int64_t y = 0; y < taps.h; y++)
             for (int64_t x = 0; x < taps.w; x++)
-                to[y * taps.row + x * taps.column] = (float)(from[y * taps.w + x] * scale);
+                family_put_weight(k, out, to + y * taps.row + x * taps.column,
+                                  (float)(from[y * taps.w + x] * scale));
     }
 }
 

@@ -140,7 +140,7 @@ static bool choose_tile(Planner *s, Kernel *k)
     return true;
 }
 
-static uint32_t find_kernel(Planner *s, const Kernel *k, bool tuned)
+uint32_t plan_find_kernel(Planner *s, const Kernel *k, bool tuned)
 {
     Plan *p = s->p;
     Buf key = {0};
@@ -277,7 +277,7 @@ void plan_finish_step(Planner *s, Draft *d)
         s->failed = "a tensor is too large for a GPU kernel";
         return;
     }
-    uint32_t kernel = find_kernel(s, &d->k, tuned);
+    uint32_t kernel = plan_find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;
     if (d->out.tensor != 0)
@@ -406,6 +406,7 @@ static const char *planner_close(Planner *s)
 {
     if (s->failed != NULL)
         return s->failed;
+    plan_narrow(s);
     plan_order(s->p);
     plan_memory(s->p);
     if (s->p->arena_floats > FAMILY_LIMIT / 8)

@@ -23,6 +23,7 @@ typedef struct PlanTensor {
     MapDesc map;
     Space space;
     uint32_t index; /* which graph input or output */
+    bool narrow;    /* its elements are bf16: two in a float (narrow.c) */
     int64_t floats; /* of one image: the step from image to image; ARENA: whole cache lines */
     int64_t offset; /* ARENA: floats from the start of the arena, times the batch */
     uint32_t first_step, last_step; /* written first, used last */
@@ -153,6 +154,11 @@ const char *plan_build_evaluation(Plan *p, Arena *a, const Analysis *an, const F
                                   const Plan *training);
 const char *plan_verify(const Plan *p);
 void plan_print(const Plan *p, Buf *out);
+/* CUDA: steps that are contractions, and those of them on matrix units. */
+typedef struct PlanContractions {
+    uint32_t all, units;
+} PlanContractions;
+PlanContractions plan_contractions(const Plan *p);
 /* Floats of one image that an inference kernel touches of argument `arg`; 0 when it must be absent.
  */
 int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg);

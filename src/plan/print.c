@@ -47,13 +47,34 @@ static void print_step(const Plan *p, uint32_t i, Buf *out)
     buf_addc(out, '\n');
 }
 
+PlanContractions plan_contractions(const Plan *p)
+{
+    PlanContractions c = {0};
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        const Kernel *k = &p->kernels.at[p->steps.at[i].kernel].k;
+        c.all += cuda_contraction(k);
+        c.units += cuda_contraction(k) && cuda_on_matrix_units(k);
+    }
+    return c;
+}
+
+static void print_target(const Plan *p, Buf *out)
+{
+    const Target *t = &p->target;
+    if (t->kind == TARGET_CPU) {
+        buf_printf(out, "target %s, %d lanes\n", t->cpu, t->vl);
+        return;
+    }
+    buf_printf(out, "target %s, for each image of a batch items/items per block\n", t->cpu);
+    PlanContractions c = plan_contractions(p);
+    if (t->dtype != DTYPE_FP32)
+        buf_printf(out, "%s on matrix units in %u of %u contractions\n", dtype_info[t->dtype].name,
+                   (unsigned)c.units, (unsigned)c.all);
+}
+
 void plan_print(const Plan *p, Buf *out)
 {
-    if (p->target.kind == TARGET_CPU)
-        buf_printf(out, "target %s, %d lanes\n", p->target.cpu, p->target.vl);
-    else
-        buf_printf(out, "target %s, for each image of a batch items/items per block\n",
-                   p->target.cpu);
+    print_target(p, out);
     buf_add(out, "kernels\n");
     for (uint32_t i = 0; i < p->kernels.len; i++)
         buf_printf(out, "%3u  x%u  %s%s\n", (unsigned)i, (unsigned)p->kernels.at[i].uses,
@@ -65,9 +86,9 @@ void plan_print(const Plan *p, Buf *out)
     for (uint32_t i = 0; i < p->tensors.len; i++) {
         const PlanTensor *t = &p->tensors.at[i];
         if (t->space == SPACE_ARENA)
-            buf_printf(out, "%3u  at=%lld floats=%lld steps=%u..%u\n", (unsigned)i + 1,
+            buf_printf(out, "%3u  at=%lld floats=%lld steps=%u..%u%s\n", (unsigned)i + 1,
                        (long long)t->offset, (long long)t->floats, (unsigned)t->first_step,
-                       (unsigned)t->last_step);
+                       (unsigned)t->last_step, t->narrow ? " bf16" : "");
     }
     buf_printf(out,
                "arena %lld floats an image (largest live set %lld), weights %lld, scratch %lld\n",

@@ -14,12 +14,18 @@ static int64_t reach(MapDesc m, const Target *t, int64_t pixel)
     return (m.h * m.w - 1) * pixel + map_pixel(m, t->vl, 0);
 }
 
+/* Floats that n elements of an operand take. */
+static int64_t taken(const Kernel *k, int arg, int64_t n)
+{
+    return cuda_is_narrow(k, arg) ? (n + 1) / 2 : n;
+}
+
 int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
 {
     if (arg == KERNEL_ARG_OUT)
-        return reach(k->out, t, k->out_pixel);
+        return taken(k, arg, reach(k->out, t, k->out_pixel));
     if (arg == KERNEL_ARG_IN)
-        return reach(k->in, t, k->in_pixel);
+        return taken(k, arg, reach(k->in, t, k->in_pixel));
     if (arg == KERNEL_ARG_W)
         return family_weight_floats(k, t);
     if (arg == KERNEL_ARG_BIAS)
@@ -30,7 +36,7 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
     if (i >= k->extra_count)
         return 0;
     if (k->extra[i] == KARG_MAP)
-        return reach(k->out, t, k->extra_pixel[i]);
+        return taken(k, arg, reach(k->out, t, k->extra_pixel[i]));
     /* A gate of the input has the input's channels. */
     return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
 }
@@ -83,6 +89,9 @@ static const char *check_train_operand(const Check *c, const PlanOperand *o, boo
 static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
 {
     const PlanOperand *o = &s->args[arg];
+    if (o->tensor != 0 && o->tensor <= c->p->tensors.len &&
+        c->p->tensors.at[o->tensor - 1].narrow != cuda_is_narrow(k, arg))
+        return "has elements of another size";
     int64_t need = plan_operand_floats(k, &c->p->target, arg);
     bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
                    (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
@@ -207,7 +216,7 @@ static const char *check_memory(const Plan *p)
     plan_liveness(p, first, last);
     for (uint32_t i = 0; i < n; i++) {
         const PlanTensor *t = &p->tensors.at[i];
-        if (t->floats < map_floats(t->map, p->target.vl))
+        if (t->floats * (t->narrow ? 2 : 1) < map_floats(t->map, p->target.vl))
             return arena_printf(p->arena, "tensor %u is too small", (unsigned)i + 1);
         if (t->space != SPACE_ARENA)
             continue;

@@ -20,6 +20,10 @@ typedef struct RefRun {
     /* called after every node run, for progress and comparison; may be NULL; false stops */
     bool (*after)(void *ctx, NodeId n, const RefTensor *value);
     void *after_ctx;
+    /* what an operand of convolution n, of a dense layer or of a gradient of theirs is before it is
+     * multiplied, on hardware that rounds it; may be NULL: the value itself */
+    double (*operand)(void *ctx, NodeId n, double v);
+    void *operand_ctx;
 } RefRun;
 
 /* Runs the graph on inputs (one array per graph input, [n][c][h][w] float) and writes one malloc'ed

@@ -129,6 +129,53 @@ static bool bind_input(Walk *w, NodeId n)
     return true;
 }
 
+static bool contraction(Op op)
+{
+    return op == OP_CONV || op == OP_CONVT || op == OP_DENSE || op == OP_CONV_DX ||
+           op == OP_CONVT_DX || op == OP_DENSE_DX || op == OP_CONV_DW || op == OP_CONVT_DW ||
+           op == OP_DENSE_DW;
+}
+
+/* What a contraction multiplies, rounded, in arrays of its own; its bias is not multiplied. */
+typedef struct Rounded {
+    RefTensor in[2];
+    float *weight;
+} Rounded;
+
+static void drop_rounded(Rounded *t)
+{
+    free(t->in[0].data);
+    free(t->in[1].data);
+    free(t->weight);
+}
+
+static bool round_operands(const Walk *w, NodeId n, const float *params[PARAM_MAX], Rounded *t)
+{
+    const RefRun *r = w->r;
+    ParamSpec spec[PARAM_MAX];
+    int count = params_of(r->g, graph_owner(r->g, n), r->shape, spec);
+    for (uint32_t k = 0; k < graph_node(r->g, n)->in_count && k < 2; k++) {
+        const RefTensor *x = &w->operands[k];
+        NodeId from = graph_in(r->g, n, k);
+        int64_t values = images(r->g, from, r->batch) * shape_count(x->shape);
+        if (!tensor_new(&t->in[k], x->shape, images(r->g, from, r->batch)))
+            return false;
+        for (int64_t i = 0; i < values; i++)
+            t->in[k].data[i] = r->operand(r->operand_ctx, n, x->data[i]);
+        w->operands[k] = t->in[k];
+    }
+    int64_t weights = count > 0 ? 1 : 0;
+    for (int i = 0; count > 0 && i < spec[0].ndim; i++)
+        weights *= spec[0].dims[i];
+    if (weights == 0)
+        return true;
+    t->weight = malloc((size_t)weights * sizeof *t->weight);
+    for (int64_t i = 0; t->weight != NULL && i < weights; i++)
+        t->weight[i] = (float)r->operand(r->operand_ctx, n, params[0][i]);
+    params[0] = t->weight;
+    return t->weight != NULL;
+}
+
 static bool run_node(Walk *w, NodeId n)
 {
     const RefRun *r = w->r;
@@ -138,7 +185,12 @@ static bool run_node(Walk *w, NodeId n)
         return false;
     for (uint32_t k = 0; k < node->in_count; k++)
         w->operands[k] = w->value[graph_in(r->g, n, k).v];
-    bool ok = apply(r, n, w->operands, params, &w->value[n.v]);
+    const float *used[PARAM_MAX];
+    Rounded rounded = {0};
+    memcpy(used, params, sizeof used);
+    bool ok = r->operand == NULL || !contraction(node->op) || round_operands(w, n, used, &rounded);
+    ok = ok && apply(r, n, w->operands, used, &w->value[n.v]);
+    drop_rounded(&rounded);
     if (node->op == OP_INPUT)
         free(w->operands[0].data);
     for (int i = 0; i < PARAM_MAX; i++)

@@ -53,7 +53,7 @@ void tune_key(const Kernel *k, const Target *t, TuneHow how, Buf *out)
     Kernel plain = *k;
     plain.tile = (Tile){0};
     if (how.batch > 0)
-        buf_printf(out, "%s batch=%d ", t->cpu, how.batch);
+        buf_printf(out, "%s %s batch=%d ", t->cpu, dtype_info[t->dtype].name, how.batch);
     else
         buf_printf(out, "%s threads=%d %s%s ", t->cpu, how.threads, how.far ? "far" : "near",
                    t->exact_conv ? " exact" : "");

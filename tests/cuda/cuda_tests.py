@@ -4,7 +4,8 @@ Every kernel must assemble for every architecture of ARCHS. Contractions must no
 a tile must stay within the registers of tiles.tsv and take exactly its shared memory. The manifest
 must list launches that name kernels of the PTX, with as many arguments as those have.
 With CHECK_FULL every network of the library is taken: for inference in every dtype, for training in
-fp32, and in the others those of EVERY_FAMILY. Kernels of equal texts are assembled once.
+fp32, and in the others those of EVERY_FAMILY. What has matrix units is built for sm_90a once more,
+which has products of its own. Kernels of equal texts are assembled once.
 `cuda_tests.py --write` prints tiles.tsv anew. Standard library only.
 """
 import concurrent.futures
@@ -26,6 +27,7 @@ ARCHS = ["sm_80", "sm_90a"]
 LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
+ON_UNITS = ["resnet18", "efficientnet_b0", "convnext_tiny"]  # of the sample, in every dtype
 TRAINED = ["resnet18", "convnext_tiny"]
 EVERY_FAMILY = ["resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
                 "inception_resnet_v2", "nasnet_mobile", "squeezenet1_1", "vgg11_bn"]
@@ -53,10 +55,10 @@ def dtypes():
     return found[1].split("|") if found else ["fp32"]
 
 
-def build(net, mode, dtype, folder):
+def build(net, mode, dtype, cpu, folder):
     """The path of a network's PTX, its manifest, the keys of its kernels. Raises ValueError."""
     base = str(folder / net)
-    how = [f"--mode={mode}"] + [f"--dtype={dtype}"] * (dtype != "fp32")
+    how = [f"--mode={mode}", f"--dtype={dtype}"] + [f"--target-cpu={cpu}"] * (cpu is not None)
     made = cnnc("build", net, "--target=cuda", *how, "--emit=ptx,manifest", "--init=1", *LINTS,
                 "-o", base, "--dump=p", f"--dump-dir={folder}")
     if made.returncode:
@@ -126,7 +128,7 @@ class Check:
         self.done += 1
         spent = time.monotonic() - self.start
         left = spent / self.done * (len(self.jobs) - self.done)
-        print(f"[{self.done}/{len(self.jobs)}, about {left / 60:.0f} min left] {' '.join(job)}",
+        print(f"[{self.done}/{len(self.jobs)}, about {left / 60:.0f} min left] {' '.join(filter(None, job))}",
               file=sys.stderr, flush=True)
 
     def assemble(self, path, arch, keys, count):
@@ -148,11 +150,11 @@ class Check:
 
     def net(self, job):
         """Lines on a network."""
-        net, mode, dtype = job
-        label = f"cuda.{'train.' * (mode == 'train')}{net}.{dtype}"
+        net, mode, dtype, cpu = job
+        label = f"cuda.{'train.' * (mode == 'train')}{net}.{dtype}" + (f".for_{cpu}" if cpu else "")
         with tempfile.TemporaryDirectory() as name:
             try:
-                path, manifest, keys = build(net, mode, dtype, pathlib.Path(name))
+                path, manifest, keys = build(net, mode, dtype, cpu, pathlib.Path(name))
             except ValueError as error:
                 return [f"FAIL {label}: {error!r}"]
             error = check_launches(path, manifest["launches"], manifest["steps"])
@@ -160,7 +162,7 @@ class Check:
                 error = error or check_launches(path, manifest["step_launches"],
                                                 manifest["training"]["steps"])
             lines = [verdict(f"{label}.launches", error)]
-            for arch in ARCHS if self.assembler else []:
+            for arch in (ARCHS if cpu is None else [cpu]) if self.assembler else []:
                 error = self.assemble(path, arch, keys, len(keys))
                 lines.append(verdict(f"{label}.{arch}", error))
         self.progress(job)
@@ -189,6 +191,14 @@ def check_refusals():
              (["--emit=ptx"], "is for --target=cuda"),
              (["--target=cuda", "--emit=ptx", "--target-cpu=x86-64-v3"], "is no GPU"),
              (["--target-cpu=sm_80"], "is a GPU"),
+             (["--dtype=tf32"], "processors have fp32"),
+             (["--target=cuda", "--emit=ptx", "--dtype=bf16", "--target-cpu=sm_75"],
+              "takes --target-cpu=sm_80 or newer, not sm_75"),
+             (["--target=cuda", "--emit=ptx", "--dtype=fp16"], "fp32, tf32"),
+             (["--dtype=tf32"], "processors have fp32"),
+             (["--target=cuda", "--emit=ptx", "--dtype=bf16", "--target-cpu=sm_75"],
+              "takes --target-cpu=sm_80 or newer, not sm_75"),
+             (["--target=cuda", "--emit=ptx", "--dtype=fp16"], "fp32, tf32"),
              (["--target=cuda", "--emit=exe", "--mode=train"], "not exe")]
     for args, text in cases:
         run = cnnc("build", "resnet18", "--init=1", "-q", "-o", os.devnull, *args)
@@ -205,10 +215,13 @@ def main():
     write = "--write" in sys.argv
     full = not given and (write or os.environ.get("CHECK_FULL"))
     every = cnnc("nets", "--names").stdout.split() if full else given
-    jobs = [(n, "inference", d) for d in dtypes() for n in every or SAMPLE]
+    jobs = []
     for dtype in dtypes():
+        for cpu in [None] if dtype == "fp32" else [None, "sm_90a"]:
+            some = SAMPLE if dtype == "fp32" else ON_UNITS
+            jobs += [(n, "inference", dtype, cpu) for n in every or some]
         trained = every if dtype == "fp32" else full and EVERY_FAMILY
-        jobs += [(n, "train", dtype) for n in trained or given or TRAINED]
+        jobs += [(n, "train", dtype, None) for n in trained or given or TRAINED]
     check = Check(jobs)
     if not check.assembler:
         print("SKIP cuda.ptxas: it is not in PATH or /usr/local/cuda/bin")

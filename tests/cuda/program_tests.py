@@ -91,15 +91,82 @@ def test_two_builds_are_equal():
     assert pathlib.Path("a.o").read_bytes() == pathlib.Path("b.o").read_bytes()
 
 
-def on_emulator(*args, **env):
+def on_emulator(*args, dtype="fp32", **env):
     if not STANDIN.exists():
         raise Skip("the emulator was not built")
-    return cnnc(*args, "--target=cuda", *LINTS, CNNC_CUDA_LIBRARY=str(STANDIN), **env)
+    return cnnc(*args, "--target=cuda", f"--dtype={dtype}", *LINTS,
+                CNNC_CUDA_LIBRARY=str(STANDIN), **env)
 
 
 def test_verify_on_the_emulator():
     done = on_emulator("verify", NET)
     assert done.returncode == 0 and "agrees" in done.stdout, done
+
+
+# The grouped net has a convolution whose groups are too small for matrix units.
+GROUPED = """net grouped {
+  input image[3, 12, 12]
+  stage s1(stride=1) { conv(24, k=3) -> relu -> conv(24, k=3, groups=6) -> bn -> relu }
+  stage s2(stride=2) { conv(32, k=3, stride=2) -> relu }
+  head logits = gap -> flatten -> dense(5)
+}
+"""
+
+
+def relative_error(done):
+    row = done.stdout.splitlines()[1].split()
+    return float(row[3]), row[4]
+
+
+def test_verify_on_matrix_units():
+    # operands are rounded by up to 2^-11 and 2^-8: the error is far above that of fp32 and below
+    # the bound of verify
+    for dtype, least, most in (("tf32", 1e-5, 2e-3), ("bf16", 1e-4, 2e-2)):
+        done = on_emulator("verify", NET, "--batch=3", dtype=dtype)
+        assert done.returncode == 0, done
+        error, verdict = relative_error(done)
+        assert least < error <= most and verdict == "agrees", done.stdout
+        tight = on_emulator("verify", NET, "--tolerance=1e-6", dtype=dtype)
+        assert tight.returncode == 1 and "DIFFERS" in tight.stdout, tight
+
+
+def test_groups_beside_matrix_units():
+    pathlib.Path("grouped.cnn").write_text(GROUPED)
+    done = on_emulator("verify", "grouped.cnn", dtype="tf32")
+    assert done.returncode == 0, done
+    made = cnnc("build", "grouped.cnn", "--target=cuda", "--dtype=tf32", "--emit=manifest,ptx,header",
+                *[x for x in LINTS if x != "-q"], "-o", "grouped")
+    assert "1 of 4 contractions are fp32" in made.stderr, made
+    target = json.loads(pathlib.Path("grouped.json").read_text())["target"]
+    assert (target["cpu"], target["dtype"]) == ("sm_80", "tf32"), target
+    assert (target["contractions"], target["on_matrix_units"]) == (4, 3), target
+    assert '#define grouped_DTYPE "tf32"' in pathlib.Path("grouped.h").read_text()
+
+
+def test_old_gpu_beside_new():
+    made = cnnc("build", NET, *LINTS, "--target=cuda", "--dtype=bf16", "--target-cpu=sm_70,sm_80",
+                "--emit=manifest,ptx", "--prefix=two", "-o", "two")
+    assert made.returncode == 0, made.stderr
+    targets = [v["target"] for v in json.loads(pathlib.Path("two.json").read_text())["variants"]]
+    assert [(t["cpu"], t["dtype"]) for t in targets] == [("sm_80", "bf16"), ("sm_70", "fp32")]
+
+
+def test_maps_as_bf16():
+    size = {}
+    for dtype in ("tf32", "bf16"):
+        made = cnnc("build", NET, *LINTS, "--target=cuda", f"--dtype={dtype}",
+                    "--emit=manifest,ptx,packed", "-o", dtype)
+        assert made.returncode == 0, made.stderr
+        made = json.loads(pathlib.Path(dtype + ".json").read_text())
+        size[dtype] = (made["memory"]["bytes_per_image"], os.path.getsize(dtype + ".packed"))
+    maps, weights = (b / a for a, b in zip(size["tf32"], size["bf16"]))
+    assert 0.45 < maps < 0.6 and 0.45 < weights < 0.6, size
+
+
+def test_old_gpu_is_told():
+    done = on_emulator("verify", NET, dtype="tf32", SIMT_CUDA_CAPABILITY="7.5")
+    assert done.returncode == 3, done
+    assert "needs compute capability 8.0 or newer, and the device has 7.5" in done.stderr, done.stderr
 
 
 def test_run_on_the_emulator():
@@ -215,6 +282,35 @@ def test_training_on_the_emulator():
     longer = cnnc("train", "n.cnn", *lints, here, "-o", "gpu", "--resume", "--set=epochs=3")
     assert longer.returncode == 0 and "resumed from" in longer.stderr, longer.stderr
     assert len(columns("gpu")) == 12
+
+
+def trained_on_emulator(dtype, lints, here):
+    how = ["--target=cuda", f"--dtype={dtype}"]
+    for mode, path in (("inference", "net.ll"), ("train", "step.ll")):
+        made = cnnc("build", "n.cnn", *lints, "-q", "--init=1", *how, f"--mode={mode}",
+                    "--emit=llvm-ir", "--prefix=cnnc_model", "-o", path)
+        assert made.returncode == 0, made.stderr
+    done = cnnc("train", "n.cnn", *lints, here, "-o", dtype, *how,
+                CNNC_CUDA_LIBRARY=str(STANDIN), SIMT_CUDA_IMAGE="net.ll:step.ll")
+    assert done.returncode == 0, done
+    return columns(dtype)
+
+
+def test_training_on_matrix_units():
+    """Near the run in single precision and not the same; checkpoints are fp32 and go on anywhere."""
+    if not STANDIN.exists():
+        raise Skip("the emulator was not built")
+    write_data()
+    lints, here = LINTS[:1], f"--data=idx:{os.getcwd()}"
+    done = cnnc("train", "n.cnn", *lints, here, "-o", "cpu")
+    assert done.returncode == 0, done.stderr
+    plain = columns("cpu")
+    for dtype, most in (("tf32", 2e-3), ("bf16", 2e-2)):
+        ours = trained_on_emulator(dtype, lints, here)
+        worst = max(abs(a - b) / abs(b) for a, b in zip(ours, plain) if b)
+        assert len(ours) == len(plain) and 1e-6 < worst <= most, (dtype, worst, ours, plain)
+    longer = cnnc("train", "n.cnn", *lints, here, "-o", "bf16", "--resume", "--set=epochs=3")
+    assert longer.returncode == 0 and "resumed from" in longer.stderr, longer.stderr
 
 
 def test_training_library_without_a_gpu():

@@ -36,6 +36,8 @@ def assembled(tool, path, arch):
     text = run.stdout + run.stderr
     if run.returncode:
         raise ValueError(text.strip()[-300:])
+    if "wgmma" in text:  # "instructions are serialized due to ...", which costs most of their rate
+        raise ValueError(re.search(r".*wgmma.*", text)[0])
     found = {}
     for part in re.split(r"Compiling entry function ", text)[1:]:
         name = re.match(r"'([^']+)'", part)[1]

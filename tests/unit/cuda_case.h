@@ -9,7 +9,8 @@ enum { CUDA_IMAGES = 3 };
 
 typedef struct CudaMap {
     MapDesc m;
-    int64_t step, pixel; /* floats from image to image, from position to position */
+    int64_t step, pixel; /* elements from image to image, from position to position */
+    bool narrow;         /* elements are bf16 */
     float *at;
 } CudaMap;
 
@@ -23,7 +24,25 @@ typedef struct CudaCase {
     float *vector[KERNEL_MAX_EXTRA], *weights, *bias;
 } CudaCase;
 
-static const float cuda_foreign = 777.0f;
+static const float cuda_foreign = 776.0f; /* a bf16, too */
+
+static inline float cuda_element(const CudaMap *m, int64_t i)
+{
+    uint16_t half;
+    uint32_t word;
+    float v;
+    if (!m->narrow)
+        return m->at[i];
+    memcpy(&half, (const char *)m->at + 2 * i, sizeof half);
+    word = (uint32_t)half << 16;
+    memcpy(&v, &word, sizeof v);
+    return v;
+}
+
+static inline void cuda_set_element(const CudaMap *m, int64_t i, float v)
+{
+    dtype_put(m->narrow ? DTYPE_BF16 : DTYPE_FP32, m->at, i, v);
+}
 
 static inline int64_t cuda_place(const CudaMap *m, int64_t image, int64_t c, int64_t pixel)
 {
@@ -32,13 +51,22 @@ static inline int64_t cuda_place(const CudaMap *m, int64_t image, int64_t c, int
 }
 
 /* Padding lanes are finite; what lies between positions and images is another's. */
-static inline CudaMap cuda_map(const CudaCase *c, MapDesc m, int64_t step, int64_t pixel)
+static inline CudaMap cuda_map_of(const CudaCase *c, int arg, MapDesc m, int64_t step,
+                                  int64_t pixel)
 {
     CudaMap map = {.m = m, .step = step, .pixel = map_pixel(m, 4, pixel)};
-    map.at = cuda_buffer(step * c->batch);
+    map.narrow = cuda_is_narrow(c->c.k, arg);
+    map.at = cuda_buffer(map.narrow ? (step * c->batch + 1) / 2 : step * c->batch);
     for (int64_t i = 0; i < step * c->batch; i++)
-        map.at[i] = cuda_foreign;
+        cuda_set_element(&map, i, cuda_foreign);
     return map;
+}
+
+/* Values as operand arg can have them. */
+static inline void cuda_round_logical(const CudaCase *c, int arg, float *v, int64_t n)
+{
+    for (int64_t i = 0; i < n && cuda_is_narrow(c->c.k, arg); i++)
+        v[i] = dtype_round(DTYPE_BF16, v[i]);
 }
 
 static inline void cuda_fill(const CudaCase *c, CudaMap *map, const float *logical)
@@ -48,9 +76,9 @@ static inline void cuda_fill(const CudaCase *c, CudaMap *map, const float *logic
     for (int64_t n = 0; n < c->batch; n++)
         for (int64_t ch = 0; ch < lanes; ch++)
             for (int64_t p = 0; p < plane; p++)
-                map->at[cuda_place(map, n, ch, p)] = ch < map->m.c
-                                                         ? logical[(n * map->m.c + ch) * plane + p]
-                                                         : 50.0f + (float)((ch + p) % 7);
+                cuda_set_element(map, cuda_place(map, n, ch, p),
+                                 ch < map->m.c ? logical[(n * map->m.c + ch) * plane + p]
+                                               : 50.0f + (float)((ch + p) % 7));
 }
 
 static inline void cuda_open_extra(CudaCase *x, int i)
@@ -70,7 +98,8 @@ static inline void cuda_open_extra(CudaCase *x, int i)
     m.layout = LAYOUT_CHANNELS;
     if (k->extra[i] == KARG_GATE)
         m = (MapDesc){LAYOUT_CHANNELS, n, 1, 1};
-    x->extra_map[i] = cuda_map(x, m, k->extra_step[i], k->extra_pixel[i]);
+    x->extra_map[i] = cuda_map_of(x, KERNEL_ARG_EXTRA + i, m, k->extra_step[i], k->extra_pixel[i]);
+    cuda_round_logical(x, KERNEL_ARG_EXTRA + i, x->extra[i], n * x->batch);
     cuda_fill(x, &x->extra_map[i], x->extra[i]);
 }
 
@@ -90,9 +119,10 @@ static inline void cuda_open(CudaCase *x)
     x->bias = cuda_buffer(padded);
     for (int64_t o = 0; o < padded; o++)
         x->bias[o] = o < k->out.c ? x->c.ops.bias[o] : 0;
-    x->in_map = cuda_map(x, k->in, k->in_step, k->in_pixel);
+    x->in_map = cuda_map_of(x, KERNEL_ARG_IN, k->in, k->in_step, k->in_pixel);
+    cuda_round_logical(x, KERNEL_ARG_IN, x->in, x->batch * k->in.c * k->in.h * k->in.w);
     cuda_fill(x, &x->in_map, x->in);
-    x->out_map = cuda_map(x, k->out, k->out_step, k->out_pixel);
+    x->out_map = cuda_map_of(x, KERNEL_ARG_OUT, k->out, k->out_step, k->out_pixel);
     for (int i = 0; i < k->extra_count; i++)
         cuda_open_extra(x, i);
 }
@@ -116,6 +146,16 @@ static inline double cuda_tolerance(const Kernel *k)
 {
     double n = (double)(case_weight_count(k) / k->out.c);
     return 1e-6 * sqrt(n) + 4e-6;
+}
+
+/* What is stored as bf16 is the rounding of a value within the tolerance. */
+static inline bool cuda_within(const CudaMap *out, double got, double want, double allowed)
+{
+    double most = allowed * (1 + fabs(want));
+    if (!out->narrow)
+        return fabs(got - want) <= most;
+    return got >= dtype_round(DTYPE_BF16, (float)(want - most)) &&
+           got <= dtype_round(DTYPE_BF16, (float)(want + most));
 }
 
 static inline bool cuda_wrong(CudaCase *x, int64_t n, int64_t ch, int64_t p, double got,
@@ -148,19 +188,19 @@ static inline bool cuda_compare(CudaCase *x, const CudaMap *out, bool around)
         cuda_image_operands(x, n);
         for (int64_t ch = 0; ch < k->out.c; ch++)
             for (int64_t p = 0; p < plane; p++) {
-                double got = out->at[cuda_place(out, n, ch, p)];
+                double got = cuda_element(out, cuda_place(out, n, ch, p));
                 double want = cuda_foreign;
                 if (!is_foreign(k, ch))
                     want = ref_kernel(k, &x->c.ops, ch, p / k->out.w, p % k->out.w);
-                if (!(fabs(got - want) <= allowed * (1 + fabs(want))))
+                if (!cuda_within(out, got, want, allowed))
                     return cuda_wrong(x, n, ch, p, got, want);
             }
     }
     int64_t lanes = k->out.layout == LAYOUT_PLANAR ? k->out.c : (k->out.c + 3) / 4 * 4;
     for (int64_t i = 0; i < out->step * x->batch && around; i++)
-        owned += out->at[i] != cuda_foreign;
+        owned += cuda_element(out, i) != cuda_foreign;
     for (int64_t i = 0; i < out->step * x->batch; i++)
-        if (!isfinite(out->at[i])) {
+        if (!isfinite(cuda_element(out, i))) {
             snprintf(x->c.message, sizeof x->c.message, "float %d is not finite", (int)i);
             return false;
         }
@@ -184,12 +224,14 @@ static inline bool cuda_run(CudaCase *x, SimtModule *m, float *out, float *in, f
 static inline bool cuda_in_place(CudaCase *x, SimtModule *m, float **extra)
 {
     const Kernel *k = x->c.k;
-    bool same =
-        k->in.layout == k->out.layout && k->in_step == k->out_step && k->in_pixel == k->out_pixel;
+    bool same = k->in.layout == k->out.layout && k->in_step == k->out_step &&
+                k->in_pixel == k->out_pixel &&
+                cuda_is_narrow(k, KERNEL_ARG_IN) == cuda_is_narrow(k, KERNEL_ARG_OUT);
     CudaMap *shared = k->family == FAM_ELEM && same ? &x->in_map : NULL;
     for (int i = 0; i < k->extra_count && !shared; i++)
         if (k->extra[i] == KARG_MAP && k->out.layout != LAYOUT_PLANAR &&
-            k->extra_step[i] == k->out_step && k->extra_pixel[i] == k->out_pixel)
+            k->extra_step[i] == k->out_step && k->extra_pixel[i] == k->out_pixel &&
+            cuda_is_narrow(k, KERNEL_ARG_EXTRA + i) == cuda_is_narrow(k, KERNEL_ARG_OUT))
             shared = &x->extra_map[i];
     if (!shared || is_foreign(k, 0) || is_foreign(k, k->out.c - 1))
         return true;
@@ -246,11 +288,35 @@ static inline void cuda_add(Suite *s, Kernel k)
     suite_add(s, cuda_spread(k, s->plan.kernels.len % 2 == 1));
 }
 
+/* With those of the operands `which` as bf16 that may be, channels permitting. */
+static inline void cuda_add_narrow(Suite *s, Kernel k, uint32_t which)
+{
+    if (!k.tile.ocv)
+        family_choose_tile(&k, &s->plan.target);
+    for (int arg = 0; arg < KERNEL_ARGS; arg++) {
+        int64_t c = arg == KERNEL_ARG_IN ? k.in.c : k.out.c;
+        if ((which >> arg & 1) != 0 && cuda_may_be_narrow(&k, arg) && c % CUDA_NARROW == 0)
+            k.narrow |= 1u << arg;
+    }
+    cuda_add(s, k);
+}
+
+/* Rings in shared memory are laid out so that no two threads wait for a bank. */
+static inline bool cuda_without_conflicts(const Kernel *k)
+{
+    uint64_t n = simt_report()->conflicts;
+    if (cuda_on_matrix_units(k) && n > 0)
+        fprintf(stderr, "# %llu conflicts of banks\n", (unsigned long long)n);
+    return !cuda_on_matrix_units(k) || n == 0;
+}
+
 /* Runs everything added; reports each kernel that is wrong. */
 static inline void cuda_suite_check(Suite *s, const CodegenApi *api)
 {
     char err[1024] = "";
-    SimtModule *m = cuda_load(api, &s->plan, err, sizeof err);
+    bool units = s->plan.target.dtype != DTYPE_FP32;
+    SimtModule *m =
+        cuda_load_for(api, &s->plan, SIMT_CHECK | (units ? SIMT_CONFLICTS : 0u), err, sizeof err);
     if (!m) {
         fprintf(stderr, "# %s\n", err);
         s->failures++;
@@ -265,6 +331,7 @@ static inline void cuda_suite_check(Suite *s, const CodegenApi *api)
         bool ok = cuda_check(&x, m);
         if (!ok)
             fprintf(stderr, "# %s\n#   %s\n", s->plan.kernels.at[i].key, x.c.message);
+        ok = cuda_without_conflicts(x.c.k) && ok;
         ok = cuda_clean(s->plan.kernels.at[i].key) && ok;
         s->failures += !ok;
     }

@@ -11,16 +11,22 @@
 
 #define CUDA_PREFIX "gpu"
 
-/* NULL with a message in err. */
-static inline SimtModule *cuda_load(const CodegenApi *api, const Plan *p, char *err, size_t len)
+/* With checks `flags` of simt.h; NULL with a message in err. */
+static inline SimtModule *cuda_load_for(const CodegenApi *api, const Plan *p, unsigned flags,
+                                        char *err, size_t len)
 {
     EmitOptions o = {.prefix = CUDA_PREFIX, .net_name = "gpu", .max_batch = 1, .jobs = 1};
     EmitResult r = {0};
     if (!api->emit(p, EMIT_LLVM_IR, &o, &r, err, len))
         return NULL;
-    SimtModule *m = simt_load_text(r.pieces[0].data, r.pieces[0].len, SIMT_CHECK, err, len);
+    SimtModule *m = simt_load_text(r.pieces[0].data, r.pieces[0].len, flags, err, len);
     api->emit_free(&r);
     return m;
+}
+
+static inline SimtModule *cuda_load(const CodegenApi *api, const Plan *p, char *err, size_t len)
+{
+    return cuda_load_for(api, p, SIMT_CHECK, err, len);
 }
 
 /* Runs kernel number `index` on args[KERNEL_ARGS], of which it takes those it has, and on the run,

@@ -87,8 +87,9 @@ static inline void pack_one_output(const Case *c, int64_t o)
     for (int64_t i = 0; i < per_in && k->tile.winograd == 0; i++)
         for (int64_t y = 0; y < h; y++)
             for (int64_t x = 0; x < w; x++)
-                c->weights.at[family_weight_index(k, c->t, o, first + i, y, x)] =
-                    c->ops.weights[((o * per_in + i) * h + y) * w + x];
+                family_put_weight(k, c->weights.at,
+                                  family_weight_index(k, c->t, o, first + i, y, x),
+                                  c->ops.weights[((o * per_in + i) * h + y) * w + x]);
 }
 
 static inline int64_t extra_count_of(const Kernel *k, int i)

@@ -11,12 +11,18 @@ typedef struct Operands {
     const float *extra[KERNEL_MAX_EXTRA]; /* MAP [c][h][w], else [c] */
 } Operands;
 
+/* An operand of a contraction, as its kernel takes it. */
+static inline double ref_operand(const Kernel *k, double v)
+{
+    return dtype_round(k->tile.cuda.dtype, (float)v);
+}
+
 static inline double map_at(const Kernel *k, const Operands *o, int64_t c, int64_t y, int64_t x)
 {
     if (y < 0 || y >= k->in.h || x < 0 || x >= k->in.w)
         return 0;
     double v = o->in[(c * k->in.h + y) * k->in.w + x];
-    return k->gate_arg >= 0 ? v * o->extra[k->gate_arg][c] : v;
+    return ref_operand(k, k->gate_arg >= 0 ? v * o->extra[k->gate_arg][c] : v);
 }
 
 static inline double ref_conv(const Kernel *k, const Operands *o, int64_t c, int64_t y, int64_t x)
@@ -26,7 +32,7 @@ static inline double ref_conv(const Kernel *k, const Operands *o, int64_t c, int
     for (int64_t i = 0; i < per_in; i++)
         for (int64_t ky = 0; ky < k->kh; ky++)
             for (int64_t kx = 0; kx < k->kw; kx++)
-                sum += o->weights[((c * per_in + i) * k->kh + ky) * k->kw + kx] *
+                sum += ref_operand(k, o->weights[((c * per_in + i) * k->kh + ky) * k->kw + kx]) *
                        map_at(k, o, group * per_in + i, y * k->sh - k->pt + ky * k->dh,
                               x * k->sw - k->pl + kx * k->dw);
     return sum;
@@ -44,7 +50,7 @@ static inline double ref_convt(const Kernel *k, const Operands *o, int64_t c, in
                     kx / k->dw >= k->kw)
                     continue;
                 int64_t at = ((c * per_in + i) * k->kh + ky / k->dh) * k->kw + kx / k->dw;
-                sum += o->weights[at] * map_at(k, o, group * per_in + i, iy, ix);
+                sum += ref_operand(k, o->weights[at]) * map_at(k, o, group * per_in + i, iy, ix);
             }
     return sum;
 }
@@ -80,7 +86,7 @@ static inline double ref_dense(const Kernel *k, const Operands *o, int64_t c)
     int64_t n = k->in.c * k->in.h * k->in.w;
     double sum = k->has_bias ? o->bias[c] : 0;
     for (int64_t i = 0; i < n; i++)
-        sum += (double)o->weights[c * n + i] * o->in[i];
+        sum += ref_operand(k, o->weights[c * n + i]) * ref_operand(k, o->in[i]);
     return sum;
 }
 

@@ -22,7 +22,9 @@ typedef struct Buffers {
 static OptimSpec spec;
 static OptimParam param[PARAMS];
 static Buffers buffers[PARAMS];
-static float partial[PARAMS * 64 * 2], clip_factor;
+/* aligned as every operand of a kernel is */
+static _Alignas(64) float partial[PARAMS * 64 * 2];
+static _Alignas(64) float clip_factor;
 static const int64_t lengths[PARAMS] = {OPTIM_MOST, 37};
 
 static ArgKind kind_of(OptimOperand what)

@@ -381,6 +381,42 @@ static void test_operators(void **state)
     }
 }
 
+/* Halves: tf32 away from zero, bf16 to even; exponents carry; what is no number stays none. */
+static void test_rounding(void **state)
+{
+    (void)state;
+    static const struct {
+        Dtype d;
+        float v, want;
+    } rows[] = {
+        {DTYPE_FP32, 0x1.000002p0f, 0x1.000002p0f},
+        {DTYPE_TF32, 0x1.002p0f, 0x1.004p0f},
+        {DTYPE_TF32, 0x1.006p0f, 0x1.008p0f},
+        {DTYPE_TF32, 0x1.001ffep0f, 1.0f},
+        {DTYPE_TF32, -0x1.002p0f, -0x1.004p0f},
+        {DTYPE_TF32, 0x1.ffep0f, 2.0f},
+        {DTYPE_BF16, 0x1.01p0f, 1.0f},
+        {DTYPE_BF16, 0x1.03p0f, 0x1.04p0f},
+        {DTYPE_BF16, 0x1.010002p0f, 0x1.02p0f},
+        {DTYPE_BF16, -0x1.ffp0f, -2.0f},
+        {DTYPE_BF16, 0x1.fffffep127f, INFINITY},
+        {DTYPE_TF32, 0x1.fffffep127f, INFINITY},
+        {DTYPE_BF16, -INFINITY, -INFINITY},
+        {DTYPE_BF16, 0.0f, 0.0f},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (dtype_round(rows[i].d, rows[i].v) != rows[i].want)
+            fail_msg("%s of %a is %a, not %a", dtype_info[rows[i].d].name, (double)rows[i].v,
+                     (double)dtype_round(rows[i].d, rows[i].v), (double)rows[i].want);
+    for (int d = 0; d < DTYPE_COUNT; d++)
+        assert_true(isnan(dtype_round((Dtype)d, NAN)));
+    float array[2] = {0, 0};
+    uint16_t half[4];
+    dtype_put(DTYPE_BF16, array, 1, 0x1.03p0f);
+    memcpy(half, array, sizeof half);
+    assert_true(half[0] == 0 && half[1] == 0x3F82 && half[2] == 0 && half[3] == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,7 +424,7 @@ int main(void)
         WITH_ARENA(test_other_packing), WITH_ARENA(test_winograd_filter),
         WITH_ARENA(test_scratch),       WITH_ARENA(test_key_text),
         WITH_ARENA(test_keys_differ),   WITH_ARENA(test_monotone),
-        WITH_ARENA(test_operators),
+        WITH_ARENA(test_operators),     WITH_ARENA(test_rounding),
     };
     return cmocka_run_group_tests_name("family", tests, NULL, NULL);
 }

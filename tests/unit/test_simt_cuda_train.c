@@ -50,6 +50,19 @@ static void check_run(Worst *w, Compiled *c, const Built *b, double **want, cons
     cuda_device_close(d);
 }
 
+/* As the kernels of the node's steps take it. */
+static double operand(void *ctx, NodeId n, double v)
+{
+    const Plan *p = ctx;
+    const char *name = graph_node(p->an->g, n)->name;
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        const Kernel *k = &p->kernels.at[p->steps.at[i].kernel].k;
+        if (cuda_contraction(k) && strcmp(p->steps.at[i].name, name) == 0)
+            return dtype_round(k->tile.cuda.dtype, (float)v);
+    }
+    return v;
+}
+
 static void try_body(Worst *w, const char *body, const Target *t)
 {
     int done = 0;
@@ -59,8 +72,11 @@ static void try_body(Worst *w, const char *body, const Target *t)
         if (!build(&b, body, tries % 2 ? LOSS_BINARY : LOSS_CROSS_ENTROPY))
             continue;
         uint32_t outs = b.t.g.outs.len;
-        double **want = run(&b);
         compile(&c, &b, t, body);
+        uint32_t planned = b.t.g.outs.len; /* gradients are none of a plan's outputs */
+        b.t.g.outs.len = outs;
+        double **want = run_rounded(&b, operand, &c.plan);
+        b.t.g.outs.len = planned;
         check_run(w, &c, &b, want, body);
         simt_unload(c.device.code);
         for (uint32_t i = 0; i < outs; i++)
@@ -72,24 +88,48 @@ static void try_body(Worst *w, const char *body, const Target *t)
     assert_int_equal(done, DRAWS);
 }
 
-static void test_gradients(void **state)
+/* Where a value lies between two operands, the last bit of single precision decides which of them
+ * it becomes, and they are two errors of rounding apart: one of them is allowed for all the
+ * products of a sum. */
+static void check_all(Dtype d)
 {
-    (void)state;
     const char *only = getenv("CNNC_TEST_BODY");
     char err[256];
     Target t;
-    Worst w = {0};
-    assert_true(api->target("sm_70", &t, err, sizeof err));
+    Worst w = {.allowed = d == DTYPE_FP32 ? 0 : ldexp(1, -dtype_info[d].bits)};
+    assert_true(api->target("sm_80", &t, err, sizeof err));
+    t.dtype = d;
     for (int i = 0; i < BODIES; i++)
         if (only == NULL || atoi(only) == i)
             try_body(&w, bodies[i], &t);
-    printf("%d values, worst error %.1e of the largest\n", w.values, w.error);
+    printf("%s: %d values, worst error %.1e of the largest\n", dtype_info[d].name, w.values,
+           w.error);
+}
+
+static void test_gradients(void **state)
+{
+    (void)state;
+    check_all(DTYPE_FP32);
+}
+
+static void test_gradients_tf32(void **state)
+{
+    (void)state;
+    check_all(DTYPE_TF32);
+}
+
+static void test_gradients_bf16(void **state)
+{
+    (void)state;
+    check_all(DTYPE_BF16);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_gradients, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(test_gradients_tf32, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(test_gradients_bf16, arena_up, arena_down),
     };
     api = suite_api();
     if (api == NULL)

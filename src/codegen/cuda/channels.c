@@ -18,7 +18,8 @@ void channels_at(Channels *c, CudaKern *kn, LLVMValueRef image, LLVMValueRef pix
     c->e = kn->e;
     cuda_split(kn, kn->thread, NVPTX_WARP, &c->lane);
     c->spot = (Spot){image, pixel, cuda_int(kn, 0)};
-    c->in = cuda_place(kn, kn->in, kn->k->in_step, kn->in_pixel, c->spot);
+    c->in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, image),
+                        emit_mul(kn->e, pixel, kn->in_pixel));
 }
 
 void channels_close(Channels *c)
@@ -29,7 +30,8 @@ void channels_close(Channels *c)
 static LLVMValueRef vector_at(Channels *c, LLVMValueRef block)
 {
     c->spot.chan = emit_mul(c->e, block, c->e->vl);
-    return cuda_load(c->kn, emit_at(c->e, c->in, emit_mul(c->e, block, c->e->vl)));
+    LLVMValueRef p = cuda_map_at(c->kn, KERNEL_ARG_IN, c->in, c->spot.chan);
+    return cuda_map_load(c->kn, KERNEL_ARG_IN, p);
 }
 
 /* Lanes past the last channel become `neutral`. */

@@ -1,20 +1,9 @@
-/* The gradient of a convolution's weights, in their plain order [o][i of the group][kh][kw], of one
- * part of the batch: the sum over positions of dy times x. A block makes 64 output by 64 input
- * channels of one tap, a thread 4 by 4 of them; 16 positions at a time go through shared memory. */
-#include "codegen/cuda/window.h"
+/* The gradient of a convolution's weights, in their plain order [o][i of the group][kh][kw]. A
+ * block makes 64 output by 64 input channels of one tap, a thread 4 by 4 of them; 16 positions at a
+ * time go through shared memory. */
+#include "codegen/cuda/conv_dw.h"
 
 enum { STEP = 16, THREADS = 256 };
-
-typedef struct ConvDw {
-    CudaKern *kn;
-    Emit *e;
-    const Kernel *k;
-    Axis rows, columns;
-    int64_t per_out, per_in, taps, dy_pixel;
-    LLVMValueRef group, ky, kx, tap, slice;
-    LLVMValueRef lo, hi;           /* positions of the part */
-    LLVMValueRef first_o, first_i; /* of the block, in the group */
-} ConvDw;
 
 /* Where x is read for the position of dy: valid is NULL or a condition. */
 static LLVMValueRef place_x(const ConvDw *c, Spot s, LLVMValueRef chan, LLVMValueRef *valid)
@@ -53,59 +42,81 @@ static LLVMValueRef weight_at(const ConvDw *c, LLVMValueRef o, LLVMValueRef i)
     return emit_at(e, c->kn->out, emit_add(e, at, emit_mul(e, c->slice, floats)));
 }
 
+void cuda_dw_open(ConvDw *c, int64_t m, int64_t n)
+{
+    CudaKern *kn = c->kn;
+    Emit *e = c->e;
+    LLVMValueRef tile;
+    int64_t across = (c->per_in + n - 1) / n, down = (c->per_out + m - 1) / m;
+    c->group = cuda_split(kn, kn->row, c->taps, &c->tap);
+    c->ky = cuda_split(kn, c->tap, c->k->kw, &c->kx);
+    c->slice = cuda_split(kn, kn->block, across * down, &tile);
+    c->first_o = emit_mul(e, cuda_split(kn, tile, across, &c->first_i), m);
+    c->first_i = emit_mul(e, c->first_i, n);
+    cuda_slice(kn, c->slice, c->k->dy.h * c->k->dy.w, &c->lo, &c->hi);
+}
+
+void cuda_dw_load(const ConvDw *c, LLVMValueRef i, LLVMValueRef column, DwLoad *dy, DwLoad *x)
+{
+    CudaKern *kn = c->kn;
+    Emit *e = c->e;
+    LLVMValueRef there = emit_less(e, i, c->hi), valid, at = emit_mul(e, column, e->vl);
+    Spot s = position(c, emit_select(e, there, i, c->lo));
+    LLVMValueRef o = emit_add(e, c->first_o, at), in = emit_add(e, c->first_i, at);
+    LLVMValueRef p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
+    dy->valid = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
+    dy->v = cuda_load(kn, emit_select(e, dy->valid, p, kn->extra[0]));
+    p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
+    x->valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
+    x->v = cuda_load(kn, emit_select(e, x->valid, p, kn->in));
+}
+
+LLVMValueRef cuda_dw_arrived(const ConvDw *c, const DwLoad *l)
+{
+    return emit_select(c->e, l->valid, l->v, emit_real(c->e->vec, 0));
+}
+
+void cuda_dw_store(const ConvDw *c, LLVMValueRef o, LLVMValueRef i, LLVMValueRef sum)
+{
+    CudaKern *kn = c->kn;
+    If f;
+    o = emit_add(c->e, c->first_o, o);
+    i = emit_add(c->e, c->first_i, i);
+    if_begin(c->e, &f, cuda_and(kn, cuda_inside(kn, o, c->per_out), cuda_inside(kn, i, c->per_in)));
+    emit_store(c->e, sum, weight_at(c, o, i));
+    if_end(c->e, &f);
+}
+
 /* One position and channel vector of both operands to shared memory, per thread. */
 static void stage(const ConvDw *c, LLVMValueRef from, LLVMValueRef a, LLVMValueRef b)
 {
     CudaKern *kn = c->kn;
     Emit *e = c->e;
-    LLVMValueRef column, row = cuda_split(kn, kn->thread, CUDA_DW / 4, &column), valid;
-    LLVMValueRef i = emit_add(e, from, row), there = emit_less(e, i, c->hi);
-    Spot s = position(c, emit_select(e, there, i, c->lo));
-    LLVMValueRef o = emit_add(e, c->first_o, emit_mul(e, column, 4));
-    LLVMValueRef in = emit_add(e, c->first_i, emit_mul(e, column, 4));
-    LLVMValueRef o_there = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
-    LLVMValueRef p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
+    DwLoad dy, x;
+    LLVMValueRef column, row = cuda_split(kn, kn->thread, CUDA_DW / 4, &column);
     LLVMValueRef at = emit_add(e, emit_mul(e, row, CUDA_DW), emit_mul(e, column, 4));
-    cuda_store(kn, cuda_load_if(kn, e->vec, o_there, p, kn->extra[0], 0), emit_at(e, a, at));
-    p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
-    valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
-    cuda_store(kn, cuda_load_if(kn, e->vec, valid, p, kn->in, 0), emit_at(e, b, at));
+    cuda_dw_load(c, emit_add(e, from, row), column, &dy, &x);
+    cuda_store(kn, cuda_dw_arrived(c, &dy), emit_at(e, a, at));
+    cuda_store(kn, cuda_dw_arrived(c, &x), emit_at(e, b, at));
 }
 
 static void store(const ConvDw *c, LLVMValueRef ty, LLVMValueRef tx, const LLVMValueRef *acc)
 {
-    CudaKern *kn = c->kn;
     Emit *e = c->e;
-    int64_t real_out = c->k->dy.c / c->k->groups, real_in = c->k->in.c / c->k->groups;
     for (int r = 0; r < 4; r++)
-        for (int lane = 0; lane < 4; lane++) {
-            LLVMValueRef o = emit_add(e, c->first_o, emit_mul(e, ty, 4));
-            LLVMValueRef i = emit_add(e, c->first_i, emit_mul(e, tx, 4));
-            o = emit_add(e, o, cuda_int(kn, r));
-            i = emit_add(e, i, cuda_int(kn, lane));
-            LLVMValueRef there =
-                cuda_and(kn, cuda_inside(kn, o, real_out), cuda_inside(kn, i, real_in));
-            If f;
-            if_begin(e, &f, there);
-            emit_store(e, emit_lane(e, acc[r], lane), weight_at(c, o, i));
-            if_end(e, &f);
-        }
+        for (int lane = 0; lane < 4; lane++)
+            cuda_dw_store(c, emit_add(e, emit_mul(e, ty, 4), cuda_int(c->kn, r)),
+                          emit_add(e, emit_mul(e, tx, 4), cuda_int(c->kn, lane)),
+                          emit_lane(e, acc[r], lane));
 }
 
 static void tiled(ConvDw *c)
 {
     CudaKern *kn = c->kn;
     Emit *e = c->e;
-    LLVMValueRef tile, tx, acc[4], a = nvptx_shared(e, 2 * STEP * CUDA_DW);
+    LLVMValueRef tx, acc[4], a = nvptx_shared(e, 2 * STEP * CUDA_DW);
     LLVMValueRef b = emit_at_const(e, a, STEP * CUDA_DW);
-    int64_t across = (c->per_in + CUDA_DW - 1) / CUDA_DW,
-            down = (c->per_out + CUDA_DW - 1) / CUDA_DW;
-    c->group = cuda_split(kn, kn->row, c->taps, &c->tap);
-    c->ky = cuda_split(kn, c->tap, c->k->kw, &c->kx);
-    c->slice = cuda_split(kn, kn->block, across * down, &tile);
-    c->first_o = emit_mul(e, cuda_split(kn, tile, across, &c->first_i), CUDA_DW);
-    c->first_i = emit_mul(e, c->first_i, CUDA_DW);
-    cuda_slice(kn, c->slice, c->k->dy.h * c->k->dy.w, &c->lo, &c->hi);
+    cuda_dw_open(c, CUDA_DW, CUDA_DW);
     LLVMValueRef ty = cuda_split(kn, kn->thread, CUDA_DW / 4, &tx);
     for (int r = 0; r < 4; r++)
         acc[r] = emit_real(e->vec, 0);
@@ -171,8 +182,11 @@ bool cuda_conv_dw(CudaKern *kn)
     c.per_out = k->dy.c / k->groups;
     c.per_in = k->in.c / k->groups;
     c.dy_pixel = map_pixel(k->dy, e->vl, k->extra_pixel[0]);
-    if (k->extra_count < 1 || kn->launch.threads != THREADS)
+    bool units = cuda_on_matrix_units(k);
+    if (k->extra_count < 1 || (!units && kn->launch.threads != THREADS))
         return emit_fail(e, "the gradient of weights needs dy");
+    if (units)
+        return cuda_conv_dw_mma(&c);
     if (cuda_dw_tiled(k, e->t))
         tiled(&c);
     else

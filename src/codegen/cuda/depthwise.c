@@ -22,7 +22,8 @@ static void window_row(Depthwise *d, LLVMValueRef ky)
     const Kernel *k = kn->k;
     int64_t oc = map_pixel(k->out, e->vl, 0), span = (d->px - 1) * k->sw + (k->kw - 1) * k->dw + 1;
     LLVMValueRef row_inside, row = window_tap(kn, &d->rows, d->y, ky, &row_inside);
-    LLVMValueRef in = emit_at(e, d->in, emit_mul(e, row, k->in.w * kn->in_pixel)), w[MOST_TAPS];
+    LLVMValueRef w[MOST_TAPS], in = emit_mul(e, row, k->in.w * kn->in_pixel);
+    in = cuda_map_at(kn, KERNEL_ARG_IN, d->in, in);
     LLVMValueRef w_row = emit_at(e, d->w, emit_mul(e, ky, k->kw * oc));
     bool leaves = window_leaves(&d->columns) || k->out.w % d->px != 0;
     for (int64_t kx = 0; kx < k->kw; kx++)
@@ -36,8 +37,10 @@ static void window_row(Depthwise *d, LLVMValueRef ky)
             if (!v) {
                 LLVMValueRef x = emit_add(e, d->x, cuda_int(kn, i));
                 LLVMValueRef inside = leaves ? cuda_inside(kn, x, k->in.w) : NULL;
-                LLVMValueRef at = emit_at(e, in, emit_mul(e, x, kn->in_pixel));
-                v = cuda_load_if(kn, e->vec, cuda_and(kn, row_inside, inside), at, d->in, 0);
+                LLVMValueRef at = emit_mul(e, x, kn->in_pixel);
+                at = cuda_map_at(kn, KERNEL_ARG_IN, in, at);
+                inside = cuda_and(kn, row_inside, inside);
+                v = cuda_map_load_if(kn, KERNEL_ARG_IN, inside, at, d->in, 0);
             }
             d->acc[p] = emit_fma(e, v, w[off / k->dw], d->acc[p]);
         }
@@ -76,13 +79,14 @@ bool cuda_depthwise(CudaKern *kn)
     s.image = cuda_split(kn, rest, k->out.h, &y);
     s.chan = emit_mul(e, block, e->vl);
     LLVMValueRef x = emit_mul(e, strip, px);
-    Depthwise d = {.kn = kn,
-                   .e = e,
-                   .px = px,
-                   .rows = window_rows(k),
-                   .columns = window_columns(k),
-                   .in = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), s.chan),
-                   .w = emit_at(e, kn->w, s.chan)};
+    Depthwise d = {
+        .kn = kn,
+        .e = e,
+        .px = px,
+        .rows = window_rows(k),
+        .columns = window_columns(k),
+        .in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, s.image), s.chan),
+        .w = emit_at(e, kn->w, s.chan)};
     d.y = window_start(kn, &d.rows, y);
     d.x = window_start(kn, &d.columns, x);
     for (int p = 0; p < px; p++)

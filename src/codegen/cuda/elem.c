@@ -10,8 +10,9 @@ bool cuda_elem(CudaKern *kn)
     if (kn->code.uses[0] && !kn->in)
         return emit_fail(e, "an expression names an input that is not there");
     if (kn->code.uses[0]) {
-        LLVMValueRef p = cuda_image(kn, kn->in, s.image, kn->k->in_step);
-        v = cuda_load(kn, emit_at(e, p, emit_add(e, emit_mul(e, s.pixel, kn->in_pixel), s.chan)));
+        LLVMValueRef at = emit_add(e, emit_mul(e, s.pixel, kn->in_pixel), s.chan);
+        LLVMValueRef p = cuda_map_image(kn, KERNEL_ARG_IN, s.image);
+        v = cuda_map_load(kn, KERNEL_ARG_IN, cuda_map_at(kn, KERNEL_ARG_IN, p, at));
     }
     cuda_finish(kn, v, s);
     if_end(e, &guard);

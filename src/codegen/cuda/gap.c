@@ -17,11 +17,12 @@ bool cuda_gap(CudaKern *kn)
     s.chan = emit_mul(e, block, e->vl);
     LLVMValueRef there = cuda_inside(kn, block, blocks);
     LLVMValueRef readable = emit_select(e, there, s.chan, cuda_int(kn, 0));
-    LLVMValueRef in = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), readable);
+    LLVMValueRef in = cuda_map_image(kn, KERNEL_ARG_IN, s.image);
+    in = cuda_map_at(kn, KERNEL_ARG_IN, in, readable);
     Loop l;
     loop_begin(e, &l, first, cuda_int(kn, pixels), kn->launch.threads / VECTORS, false, 1, &sum);
-    LLVMValueRef p = emit_at(e, in, emit_mul(e, l.iv, kn->in_pixel));
-    sum = emit_fadd(e, sum, cuda_load(kn, p));
+    LLVMValueRef p = cuda_map_at(kn, KERNEL_ARG_IN, in, emit_mul(e, l.iv, kn->in_pixel));
+    sum = emit_fadd(e, sum, cuda_map_load(kn, KERNEL_ARG_IN, p));
     loop_end(e, &l, &sum);
     sum = cuda_block_sum(kn, &sum, 1);
     If mine;

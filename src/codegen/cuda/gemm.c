@@ -1,33 +1,23 @@
 /* Convolution as a matrix product whose left matrix is never made: rows are output positions of all
  * images, the reduction runs over taps and input channels. A block keeps two steps of the reduction
  * in shared memory: while one is multiplied, the next is on its way from memory. */
-#include "codegen/cuda/window.h"
+#include "codegen/cuda/patch.h"
 
 enum { MOST_LOADS = 8, MOST_ROWS = 8, MOST_VECTORS = 2, ROW_PADDING = 4 };
-
-/* A position whose inputs this thread brings to shared memory. */
-typedef struct Row {
-    LLVMValueRef in;   /* where its window begins (transposed: its image), in its group */
-    LLVMValueRef y, x; /* of the window */
-    LLVMValueRef gate;
-} Row;
 
 typedef struct Gemm {
     CudaKern *kn;
     Emit *e;
     const Kernel *k;
     CudaTile t;
-    Axis rows, columns;
+    Patches left;
     int64_t per_out, oc;                  /* of a group; floats from a row of weights to the next */
-    int64_t per_tap, all;                 /* vectors of input channels: of a tap, in all */
     int64_t steps;                        /* of the reduction */
     int a_loads, b_loads;                 /* vectors a thread brings in a step */
     int a_floats, b_floats;               /* of one step in shared memory */
-    LLVMValueRef total;                   /* positions of the batch */
     LLVMValueRef first_row, first_column; /* of the block; the column, in its group */
-    LLVMValueRef group;
-    LLVMValueRef a, b; /* shared memory */
-    Row row[MOST_LOADS];
+    LLVMValueRef a, b;                    /* shared memory */
+    PatchRow row[MOST_LOADS];
     LLVMValueRef a_chunk, a_row; /* of the loads of this thread: vector in a step; first position */
     LLVMValueRef b_row, b_column; /* first row in a step; column in the group */
     LLVMValueRef tx, ty;          /* the thread in the block's tile */
@@ -40,45 +30,13 @@ static void open_tile(Gemm *g)
     Emit *e = g->e;
     LLVMValueRef tile;
     int64_t tiles = (g->per_out + g->t.n - 1) / g->t.n;
-    g->group = cuda_split(kn, kn->row, tiles, &tile);
+    LLVMValueRef group = cuda_split(kn, kn->row, tiles, &tile);
+    patches_open(&g->left, kn, group, e->vl);
     g->first_row = emit_mul(e, kn->block, g->t.m);
     g->first_column = emit_mul(e, tile, g->t.n);
-    g->total = emit_mul(e, kn->batch, g->k->out.h * g->k->out.w);
     g->a = nvptx_shared(e, 2 * ((int64_t)g->a_floats + g->b_floats));
     g->b = emit_at_const(e, g->a, 2 * g->a_floats);
     g->ty = cuda_split(kn, kn->thread, g->t.n / g->t.tn, &g->tx);
-}
-
-/* The image and position of row i of the product. */
-static Spot position(const Gemm *g, LLVMValueRef i)
-{
-    Spot s = {0};
-    s.image = cuda_split(g->kn, i, g->k->out.h * g->k->out.w, &s.pixel);
-    return s;
-}
-
-static void open_row(Gemm *g, Row *r, LLVMValueRef i)
-{
-    CudaKern *kn = g->kn;
-    Emit *e = g->e;
-    const Kernel *k = g->k;
-    /* past the last position the first is read, and nothing made of it is stored */
-    LLVMValueRef there = emit_less(e, i, g->total);
-    Spot s = position(g, emit_select(e, there, i, cuda_int(kn, 0)));
-    LLVMValueRef x, y = cuda_split(kn, s.pixel, k->out.w, &x);
-    LLVMValueRef from = emit_mul(e, g->group, g->per_tap * e->vl);
-    r->y = window_start(kn, &g->rows, y);
-    r->x = window_start(kn, &g->columns, x);
-    r->in = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), from);
-    if (k->family != FAM_CONVT) {
-        LLVMValueRef pixel = emit_add(e, emit_mul(e, r->y, k->in.w), r->x);
-        r->in = emit_at(e, r->in, emit_mul(e, pixel, kn->in_pixel));
-    }
-    if (k->gate_arg >= 0) {
-        LLVMValueRef gate = kn->extra[k->gate_arg];
-        gate = cuda_image(kn, gate, s.image, k->extra_step[k->gate_arg]);
-        r->gate = emit_at(e, gate, from);
-    }
 }
 
 static void open_loads(Gemm *g)
@@ -89,106 +47,44 @@ static void open_loads(Gemm *g)
     g->a_row = cuda_split(kn, kn->thread, chunks, &g->a_chunk);
     for (int j = 0; j < g->a_loads; j++) {
         LLVMValueRef i = emit_add(e, g->a_row, cuda_int(kn, (int64_t)j * g->t.threads / chunks));
-        open_row(g, &g->row[j], emit_add(e, g->first_row, i));
+        g->row[j] = patches_row(&g->left, emit_add(e, g->first_row, i));
     }
     g->b_row = cuda_split(kn, kn->thread, across, &g->b_column);
     g->b_column = emit_add(e, emit_mul(e, g->b_column, e->vl), g->first_column);
 }
 
-/* The tap that vector `at` of the reduction belongs to, and its first channel. */
-typedef struct Tap {
-    LLVMValueRef y, x, chan;
-} Tap;
-
-static Tap tap_of(const Gemm *g, LLVMValueRef at)
-{
-    Tap t;
-    LLVMValueRef chunk, tap = cuda_split(g->kn, at, g->per_tap, &chunk);
-    if (g->k->kh * g->k->kw == 1) {
-        tap = cuda_int(g->kn, 0);
-        chunk = at;
-    }
-    t.y = cuda_split(g->kn, tap, g->k->kw, &t.x);
-    t.chan = emit_mul(g->e, chunk, g->e->vl);
-    return t;
-}
-
-/* A vector on its way to shared memory. What is not there becomes 0, and gates are read and
- * applied, only when it is stored: until then nothing has to wait for it. */
-typedef struct Load {
-    LLVMValueRef v, valid, gate; /* valid NULL: always; gate: where it is, NULL: none */
-} Load;
-
-static Load load_from(const Gemm *g, LLVMValueRef valid, LLVMValueRef p, LLVMValueRef base)
-{
-    if (valid)
-        p = emit_select(g->e, valid, p, base);
-    return (Load){.v = cuda_load(g->kn, p), .valid = valid};
-}
-
-static LLVMValueRef arrived(const Gemm *g, const Load *l)
-{
-    LLVMValueRef v = l->v;
-    if (l->gate)
-        v = emit_fmul(g->e, v, cuda_load(g->kn, l->gate));
-    return l->valid ? emit_select(g->e, l->valid, v, emit_real(g->e->vec, 0)) : v;
-}
-
 /* Whether the last step passes the end of the reduction. */
 static bool cut(const Gemm *g)
 {
-    return g->all % (g->t.k / g->e->vl) != 0;
-}
-
-/* The input vector of row r at tap t. */
-static Load load_input(const Gemm *g, const Row *r, const Tap *t, LLVMValueRef inside)
-{
-    CudaKern *kn = g->kn;
-    Emit *e = g->e;
-    const Kernel *k = g->k;
-    LLVMValueRef in_y, in_x, y, x, at;
-    y = window_tap(kn, &g->rows, r->y, t->y, &in_y);
-    x = window_tap(kn, &g->columns, r->x, t->x, &in_x);
-    if (k->family == FAM_CONVT) {
-        at = emit_add(e, emit_mul(e, y, k->in.w), x);
-    } else { /* the same for every row */
-        at = emit_add(e, emit_mul(e, t->y, k->dh * k->in.w), emit_mul(e, t->x, k->dw));
-    }
-    at = emit_add(e, emit_mul(e, at, kn->in_pixel), t->chan);
-    inside = cuda_and(kn, inside, cuda_and(kn, in_y, in_x));
-    Load l = load_from(g, inside, emit_at(e, r->in, at), kn->in);
-    if (r->gate)
-        l.gate = emit_at(e, r->gate,
-                         cut(g) ? emit_select(e, inside, t->chan, cuda_int(kn, 0)) : t->chan);
-    return l;
+    return g->left.all % (g->t.k / g->e->vl) != 0;
 }
 
 /* Step number `step`: what this thread brings of it. */
-static void load_step(const Gemm *g, LLVMValueRef step, Load *a, Load *b)
+static void load_step(const Gemm *g, LLVMValueRef step, PatchLoad *a, PatchLoad *b)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
     int64_t chunks = g->t.k / e->vl, across = g->t.n / e->vl;
     bool narrow = g->per_out % g->t.n != 0;
     LLVMValueRef at = emit_add(e, emit_mul(e, step, chunks), g->a_chunk);
-    LLVMValueRef inside = cut(g) ? cuda_inside(kn, at, g->all) : NULL;
-    Tap t = tap_of(g, at);
+    LLVMValueRef inside = cut(g) ? cuda_inside(kn, at, g->left.all) : NULL;
+    PatchTap t = patches_tap(&g->left, at);
     for (int j = 0; j < g->a_loads; j++)
-        a[j] = load_input(g, &g->row[j], &t, inside);
+        a[j] = patches_load(&g->left, &g->row[j], &t, inside);
     for (int j = 0; j < g->b_loads; j++) {
         LLVMValueRef row = emit_add(e, emit_mul(e, step, g->t.k), g->b_row);
         row = emit_add(e, row, cuda_int(kn, (int64_t)j * g->t.threads / across));
-        LLVMValueRef column = emit_add(e, emit_mul(e, g->group, g->per_out), g->b_column);
+        LLVMValueRef column = emit_add(e, emit_mul(e, g->left.group, g->per_out), g->b_column);
         LLVMValueRef p = emit_at(e, kn->w, emit_add(e, emit_mul(e, row, g->oc), column));
-        LLVMValueRef valid = cut(g) ? cuda_inside(kn, row, g->all * e->vl) : NULL;
+        LLVMValueRef valid = cut(g) ? cuda_inside(kn, row, g->left.all * e->vl) : NULL;
         if (narrow)
             valid = cuda_and(kn, valid, cuda_inside(kn, g->b_column, g->per_out));
-        b[j] = load_from(g, valid, p, kn->w);
+        b[j] = patch_load(kn, valid, p, kn->w);
     }
 }
 
 /* Inputs are stored transposed: [float of the step][position]. */
-static void store_step(const Gemm *g, LLVMValueRef buffer, const Load *a, const Load *b)
+static void store_step(const Gemm *g, LLVMValueRef buffer, const PatchLoad *a, const PatchLoad *b)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
@@ -196,7 +92,7 @@ static void store_step(const Gemm *g, LLVMValueRef buffer, const Load *a, const 
     LLVMValueRef to = emit_at(e, g->a, emit_mul(e, buffer, g->a_floats));
     to = emit_at(e, to, emit_add(e, emit_mul(e, g->a_chunk, (int64_t)e->vl * line), g->a_row));
     for (int j = 0; j < g->a_loads; j++) {
-        LLVMValueRef v = arrived(g, &a[j]);
+        LLVMValueRef v = patch_arrived(kn, &a[j]);
         for (int lane = 0; lane < e->vl; lane++) {
             int64_t at = (int64_t)lane * line + (int64_t)j * g->t.threads / chunks;
             emit_store(e, emit_lane(e, v, lane), emit_at_const(e, to, at));
@@ -206,7 +102,7 @@ static void store_step(const Gemm *g, LLVMValueRef buffer, const Load *a, const 
     LLVMValueRef column = emit_sub(e, g->b_column, g->first_column);
     to = emit_at(e, to, emit_add(e, emit_mul(e, g->b_row, g->t.n), column));
     for (int j = 0; j < g->b_loads; j++)
-        cuda_store(kn, arrived(g, &b[j]),
+        cuda_store(kn, patch_arrived(kn, &b[j]),
                    emit_at_const(e, to, (int64_t)j * g->t.threads / across * g->t.n));
 }
 
@@ -259,7 +155,7 @@ static void reduce(Gemm *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    Load a[MOST_LOADS], b[MOST_LOADS];
+    PatchLoad a[MOST_LOADS], b[MOST_LOADS];
     LLVMValueRef zero = cuda_int(kn, 0), last = zero;
     int n = g->t.tm * (g->t.tn / 4);
     load_step(g, zero, a, b);
@@ -288,15 +184,15 @@ static void finish(Gemm *g)
         LLVMValueRef i = emit_add(e, g->first_row, emit_mul(e, g->ty, 4));
         i = emit_add(e, i, cuda_int(kn, row / 4 * (g->t.m / high) + row % 4));
         If stored;
-        if_begin(e, &stored, emit_less(e, i, g->total));
-        Spot s = position(g, i);
+        if_begin(e, &stored, emit_less(e, i, g->left.total));
+        Spot s = patches_spot(&g->left, i);
         for (int j = 0; j < wide; j++) {
             LLVMValueRef column = emit_add(e, g->first_column, emit_mul(e, g->tx, 4));
             column = emit_add(e, column, cuda_int(kn, j * (g->t.n / wide)));
             If inside;
             if (g->per_out % g->t.n)
                 if_begin(e, &inside, cuda_inside(kn, column, g->per_out));
-            s.chan = emit_add(e, emit_mul(e, g->group, g->per_out), column);
+            s.chan = emit_add(e, emit_mul(e, g->left.group, g->per_out), column);
             LLVMValueRef v = emit_fadd(e, g->acc[row * wide + j], cuda_bias(kn, s.chan));
             cuda_finish(kn, v, s);
             if (g->per_out % g->t.n)
@@ -321,13 +217,9 @@ bool cuda_gemm(CudaKern *kn)
     Emit *e = kn->e;
     const Kernel *k = kn->k;
     Gemm g = {.kn = kn, .e = e, .k = k, .t = k->tile.cuda};
-    g.rows = window_rows(k);
-    g.columns = window_columns(k);
     g.oc = map_pixel(k->out, e->vl, 0);
     g.per_out = k->groups > 1 ? k->out.c / k->groups : g.oc;
-    g.per_tap = cuda_weight_rows(k, e->t) / e->vl;
-    g.all = g.per_tap * k->kh * k->kw;
-    g.steps = (g.all * e->vl + g.t.k - 1) / g.t.k;
+    g.steps = (cuda_weight_rows(k, e->t) * k->kh * k->kw + g.t.k - 1) / g.t.k;
     g.a_loads = g.t.m * g.t.k / e->vl / g.t.threads;
     g.b_loads = g.t.n * g.t.k / e->vl / g.t.threads;
     g.a_floats = g.t.k * (g.t.m + ROW_PADDING);

@@ -1,4 +1,4 @@
-#include "codegen/cuda/kern.h"
+#include "codegen/cuda/round.h"
 #include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
@@ -36,6 +36,12 @@ static FamilyEmitter *const emitters[FAM_COUNT] = {
     [FAM_STREAM] = cuda_stream,
 };
 
+static FamilyEmitter *emitter_of(const Kernel *k)
+{
+    bool packed = k->family == FAM_CONV || k->family == FAM_CONVT || k->family == FAM_DENSE;
+    return packed && cuda_on_matrix_units(k) ? cuda_mma : emitters[k->family];
+}
+
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
@@ -54,14 +60,29 @@ static unsigned alignment(const Kernel *k, int arg)
     return planar ? 4 : 16;
 }
 
-/* Blocks that a multiprocessor shall hold, so that a thread gets the registers of its sums and as
- * many again as the largest tile's operands and addresses need, and no more. */
+/* Registers that a thread should have: those of its sums, of inputs on their way through it
+ * (mma.c), and as many again as the largest tile's operands and addresses need. */
+static int registers_wanted(const Kernel *k)
+{
+    enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16 };
+    const CudaTile *c = &k->tile.cuda;
+    int gates = k->gate_arg >= 0 ? OF_GATES : 0;
+    if (!cuda_on_matrix_units(k))
+        return c->tm * c->tn + BESIDE_SUMS + gates;
+    int sums = c->m * c->n / c->threads;
+    if (k->family == FAM_CONV_DW)
+        return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
+    if (!cuda_inputs_pass(k))
+        return sums + BESIDE_SUMS;
+    return sums + BESIDE_BOTH + c->m * c->k / c->threads + gates;
+}
+
+/* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. */
 static int blocks_wanted(const Kernel *k)
 {
-    enum { REGISTERS = 65536, BESIDE_SUMS = 64, OF_GATES = 16 };
+    enum { REGISTERS = 65536 };
     const CudaTile *c = &k->tile.cuda;
-    int wanted = c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
-    return c->m > 0 ? REGISTERS / (c->threads * wanted) : 0;
+    return c->m > 0 && cuda_contraction(k) ? REGISTERS / (c->threads * registers_wanted(k)) : 0;
 }
 
 static void open_function(CudaKern *kn, const char *name)
@@ -98,7 +119,7 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     if ((unsigned)k.family >= FAM_COUNT || k.extra_count > KERNEL_MAX_EXTRA || k.root_count < 0 ||
         k.root_count > KERNEL_MAX_ROOTS)
         return emit_fail(e, "malformed kernel");
-    if (!emitters[k.family])
+    if (!emitter_of(&k))
         return emit_fail(e, "family %s has no GPU kernel yet", family_name[k.family]);
     CudaKern kn = {.e = e, .k = &k, .launch = family_launch(&k, e->t)};
     open_function(&kn, name);
@@ -109,7 +130,8 @@ bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)
     kn.out_pixel = map_pixel(k.out, e->vl, k.out_pixel);
     if (!roots_read(e, &k, &kn.code, kn.root, kn.uses))
         return false;
-    if (!emitters[k.family](&kn) || e->err[0])
+    FamilyEmitter *emitter = emitter_of(&k);
+    if (!emitter(&kn) || e->err[0])
         return emit_fail(e, "family %s cannot make this kernel", family_name[k.family]);
     LLVMBuildRetVoid(e->b);
     return true;
@@ -136,6 +158,56 @@ LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, 
     if (step == 0)
         return p;
     return emit_at(e, p, emit_mul(e, LLVMBuildSExt(e->b, image, e->i64, ""), step));
+}
+
+LLVMValueRef cuda_map(const CudaKern *kn, int arg)
+{
+    return arg == KERNEL_ARG_OUT  ? kn->out
+           : arg == KERNEL_ARG_IN ? kn->in
+                                  : kn->extra[arg - KERNEL_ARG_EXTRA];
+}
+
+LLVMValueRef cuda_map_at(const CudaKern *kn, int arg, LLVMValueRef p, LLVMValueRef off)
+{
+    if (!cuda_is_narrow(kn->k, arg))
+        return emit_at(kn->e, p, off);
+    LLVMTypeRef i16 = LLVMInt16TypeInContext(kn->e->ctx);
+    return LLVMBuildGEP2(kn->e->b, i16, p, &off, 1, "");
+}
+
+LLVMValueRef cuda_map_image(const CudaKern *kn, int arg, LLVMValueRef image)
+{
+    Emit *e = kn->e;
+    const Kernel *k = kn->k;
+    int64_t step = arg == KERNEL_ARG_OUT  ? k->out_step
+                   : arg == KERNEL_ARG_IN ? k->in_step
+                                          : k->extra_step[arg - KERNEL_ARG_EXTRA];
+    LLVMValueRef p = cuda_map(kn, arg);
+    if (step == 0)
+        return p;
+    image = LLVMBuildSExt(e->b, image, e->i64, "");
+    return cuda_map_at(kn, arg, p, emit_mul(e, image, step));
+}
+
+LLVMValueRef cuda_map_load(const CudaKern *kn, int arg, LLVMValueRef p)
+{
+    Emit *e = kn->e;
+    if (!cuda_is_narrow(kn->k, arg))
+        return cuda_load(kn, p);
+    LLVMTypeRef i16 = LLVMInt16TypeInContext(e->ctx), words = emit_int_type(e, e->vec);
+    LLVMValueRef v = LLVMBuildLoad2(e->b, LLVMVectorType(i16, (unsigned)e->vl), p, "");
+    LLVMSetAlignment(v, 2 * (unsigned)e->vl);
+    v = LLVMBuildZExt(e->b, v, words, ""); /* the upper half of a float */
+    return LLVMBuildBitCast(e->b, LLVMBuildShl(e->b, v, emit_bits(words, 16), ""), e->vec, "");
+}
+
+LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMValueRef valid, LLVMValueRef p,
+                              LLVMValueRef base, double other)
+{
+    if (!valid)
+        return cuda_map_load(kn, arg, p);
+    LLVMValueRef v = cuda_map_load(kn, arg, emit_select(kn->e, valid, p, base));
+    return emit_select(kn->e, valid, v, emit_real(kn->e->vec, other));
 }
 
 LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest)
@@ -250,11 +322,12 @@ static void arguments(const CudaKern *kn, LLVMTypeRef type, Spot s,
     for (int i = 0; i < k->extra_count; i++) {
         if (!kn->code.uses[i + 1])
             continue;
-        LLVMValueRef p = cuda_image(kn, kn->extra[i], s.image, k->extra_step[i]), at = s.chan;
+        int arg = KERNEL_ARG_EXTRA + i;
+        LLVMValueRef p = cuda_map_image(kn, arg, s.image), at = s.chan;
         if (k->extra[i] == KARG_MAP)
             at = emit_add(e, at, emit_mul(e, s.pixel, map_pixel(k->out, e->vl, k->extra_pixel[i])));
-        p = emit_at(e, p, at);
-        args[i + 1] = type == e->vec ? cuda_load(kn, p) : emit_load(e, type, p);
+        p = cuda_map_at(kn, arg, p, at);
+        args[i + 1] = type == e->vec ? cuda_map_load(kn, arg, p) : emit_load(e, type, p);
     }
 }
 
@@ -279,8 +352,9 @@ static void store_planar(const CudaKern *kn, LLVMValueRef v, Spot s)
 static LLVMValueRef place_out(const CudaKern *kn, Spot s)
 {
     Emit *e = kn->e;
-    LLVMValueRef p = cuda_image(kn, kn->out, s.image, kn->k->out_step);
-    return emit_at(e, p, emit_add(e, emit_mul(e, s.pixel, kn->out_pixel), s.chan));
+    LLVMValueRef p = cuda_map_image(kn, KERNEL_ARG_OUT, s.image);
+    return cuda_map_at(kn, KERNEL_ARG_OUT, p,
+                       emit_add(e, emit_mul(e, s.pixel, kn->out_pixel), s.chan));
 }
 
 void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
@@ -290,6 +364,8 @@ void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
     v = expr_emit(kn->e, &kn->code, kn->e->vec, args);
     if (kn->k->out.layout == LAYOUT_PLANAR)
         store_planar(kn, v, s);
+    else if (cuda_is_narrow(kn->k, KERNEL_ARG_OUT))
+        cuda_store_rounded(kn, DTYPE_BF16, v, place_out(kn, s));
     else
         cuda_store(kn, v, place_out(kn, s));
 }

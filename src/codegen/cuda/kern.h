@@ -37,6 +37,15 @@ LLVMValueRef cuda_and(const CudaKern *kn, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cuda_inside(const CudaKern *kn, LLVMValueRef i, int64_t n);
 /* p, `step` floats further for every image. */
 LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, int64_t step);
+/* Map operands, `arg` of them being KERNEL_ARG_...: their elements are floats or, of narrow ones,
+ * bf16, and so are offsets and steps counted. Where image 0 lies; an image; an element further; a
+ * vector, as floats; the same where `valid`, else `other` (`base` can always be read). */
+LLVMValueRef cuda_map(const CudaKern *kn, int arg);
+LLVMValueRef cuda_map_image(const CudaKern *kn, int arg, LLVMValueRef image);
+LLVMValueRef cuda_map_at(const CudaKern *kn, int arg, LLVMValueRef p, LLVMValueRef off);
+LLVMValueRef cuda_map_load(const CudaKern *kn, int arg, LLVMValueRef p);
+LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMValueRef valid, LLVMValueRef p,
+                              LLVMValueRef base, double other);
 /* i = q * by + *rest. */
 LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest);
 /* The number of this thread among all of the launch's; what follows, up to if_end, is for those
@@ -101,6 +110,8 @@ void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValu
 /* One per family. */
 bool cuda_conv(CudaKern *kn);
 bool cuda_gemm(CudaKern *kn);
+bool cuda_mma(CudaKern *kn);
+bool cuda_inputs_pass(const Kernel *k); /* mma.c: through registers on their way to shared memory */
 bool cuda_depthwise(CudaKern *kn);
 bool cuda_dense(CudaKern *kn);
 bool cuda_pool(CudaKern *kn);

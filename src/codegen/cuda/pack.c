@@ -1,30 +1,92 @@
 /* Trained weights as a kernel reads them: what plan/pack.c does at compile time, in every training
- * step. A thread per vector of output channels. */
-#include "codegen/cuda/kern.h"
+ * step. A thread per vector, of output channels or, for matrix units, of a line of weights. */
+#include "codegen/cuda/round.h"
 
 typedef struct Pack {
     CudaKern *kn;
     Emit *e;
     Kernel k; /* the kernel whose weights they are */
     bool one; /* one filter per channel */
-    LLVMValueRef tap, i;
+    LLVMValueRef tap;
 } Pack;
 
-/* Where the plain weight of output channel o lies. */
-static LLVMValueRef plain(const Pack *s, LLVMValueRef o)
+/* Where the plain weight of output channel o, input channel i of its group lies. */
+static LLVMValueRef plain(const Pack *s, LLVMValueRef o, LLVMValueRef i)
 {
     Emit *e = s->e;
     const Kernel *k = &s->k;
     LLVMValueRef at = s->tap;
     if (s->one)
         return emit_add(e, at, emit_mul(e, o, k->pack_o));
-    at = emit_add(e, at, emit_mul(e, s->i, k->pack_i));
+    at = emit_add(e, at, emit_mul(e, i, k->pack_i));
     if (k->groups <= 1)
         return emit_add(e, at, emit_mul(e, o, k->pack_o));
     int64_t per_out = k->out.c / k->groups, per_in = k->in.c / k->groups;
     LLVMValueRef rest, group = cuda_split(s->kn, o, per_out, &rest);
     at = emit_add(e, at, emit_mul(e, group, per_out * per_in * k->kh * k->kw));
     return emit_add(e, at, emit_mul(e, rest, k->pack_o));
+}
+
+/* Four weights: of output channels from o on, or of input channels from i on. */
+static LLVMValueRef gather(const Pack *s, LLVMValueRef o, LLVMValueRef i, bool outputs,
+                           LLVMValueRef there)
+{
+    CudaKern *kn = s->kn;
+    Emit *e = s->e;
+    int64_t inputs = s->k.groups > 1 ? s->k.in.c / s->k.groups : s->k.in.c;
+    int64_t lanes = outputs ? s->k.out.c : inputs;
+    LLVMValueRef v = LLVMGetPoison(e->vec);
+    for (int lane = 0; lane < e->vl; lane++) {
+        LLVMValueRef exists = there, at = emit_add(e, outputs ? o : i, cuda_int(kn, lane));
+        if (lanes % e->vl)
+            exists = cuda_and(kn, exists, cuda_inside(kn, at, lanes));
+        LLVMValueRef p = emit_at(e, kn->in, plain(s, outputs ? at : o, outputs ? i : at));
+        v = emit_set_lane(e, v, cuda_load_if(kn, e->f32, exists, p, kn->in, 0), lane);
+    }
+    return v;
+}
+
+static void turn(Pack *s)
+{
+    int64_t taps = s->k.kh * s->k.kw;
+    if (s->k.pack_flip)
+        s->tap = emit_sub(s->e, cuda_int(s->kn, taps - 1), s->tap);
+}
+
+static void by_outputs(Pack *s, LLVMValueRef item)
+{
+    CudaKern *kn = s->kn;
+    Emit *e = s->e;
+    const Kernel *k = &s->k;
+    int64_t rows = s->one ? 1 : cuda_weight_rows(k, e->t);
+    int64_t inputs = k->groups > 1 ? k->in.c / k->groups : k->in.c;
+    LLVMValueRef block, i, row = cuda_split(kn, item, map_blocks(k->out, e->vl), &block);
+    s->tap = cuda_split(kn, row, rows, &i);
+    turn(s);
+    LLVMValueRef there = s->one || rows == inputs ? NULL : cuda_inside(kn, i, inputs);
+    LLVMValueRef v = gather(s, emit_mul(e, block, e->vl), i, true, there);
+    cuda_store(kn, v, emit_at(e, kn->out, emit_mul(e, item, e->vl)));
+}
+
+/* For matrix units: lines of an output channel, rounded. Vectors at their ends may be none. */
+static void by_lines(Pack *s, LLVMValueRef item)
+{
+    CudaKern *kn = s->kn;
+    Emit *e = s->e;
+    const Kernel *k = &s->k;
+    Dtype d = k->tile.cuda.dtype;
+    int64_t per_tap = cuda_weight_rows(k, e->t) / e->vl, all = per_tap * k->kh * k->kw;
+    int64_t line = cuda_weight_line(k, e->t) / e->vl;
+    LLVMValueRef i, at, o = cuda_split(kn, item, line, &at);
+    LLVMValueRef there = line == all ? NULL : cuda_inside(kn, at, all);
+    if (there)
+        at = emit_select(e, there, at, cuda_int(kn, 0));
+    s->tap = cuda_split(kn, at, per_tap, &i);
+    turn(s);
+    LLVMValueRef v = gather(s, o, emit_mul(e, i, e->vl), false, there);
+    LLVMValueRef to = LLVMBuildSExt(e->b, item, e->i64, ""); /* bytes may pass 2^31 */
+    to = emit_mul(e, to, (int64_t)e->vl * dtype_info[d].bytes);
+    cuda_store_rounded(kn, d, v, cuda_bytes(kn, kn->out, to));
 }
 
 bool cuda_pack(CudaKern *kn)
@@ -36,25 +98,13 @@ bool cuda_pack(CudaKern *kn)
     s.one = k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX;
     if (!s.one && k->family != FAM_CONV && k->family != FAM_CONVT)
         return emit_fail(e, "no packing for %s", family_name[k->family]);
-    int64_t taps = k->kh * k->kw, rows = s.one ? 1 : cuda_weight_rows(k, e->t);
-    int64_t inputs = k->groups > 1 ? k->in.c / k->groups : k->in.c;
     If guard;
-    LLVMValueRef item = emit_add(e, emit_mul(e, kn->block, kn->launch.threads), kn->thread), block;
+    LLVMValueRef item = emit_add(e, emit_mul(e, kn->block, kn->launch.threads), kn->thread);
     if_begin(e, &guard, cuda_inside(kn, item, kn->launch.items));
-    LLVMValueRef row = cuda_split(kn, item, map_blocks(k->out, e->vl), &block);
-    s.tap = cuda_split(kn, row, rows, &s.i);
-    if (k->pack_flip)
-        s.tap = emit_sub(e, cuda_int(kn, taps - 1), s.tap);
-    LLVMValueRef there = s.one || rows == inputs ? NULL : cuda_inside(kn, s.i, inputs);
-    LLVMValueRef v = LLVMGetPoison(e->vec);
-    for (int lane = 0; lane < e->vl; lane++) {
-        LLVMValueRef o = emit_add(e, emit_mul(e, block, e->vl), cuda_int(kn, lane)), exists = there;
-        if (k->out.c % e->vl)
-            exists = cuda_and(kn, exists, cuda_inside(kn, o, k->out.c));
-        LLVMValueRef p = emit_at(e, kn->in, plain(&s, o));
-        v = emit_set_lane(e, v, cuda_load_if(kn, e->f32, exists, p, kn->in, 0), lane);
-    }
-    cuda_store(kn, v, emit_at(e, kn->out, emit_mul(e, item, e->vl)));
+    if (cuda_on_matrix_units(k))
+        by_lines(&s, item);
+    else
+        by_outputs(&s, item);
     if_end(e, &guard);
     return true;
 }

@@ -21,8 +21,9 @@ static void tap(Pool *s, LLVMValueRef row, LLVMValueRef row_inside, int64_t kx)
     LLVMValueRef inside, column = window_tap(kn, &s->columns, s->x, cuda_int(kn, kx), &inside);
     inside = cuda_and(kn, row_inside, inside);
     LLVMValueRef pixel = emit_add(e, emit_mul(e, row, kn->k->in.w), column);
-    LLVMValueRef p = emit_at(e, s->in, emit_mul(e, pixel, kn->in_pixel));
-    LLVMValueRef v = cuda_load_if(kn, e->vec, inside, p, s->in, max ? -__builtin_inf() : 0);
+    LLVMValueRef p = cuda_map_at(kn, KERNEL_ARG_IN, s->in, emit_mul(e, pixel, kn->in_pixel));
+    double none = max ? -__builtin_inf() : 0;
+    LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, inside, p, s->in, none);
     s->acc[0] = max ? emit_fmax(e, v, s->acc[0]) : emit_fadd(e, s->acc[0], v);
     LLVMValueRef one = inside ? LLVMBuildZExt(e->b, inside, e->i32, "") : cuda_int(kn, 1);
     s->acc[1] = emit_add(e, s->acc[1], one);
@@ -90,8 +91,8 @@ static void adaptive(Pool *s)
     loop_begin(e, &ly, y0, y1, 1, true, 1, s->acc);
     loop_begin(e, &lx, x0, x1, 1, true, 1, s->acc);
     LLVMValueRef pixel = emit_add(e, emit_mul(e, ly.iv, k->in.w), lx.iv);
-    LLVMValueRef p = emit_at(e, s->in, emit_mul(e, pixel, kn->in_pixel));
-    s->acc[0] = emit_fadd(e, s->acc[0], cuda_load(kn, p));
+    LLVMValueRef p = cuda_map_at(kn, KERNEL_ARG_IN, s->in, emit_mul(e, pixel, kn->in_pixel));
+    s->acc[0] = emit_fadd(e, s->acc[0], cuda_map_load(kn, KERNEL_ARG_IN, p));
     loop_end(e, &lx, s->acc);
     loop_end(e, &ly, s->acc);
     s->acc[1] = LLVMBuildMul(e->b, emit_sub(e, y1, y0), emit_sub(e, x1, x0), "");
@@ -106,7 +107,7 @@ bool cuda_pool(CudaKern *kn)
     Spot at = cuda_spot(kn, cuda_item(kn, &guard), map_blocks(k->out, e->vl));
     Pool s = {.kn = kn, .e = e, .rows = window_rows(k), .columns = window_columns(k)};
     s.y = cuda_split(kn, at.pixel, k->out.w, &s.x);
-    s.in = emit_at(e, cuda_image(kn, kn->in, at.image, k->in_step), at.chan);
+    s.in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, at.image), at.chan);
     s.acc[0] = emit_real(e->vec, max ? -__builtin_inf() : 0);
     s.acc[1] = cuda_int(kn, 0);
     if (k->pool == POOL_ADAPTIVE_AVG)

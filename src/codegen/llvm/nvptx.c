@@ -75,7 +75,7 @@ LLVMValueRef nvptx_shared(Emit *e, int64_t floats)
     LLVMValueRef g = LLVMAddGlobalInAddressSpace(e->mod, type, name, NVPTX_SHARED);
     LLVMSetInitializer(g, LLVMGetUndef(type));
     LLVMSetLinkage(g, LLVMInternalLinkage);
-    LLVMSetAlignment(g, 16);
+    LLVMSetAlignment(g, 128);
     return g;
 }
 

@@ -57,7 +57,7 @@ def bench(bundle, *args, want=0, **env):
     """cuda.py in a Python that has no PyTorch, whatever is installed."""
     pathlib.Path("bare").mkdir(exist_ok=True)
     pathlib.Path("bare/torch.py").write_text("raise ImportError('not for this test')\n")
-    return command(sys.executable, "-B", bundle / "cuda.py", bundle, *args, want=want,
+    return command(sys.executable, "-B", bundle / "cuda.py", bundle, "--dtypes=fp32", *args, want=want,
                    PYTHONPATH=os.path.abspath("bare"), **env)
 
 

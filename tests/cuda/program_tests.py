@@ -103,8 +103,8 @@ def test_verify_on_the_emulator():
     assert done.returncode == 0 and "agrees" in done.stdout, done
 
 
-# The grouped net has a convolution whose groups are too small for matrix units.
-GROUPED = """net grouped {
+# It has a convolution whose groups are too small for matrix units.
+SMALL_GROUPS = """net grouped {
   input image[3, 12, 12]
   stage s1(stride=1) { conv(24, k=3) -> relu -> conv(24, k=3, groups=6) -> bn -> relu }
   stage s2(stride=2) { conv(32, k=3, stride=2) -> relu }
@@ -131,7 +131,7 @@ def test_verify_on_matrix_units():
 
 
 def test_groups_beside_matrix_units():
-    pathlib.Path("grouped.cnn").write_text(GROUPED)
+    pathlib.Path("grouped.cnn").write_text(SMALL_GROUPS)
     done = on_emulator("verify", "grouped.cnn", dtype="tf32")
     assert done.returncode == 0, done
     made = cnnc("build", "grouped.cnn", "--target=cuda", "--dtype=tf32", "--emit=manifest,ptx,header",

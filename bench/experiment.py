@@ -10,10 +10,10 @@ import argparse
 import datetime
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCE = os.path.join(ROOT, "examples", "experiment", "families.cnn")
@@ -33,34 +33,46 @@ def facts(source, net):
     return report["params"], report["macs"], report["n"]
 
 
+def children():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def spent(folder):
+    """The processor's seconds of a run so far; None where they were not kept."""
+    try:
+        return float(open(os.path.join(folder, "cpu_seconds")).read())
+    except OSError:
+        return None
+
+
 def run(folder, source, net, seed, args):
-    """Trains unless it is done; the seconds of all parts of the run are kept beside it."""
-    clock = os.path.join(folder, "seconds")
+    """Trains unless it is done; the processor's seconds of all parts of the run are kept beside it."""
+    clock = os.path.join(folder, "cpu_seconds")
     command = [os.environ["CNNC"], "train", f"{source}:{net}", f"--data=idx:{args.data}",
                f"--output={folder}", "--resume", f"--set=seed={seed}", ALLOW]
     if args.epochs:
         command.append(f"--set=epochs={args.epochs}")
     os.makedirs(folder, exist_ok=True)
-    before = float(open(clock).read()) if os.path.exists(clock) else 0
-    start = time.monotonic()
+    before, start = spent(folder) or 0, children()
     code = subprocess.run(command).returncode
     with open(clock, "w") as f:
-        f.write(str(before + time.monotonic() - start))
+        f.write(str(before + children() - start))
     if code != 0:
         sys.exit(f"{' '.join(command)}: exit {code}")
 
 
 def result(folder, epochs):
-    """Accuracy after the last epoch, and seconds; None while the run is not done."""
+    """Accuracy after the last epoch, and the processor's seconds (None: not kept); None while the run
+    is not done."""
     try:
         lines = [json.loads(line) for line in open(os.path.join(folder, "log.jsonl"))]
-        seconds = float(open(os.path.join(folder, "seconds")).read())
     except OSError:
         return None
     ends = [r for r in lines if "val_top1" in r]
     if not ends or ends[-1]["epoch"] < epochs:
         return None
-    return ends[-1]["val_top1"], seconds
+    return ends[-1]["val_top1"], spent(folder)
 
 
 def spread(values):
@@ -74,9 +86,10 @@ def row(net, drawn, refined):
             cells += [f"{n[0]}", f"{macs / 1e6:.2f} M", "-", "-"]
             continue
         top1 = [100 * r[0] for r in results]
+        seconds = [r[1] for r in results if r[1] is not None]
         cells += [f"{n[0]}", f"{macs / 1e6:.2f} M",
                   f"{statistics.mean(top1):.2f} ± {spread(top1):.2f} ({len(top1)})",
-                  f"{statistics.mean(r[1] for r in results):.0f} s"]
+                  f"{statistics.mean(seconds) / 60:.1f} min" if seconds else "-"]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -89,7 +102,8 @@ width ([families.cnn](../examples/experiment/families.cnn)) are trained on Fashi
 28x28, once as they were drawn for 224x224 and once as `cnnc refine --strategy=fit` rewrites them:
 the same parameters, less downsampling. One recipe for all, {epochs} epochs, nothing tuned for any of
 them. Accuracy on the 10,000 test pictures after the last epoch, in per cent: mean and standard
-deviation over the seeds (in brackets how many were trained). Times are of whole runs on 2 cores.
+deviation over the seeds (in brackets how many were trained). Times are the processor's, of whole runs: two
+cores share them.
 
 | net | drawn: n | MACs | top-1 | time | refined: n | MACs | top-1 | time |
 |---|---|---|---|---|---|---|---|---|

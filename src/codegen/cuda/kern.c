@@ -64,25 +64,29 @@ static unsigned alignment(const Kernel *k, int arg)
  * (mma.c), and as many again as the largest tile's operands and addresses need. */
 static int registers_wanted(const Kernel *k)
 {
-    enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16 };
+    enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16, OF_ADDRESS = 4 };
     const CudaTile *c = &k->tile.cuda;
-    int gates = k->gate_arg >= 0 ? OF_GATES : 0;
     if (!cuda_on_matrix_units(k))
-        return c->tm * c->tn + BESIDE_SUMS + gates;
+        return c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
     int sums = c->m * c->n / c->threads;
     if (k->family == FAM_CONV_DW)
         return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
     if (!cuda_inputs_pass(k))
         return sums + BESIDE_SUMS;
-    return sums + BESIDE_BOTH + c->m * c->k / c->threads + gates;
+    int passing = c->m * c->k / c->threads; /* a gate beside each */
+    return sums + BESIDE_BOTH + passing + (k->gate_arg >= 0 ? passing + OF_ADDRESS : 0);
 }
 
-/* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. */
+/* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. Each of
+ * its four parts has registers of its own, for whole warps. */
 static int blocks_wanted(const Kernel *k)
 {
-    enum { REGISTERS = 65536 };
+    enum { PARTS = 4, REGISTERS = 16384 };
     const CudaTile *c = &k->tile.cuda;
-    return c->m > 0 && cuda_contraction(k) ? REGISTERS / (c->threads * registers_wanted(k)) : 0;
+    if (c->m == 0 || !cuda_contraction(k))
+        return 0;
+    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(k)));
+    return warps * NVPTX_WARP / c->threads;
 }
 
 static void open_function(CudaKern *kn, const char *name)

@@ -102,8 +102,8 @@ width ([families.cnn](../examples/experiment/families.cnn)) are trained on Fashi
 28x28, once as they were drawn for 224x224 and once as `cnnc refine --strategy=fit` rewrites them:
 the same parameters, less downsampling. One recipe for all, {epochs} epochs, nothing tuned for any of
 them. Accuracy on the 10,000 test pictures after the last epoch, in per cent: mean and standard
-deviation over the seeds (in brackets how many were trained). Times are the processor's, of whole runs: two
-cores share them.
+deviation over the seeds (in brackets how many were trained; -: none yet). Times are the processor's,
+of whole runs: two cores share them.
 
 | net | drawn: n | MACs | top-1 | time | refined: n | MACs | top-1 | time |
 |---|---|---|---|---|---|---|---|---|

@@ -1,12 +1,10 @@
 /* Kernels for GPUs: launches, tiles, the order of weights. */
-#include "family/count.h"
+#include "family/cuda_choice.h"
 
 enum {
-    WARP = 32,
-    THREADS = 256,      /* of kernels whose threads work by themselves */
-    GEMM_GROUP = 16,    /* fewest channels of a group worth a tile of its own */
-    BATCH_GUESS = 8,    /* images that tiles are chosen for */
-    BLOCKS_WANTED = 216 /* that keep a device busy: two on each of 108 multiprocessors */
+    THREADS = 256,   /* of kernels whose threads work by themselves */
+    GEMM_GROUP = 16, /* fewest channels of a group worth a tile of its own */
+    BATCH_GUESS = 8  /* images that tiles are chosen for */
 };
 
 static int64_t padded(int64_t c, const Target *t)
@@ -19,9 +17,15 @@ static bool contraction(const Kernel *k)
     return k->family == FAM_CONV || k->family == FAM_CONVT;
 }
 
+/* Whether weights are packed for it, in lines on matrix units. */
+static bool has_weights(const Kernel *k)
+{
+    return contraction(k) || k->family == FAM_DENSE;
+}
+
 bool cuda_contraction(const Kernel *k)
 {
-    return contraction(k) || k->family == FAM_DENSE || k->family == FAM_CONV_DW;
+    return has_weights(k) || k->family == FAM_CONV_DW;
 }
 
 bool cuda_on_matrix_units(const Kernel *k)
@@ -51,7 +55,7 @@ bool cuda_is_narrow(const Kernel *k, int arg)
 bool cuda_may_be_narrow(const Kernel *k, int arg)
 {
     int extra = arg - KERNEL_ARG_EXTRA;
-    bool units = cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE);
+    bool units = cuda_on_matrix_units(k) && has_weights(k);
     bool maps = units || k->family == FAM_DEPTHWISE || k->family == FAM_POOL ||
                 k->family == FAM_ELEM || k->family == FAM_LN;
     if (units && k->tile.cuda.dtype != DTYPE_BF16)
@@ -75,7 +79,7 @@ int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
-    if (cuda_on_matrix_units(k) && (contraction(k) || k->family == FAM_DENSE))
+    if (cuda_on_matrix_units(k) && has_weights(k))
         return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:
@@ -124,35 +128,20 @@ static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
     int64_t groups = at_least_one(k->groups);
     int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
     int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
-    double rounds = (double)blocks / (double)BLOCKS_WANTED;
+    double rounds = (double)blocks / (double)CUDA_BLOCKS_WANTED;
     return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
 }
 
-typedef struct Choice {
-    CudaTile tile;
-    double weight;
-} Choice;
-
-static void best_tile(Kernel *k, const Choice *all, size_t count)
+static void best_tile(Kernel *k, const CudaChoice *all, int count)
 {
     double best = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) {
         double cost = tile_cost(k, &all[i].tile, all[i].weight);
         if (best > 0 && cost >= best)
             continue;
         best = cost;
         k->tile.cuda = all[i].tile;
     }
-}
-
-static void tile_contraction(Kernel *k)
-{
-    static const Choice tiles[] = {
-#define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
-    {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
-#include "family/cuda_tile.def"
-    };
-    best_tile(k, tiles, sizeof tiles / sizeof *tiles);
 }
 
 /* Whether every step of the reduction is vectors of input channels, of one group. */
@@ -168,37 +157,21 @@ static bool suits_matrix_units(const Kernel *k, const Target *t)
 static void tile_matrix_units(Kernel *k, const Target *t)
 {
     enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
-    static const Choice groups[] = {
+    static const CudaChoice groups[] = {
 #define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
-    {{.threads = (M) / 64 * ((N) / (WN)) * 4 * WARP,                                               \
-      .m = M,                                                                                      \
-      .n = N,                                                                                      \
-      .k = BYTES,                                                                                  \
-      .tm = 64,                                                                                    \
-      .tn = WN,                                                                                    \
-      .stages = STAGES,                                                                            \
-      .group = true},                                                                              \
-     WEIGHT},
+    {{CUDA_UNITS(M, N, BYTES, 64, WN, STAGES, 4), .group = true}, WEIGHT},
 #include "family/cuda_wgmma.def"
     };
-    static const Choice tiles[] = {
+    static const CudaChoice tiles[] = {
 #define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
-    {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
-      .m = M,                                                                                      \
-      .n = N,                                                                                      \
-      .k = BYTES,                                                                                  \
-      .tm = WM,                                                                                    \
-      .tn = WN,                                                                                    \
-      .stages = STAGES},                                                                           \
-     WEIGHT},
+    {{CUDA_UNITS(M, N, BYTES, WM, WN, STAGES, 1)}, WEIGHT},
 #include "family/cuda_mma.def"
     };
     if (t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS)
         best_tile(k, groups, sizeof groups / sizeof *groups);
     else
         best_tile(k, tiles, sizeof tiles / sizeof *tiles);
-    k->tile.cuda.k /= dtype_info[t->dtype].bytes;
-    k->tile.cuda.dtype = t->dtype;
+    cuda_on_units(&k->tile.cuda, t->dtype);
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
@@ -208,7 +181,7 @@ void cuda_choose_tile(Kernel *k, const Target *t)
     if (suits_matrix_units(k, t))
         tile_matrix_units(k, t);
     else if (contraction(k) && tiled(k, t))
-        tile_contraction(k);
+        best_tile(k, cuda_tile_choices, cuda_tile_choice_count);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
     else if (k->family == FAM_CONV_DW)
@@ -268,7 +241,7 @@ Launch family_launch(const Kernel *k, const Target *t)
         l.items = 1;
         l.per_block = c->tm;
         l.rows = ceil_div(k->out.c, c->n);
-        l.shared = (int64_t)c->threads / WARP * (c->n / c->tn) * c->tm * 16;
+        l.shared = (int64_t)c->threads / CUDA_WARP * (c->n / c->tn) * c->tm * 16;
         break;
     case FAM_DEPTHWISE:
         l.items = mul(mul(k->out.h, ceil_div(k->out.w, at_least_one(k->tile.px))), blocks);
@@ -276,12 +249,12 @@ Launch family_launch(const Kernel *k, const Target *t)
     case FAM_GAP:
         l.items = ceil_div(blocks, CUDA_SUMMED);
         l.per_block = 1;
-        l.shared = (int64_t)c->threads / WARP * CUDA_SUMMED * 16;
+        l.shared = (int64_t)c->threads / CUDA_WARP * CUDA_SUMMED * 16;
         break;
     case FAM_LN:
     case FAM_SOFTMAX:
         l.items = pixels;
-        l.per_block = c->threads / WARP;
+        l.per_block = c->threads / CUDA_WARP;
         break;
     case FAM_COPY: l.items = mul(pixels, copied(k, t)); break;
     default: break;

@@ -1,15 +1,15 @@
 /* Tiles that a kernel for GPUs can have, beside the one that the rules choose; on matrix units
  * there are no others yet. */
-#include "family/count.h"
+#include "family/cuda_choice.h"
 
 enum { WIDEST_STRIP = 4 /* columns of a depthwise convolution */ };
 
-static const CudaTile tiles[] = {
+const CudaChoice cuda_tile_choices[] = {
 #define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
-    {.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN},
+    {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
 #include "family/cuda_tile.def"
 };
-enum { TILES = sizeof tiles / sizeof *tiles };
+const int cuda_tile_choice_count = sizeof cuda_tile_choices / sizeof *cuda_tile_choices;
 
 /* Tile number i, made from the rules'; false: there are no more. */
 static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
@@ -17,9 +17,9 @@ static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
     *out = *rule;
     if ((k->family == FAM_CONV || k->family == FAM_CONVT) && rule->cuda.m > 0 &&
         rule->cuda.dtype == DTYPE_FP32) {
-        if (i < TILES)
-            out->cuda = tiles[i];
-        return i < TILES;
+        if (i < cuda_tile_choice_count)
+            out->cuda = cuda_tile_choices[i].tile;
+        return i < cuda_tile_choice_count;
     }
     if (k->family != FAM_DEPTHWISE)
         return false;

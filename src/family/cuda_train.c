@@ -1,9 +1,7 @@
 /* Kernels of training steps for GPUs: launches, and parts of sums over the batch. */
-#include "family/count.h"
+#include "family/cuda_choice.h"
 
 enum {
-    WARP = 32,
-    BLOCKS_WANTED = 216, /* as for the other kernels: cuda.c */
     MOST_SLICES = 32,
     PART = 4096,    /* least floats of a part of a run */
     MOST_PARTS = 64 /* of a run */
@@ -17,19 +15,8 @@ bool cuda_dw_tiled(const Kernel *k, const Target *t)
 
 void cuda_choose_dw_tile(Kernel *k, const Target *t)
 {
-    static const struct {
-        CudaTile tile;
-        double weight;
-    } tiles[] = {
-#define MMA_DW(M, N, BYTES, WM, WN, WEIGHT)                                                        \
-    {{.threads = (M) / (WM) * ((N) / (WN)) * WARP,                                                 \
-      .m = M,                                                                                      \
-      .n = N,                                                                                      \
-      .k = BYTES,                                                                                  \
-      .tm = WM,                                                                                    \
-      .tn = WN,                                                                                    \
-      .stages = 2},                                                                                \
-     WEIGHT},
+    static const CudaChoice tiles[] = {
+#define MMA_DW(M, N, BYTES, WM, WN, WEIGHT) {{CUDA_UNITS(M, N, BYTES, WM, WN, 2, 1)}, WEIGHT},
 #include "family/cuda_mma_dw.def"
     };
     double best = 0;
@@ -46,8 +33,7 @@ void cuda_choose_dw_tile(Kernel *k, const Target *t)
         best = cost;
         k->tile.cuda = *c;
     }
-    k->tile.cuda.k /= dtype_info[t->dtype].bytes;
-    k->tile.cuda.dtype = t->dtype;
+    cuda_on_units(&k->tile.cuda, t->dtype);
 }
 
 /* Channels of a block's tile, and the bytes of shared memory that its steps take. */
@@ -85,7 +71,7 @@ int cuda_slices(const Kernel *k, const Target *t)
 {
     Kernel own = *k;
     cuda_choose_tile(&own, t);
-    int64_t n = ceil_div(BLOCKS_WANTED, part_blocks(&own, t));
+    int64_t n = ceil_div(CUDA_BLOCKS_WANTED, part_blocks(&own, t));
     return n < MOST_SLICES ? (int)n : MOST_SLICES;
 }
 
@@ -106,7 +92,7 @@ static Launch weight_gradient(const Kernel *k, const Target *t)
     if (k->family == FAM_DEPTHWISE_DW) {
         l.rows = taps;
         l.items /= taps;
-        l.shared = (int64_t)l.threads / WARP * CUDA_SUMMED * 16;
+        l.shared = (int64_t)l.threads / CUDA_WARP * CUDA_SUMMED * 16;
     } else if (cuda_dw_tiled(k, t)) {
         l.rows = at_least_one(k->groups) * taps;
         l.items /= l.rows;
@@ -118,7 +104,7 @@ static Launch weight_gradient(const Kernel *k, const Target *t)
 /* Sums over the batch, runs of floats, packing: the batch as a whole. */
 static bool whole_launch(const Kernel *k, const Target *t, Launch *l)
 {
-    int64_t warps = k->tile.cuda.threads / WARP;
+    int64_t warps = k->tile.cuda.threads / CUDA_WARP;
     Kernel packed = *k;
     l->once = true;
     l->per_block = 1;
@@ -146,7 +132,7 @@ static bool whole_launch(const Kernel *k, const Target *t, Launch *l)
         return true;
     case FAM_FLAT_FINISH:
         l->items = 1;
-        l->threads = WARP;
+        l->threads = CUDA_WARP;
         return true;
     case FAM_UPDATE:
         l->items = ceil_div(k->in.c, t->vl);
@@ -176,11 +162,11 @@ bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l)
     case FAM_SOFTMAX_DX:
     case FAM_LOSS_DX:
         each.items = pixels;
-        each.per_block = each.threads / WARP;
+        each.per_block = each.threads / CUDA_WARP;
         break;
     case FAM_LOSS: /* a warp for an image */
         each.items = each.per_block = 1;
-        each.threads = WARP;
+        each.threads = CUDA_WARP;
         break;
     default:
         if (!whole_launch(k, t, &each))

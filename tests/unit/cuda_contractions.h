@@ -2,39 +2,16 @@
 #ifndef CNNC_TEST_CUDA_CONTRACTIONS_H
 #define CNNC_TEST_CUDA_CONTRACTIONS_H
 #include "cuda_case.h"
+#include "kernel_conv.h"
 
 static inline MapDesc map(int64_t c, int64_t h, int64_t w)
 {
     return (MapDesc){LAYOUT_CHANNELS, c, h, w};
 }
 
-typedef struct Conv {
-    int64_t ic, oc, h, w, k, stride, dilation, pad, groups;
-} Conv;
-
-static inline int64_t window_count(int64_t n, int64_t k, int64_t stride, int64_t dilation,
-                                   int64_t pad)
-{
-    return (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
-}
-
 static inline Kernel windowed(Family f, Conv c)
 {
-    int64_t oh = window_count(c.h, c.k, c.stride, c.dilation, c.pad);
-    int64_t ow = window_count(c.w, c.k, c.stride, c.dilation, c.pad);
-    Kernel k = kernel(f, map(c.ic, c.h, c.w), map(c.oc, oh, ow));
-    k.kh = k.kw = c.k;
-    k.sh = k.sw = c.stride;
-    k.dh = k.dw = c.dilation;
-    k.pt = k.pl = c.pad;
-    k.groups = c.groups;
-    return k;
-}
-
-static inline Kernel biased(Kernel k)
-{
-    k.has_bias = true;
-    return k;
+    return conv_kernel(f, LAYOUT_CHANNELS, c);
 }
 
 static inline Kernel tiled(Kernel k, CudaTile tile)

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "kernel_suite.h"
+#include "kernel_conv.h"
 
 static const CodegenApi *api;
 
@@ -17,32 +18,9 @@ static void check_case(Suite *s, CnnrtKernel code, uint32_t i, const void *with)
         suite_wrong(s, i, c.message);
 }
 
-typedef struct Conv {
-    int64_t ic, oc, h, w, k, stride, dilation, pad, groups;
-} Conv;
-
-static int64_t window_count(int64_t n, int64_t k, int64_t stride, int64_t dilation, int64_t pad)
-{
-    return (n + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
-}
-
 static Kernel windowed(Family f, Conv c)
 {
-    int64_t oh = window_count(c.h, c.k, c.stride, c.dilation, c.pad);
-    int64_t ow = window_count(c.w, c.k, c.stride, c.dilation, c.pad);
-    Kernel k = kernel(f, blocked(c.ic, c.h, c.w), blocked(c.oc, oh, ow));
-    k.kh = k.kw = c.k;
-    k.sh = k.sw = c.stride;
-    k.dh = k.dw = c.dilation;
-    k.pt = k.pl = c.pad;
-    k.groups = c.groups;
-    return k;
-}
-
-static Kernel biased(Kernel k)
-{
-    k.has_bias = true;
-    return k;
+    return conv_kernel(f, LAYOUT_BLOCKED, c);
 }
 
 static Kernel tiled(Kernel k, Tile tile)

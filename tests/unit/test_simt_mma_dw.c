@@ -105,24 +105,38 @@ static int wrong_values(const Kernel *k, const float *x, const float *dy, const 
     return 0;
 }
 
+/* 1 when the launch failed, which is said. */
+static int launch(SimtModule *m, const Plan *p, uint32_t index, float *args[KERNEL_ARGS])
+{
+    char err[512] = "";
+    if (cuda_launch(m, p, index, args, BATCH, NULL, err, sizeof err))
+        return 0;
+    fprintf(stderr, "# %s\n", err);
+    return 1;
+}
+
+/* `bad`, or what the emulator has found; the kernel is named then. */
+static int named(const Plan *p, uint32_t index, int bad)
+{
+    bad = !cuda_clean(p->kernels.at[index].key) || bad;
+    if (bad)
+        fprintf(stderr, "# %s\n", p->kernels.at[index].key);
+    return bad;
+}
+
 static int check_gradient(SimtModule *m, const Plan *p, uint32_t index)
 {
     const Kernel *k = &p->kernels.at[index].k;
-    char err[512] = "";
     float *x = random_map(k->in_step, "x"), *dy = random_map(k->extra_step[0], "dy");
     float *out = cuda_buffer(k->out.c), *args[KERNEL_ARGS] = {out, x};
     args[KERNEL_ARG_EXTRA] = dy;
-    int bad = !cuda_launch(m, p, index, args, BATCH, NULL, err, sizeof err);
-    if (bad)
-        fprintf(stderr, "# %s\n", err);
+    int bad = launch(m, p, index, args);
     bad = bad || wrong_values(k, x, dy, out);
     if (cuda_on_matrix_units(k) && simt_report()->conflicts > 0) {
         fprintf(stderr, "# %llu conflicts\n", (unsigned long long)simt_report()->conflicts);
         bad = 1;
     }
-    bad = !cuda_clean(p->kernels.at[index].key) || bad;
-    if (bad)
-        fprintf(stderr, "# %s\n", p->kernels.at[index].key);
+    bad = named(p, index, bad);
     cuda_release(x);
     cuda_release(dy);
     cuda_release(out);
@@ -159,7 +173,6 @@ static int check_packing(SimtModule *m, const Plan *p, uint32_t index)
 {
     const Target *t = &p->target;
     Kernel k = p->kernels.at[index].k;
-    char err[512] = "";
     k.family = k.packs;
     int64_t floats = family_weight_floats(&k, t), per_in = k.in.c / k.groups, taps = k.kh * k.kw;
     int64_t count = k.out.c * per_in * taps;
@@ -176,14 +189,10 @@ static int check_packing(SimtModule *m, const Plan *p, uint32_t index)
                 family_put_weight(&k, packed, where, plain[plain_at(&k, o, i, tap)]);
             }
     assert_false(kernel_has_arg(&p->kernels.at[index].k, t, KERNEL_ARG_W));
-    int bad = !cuda_launch(m, p, index, args, BATCH, NULL, err, sizeof err);
-    if (bad)
-        fprintf(stderr, "# %s\n", err);
+    int bad = launch(m, p, index, args);
     if (memcmp(packed, got, (size_t)floats * sizeof *got) != 0)
         bad = fprintf(stderr, "# packed otherwise than by the compiler\n") > 0;
-    bad = !cuda_clean(p->kernels.at[index].key) || bad;
-    if (bad)
-        fprintf(stderr, "# %s\n", p->kernels.at[index].key);
+    bad = named(p, index, bad);
     free(packed);
     cuda_release(plain);
     cuda_release(got);

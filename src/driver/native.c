@@ -114,11 +114,17 @@ const char *native_usual_gpu(const Run *r)
     return dtype_info[native_dtype(r)].arch > 0 ? "sm_80" : "sm_70";
 }
 
+/* 80 of "sm_80,..."; 0: it begins with no GPU. */
+static long arch_of(const char *cpu)
+{
+    return strncmp(cpu, "sm_", 3) == 0 ? strtol(cpu + 3, NULL, 10) : 0;
+}
+
 /* Whether the list of processors names a GPU that has d. */
 static bool names_one_with(const char *list, Dtype d)
 {
     for (; list != NULL && *list != '\0'; list += *list == ',') {
-        if (strncmp(list, "sm_", 3) == 0 && atoi(list + 3) >= dtype_info[d].arch)
+        if (arch_of(list) >= dtype_info[d].arch)
             return true;
         list += strcspn(list, ",");
     }
@@ -137,7 +143,7 @@ static int choose_dtype(Run *r, Target *t)
                           dtype_info[d].name);
     if (t->kind != TARGET_CUDA)
         return EXIT_FINE;
-    if (atoi(t->cpu + strlen("sm_")) >= dtype_info[d].arch)
+    if (arch_of(t->cpu) >= dtype_info[d].arch)
         t->dtype = d;
     else if (!names_one_with(cli_get(r->cli, OPT_TARGET_CPU), d))
         return front_fail(r, EXIT_USAGE, "--dtype=%s takes --target-cpu=sm_%d or newer, not %s",

@@ -29,9 +29,9 @@ void train_conv_rows(const Kernel *k, MapDesc *x, MapDesc *dy)
                      k->pl == 0 && x->h == dy->h && x->w == dy->w;
     if (!pointwise)
         return;
-    int64_t by = max64(dy->h, 1);
-    while (by > 1 && (dy->h % by != 0 || mul(by, dy->w) > COLUMNS_MAX))
-        by--;
+    int64_t by = 1;
+    for (int64_t rows = 2; rows <= dy->h && mul(rows, dy->w) <= COLUMNS_MAX; rows++)
+        by = dy->h % rows == 0 ? rows : by;
     x->h = dy->h = dy->h / by;
     x->w = dy->w = dy->w * by;
 }

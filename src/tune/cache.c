@@ -37,7 +37,10 @@ static Tile tile_of(const double v[TILE_FIELDS], bool gpu)
     for (int i = 0; i < TILE_FIELDS; i++)
         n[i] = (int)v[i];
     if (gpu)
-        return (Tile){.ocv = 1, .px = n[6], .cuda = {n[0], n[1], n[2], n[3], n[4], n[5]}};
+        return (Tile){
+            .ocv = 1,
+            .px = n[6],
+            .cuda = {.threads = n[0], .m = n[1], .n = n[2], .k = n[3], .tm = n[4], .tn = n[5]}};
     return (Tile){.ocv = n[0],
                   .px = n[1],
                   .rb = n[2],

@@ -24,7 +24,7 @@ __attribute__((format(printf, 2, 3))) static void add(Text *t, const char *fmt, 
 static LLVMValueRef call(Emit *e, LLVMTypeRef result, const char *code, const char *constraints,
                          LLVMValueRef *args, unsigned count)
 {
-    LLVMTypeRef types[MOST_SUMS + 3];
+    LLVMTypeRef types[MOST_SUMS + 3] = {NULL};
     for (unsigned i = 0; i < count; i++)
         types[i] = LLVMTypeOf(args[i]);
     LLVMTypeRef type = LLVMFunctionType(result, types, count, 0);
@@ -116,14 +116,11 @@ void nvptx_group_multiply(Emit *e, Dtype d, int n, LLVMValueRef a, LLVMValueRef 
 void nvptx_group_end(Emit *e, int n, LLVMValueRef *sums)
 {
     Text constraints = {0};
-    LLVMValueRef args[MOST_SUMS];
     call(e, e->none, "wgmma.commit_group.sync.aligned;", "~{memory}", NULL, 0);
     tie(&constraints, n);
     add(&constraints, ",~{memory}");
-    for (int i = 0; i < n / 2; i++)
-        args[i] = sums[i];
     take(e,
-         call(e, all_sums(e, n), "wgmma.wait_group.sync.aligned 0;", constraints.at, args,
+         call(e, all_sums(e, n), "wgmma.wait_group.sync.aligned 0;", constraints.at, sums,
               (unsigned)n / 2),
          n, sums);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the test groups and closes with counts. A group is a unit program, the golden runner, or an
 # executable tests/<group>/run.sh that prints lines "PASS name", "FAIL name", "SKIP name: reason".
-# usage: run_all.sh [GROUP...]       env: CNNC BUILD SRC
+# usage: run_all.sh [GROUP...]       env: CNNC BUILD SRC, UNIT_LIMIT (seconds for one unit program)
 set -u
 results=$BUILD/test-results
 rm -rf "$results"
@@ -20,7 +20,7 @@ unit() {
         [ -x "$program" ] || continue
         case $program in *.d) continue ;; esac
         name=$(basename "$program")
-        if CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$program" >"$results/$name.tap" 2>"$results/$name.err"; then
+        if CMOCKA_MESSAGE_OUTPUT=tap timeout "${UNIT_LIMIT:-300}" "$program" >"$results/$name.tap" 2>"$results/$name.err"; then
             status=0
         else
             status=$?

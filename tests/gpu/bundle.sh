@@ -23,10 +23,10 @@ trainer() { # NET NAME
     done
 }
 
-for net in resnet18_w16 mobilenet_v2_w025 mnasnet_w025 efficientnet_b0_w025; do
+for net in resnet18_w16 mobilenet_v2_w025 mnasnet_w0125 efficientnet_b0_w0125; do
     program "$families:$net" $net
 done
-for net in resnet18_w16 efficientnet_b0_w025; do
+for net in resnet18_w16 efficientnet_b0_w0125; do
     trainer "$families:$net" $net
 done
 program "$SRC/tests/gpu/coverage.cnn:blocks" blocks

@@ -57,7 +57,7 @@ UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/te
 LINKED    := $(LIB)/libcnnc.a $(LIB)/libcnndata.a $(LIB)/libcnntrain.a $(LIB)/libcnnrt.a
 LIBS      := -ljansson -lpng -ljpeg -lz -lm -ldl -lpthread
 
-.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-peers bench-rounding bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross cuda-bundle check-cuda bench-cuda
+.PHONY: all demo check check-full check-ndebug check-san check-tsan test-oom deps test-unit lint format bench bench-peers bench-tune bench-rounding bench-compile bench-zoo bench-train-peers experiment-refine paper docs pictures zoo man config clean help install uninstall cross cuda-bundle check-cuda bench-cuda
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -214,6 +214,9 @@ bench: all ## ratios against ONNX Runtime, interleaved; needs it and, once, PyTo
 
 bench-peers: all ## 13 networks beside ONNX Runtime and PyTorch, outputs compared; BENCH=--write keeps the table
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/peers.py $(BENCH)
+
+bench-tune: all ## how long tuning 13 networks takes, and what it brings; BENCH=--write keeps the table
+	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/tuned.py $(BENCH)
 
 bench-rounding: all ## error of each network's outputs, with and without Winograd, against double precision
 	@CNNC=$(abspath $(BUILD)/bin/cnnc) BUILD=$(abspath $(BUILD)) python3 -B bench/rounding.py $(BENCH)

@@ -12,14 +12,13 @@ BUILD/bench/peers; --resume takes what is there. Exit 1: a peer failed or disagr
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 
 import peers_env
 import peers_report
-from worker import Worker, WorkerFailed
+from worker import Worker, WorkerFailed, in_turns
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETS = ("resnet18,resnet50,vgg16,vgg19,mobilenet_v1,mobilenet_v2,mobilenet_v3_large,mnasnet1_0,efficientnet_b0,"
@@ -28,9 +27,6 @@ ALLOW = "--allow=underutilized,unproductive,saturated"
 SEED = 2  # of weights and inputs
 TOLERANCE = 2e-4  # of the largest output, against the same computed in double
 CLASSES = 1000
-TURN, TURN_RUNS = 0.25, 30  # a turn: about so many seconds, at most so many runs
-PATIENCE = 10.0  # seconds for all turns of one peer in one setting, when a run is long
-REST = 0.05  # seconds until the threads of the one before have stopped spinning
 ERROR = ("import sys, numpy as np; y, r = (np.load(a).astype('f8') for a in sys.argv[1:3]); r = r[:len(y)];"
        "print(float(abs(y - r).max() / abs(r).max()) if y.shape == r.shape and np.isfinite(y).all() else 'inf')")
 INPUT = ("import sys, numpy as np; g = np.random.default_rng(int(sys.argv[1]));"
@@ -139,23 +135,6 @@ class Bench:
         answer["error"] = float(self.run(self.ort, "-c", ERROR, out, self.path(f"{net}.reference.npy")))
         return answer
 
-    def measure(self, workers):
-        """Times of all peers, in turns."""
-        times, runs = {peer: [] for peer in workers}, {}
-        for _ in range(self.args.rounds):
-            for peer, worker in workers.items():
-                if sum(times[peer]) > PATIENCE:
-                    continue
-                time.sleep(REST)
-                if peer not in runs:
-                    once = worker.ask(do="measure", runs=1)["times"][0]
-                    runs[peer] = max(1, min(TURN_RUNS, round(TURN / once)))
-                    if runs[peer] == 1:
-                        times[peer].append(once)  # that was its turn
-                        continue
-                times[peer] += worker.ask(do="measure", runs=runs[peer])["times"]
-        return {peer: {"median": statistics.median(t), "min": min(t), "runs": len(t)} for peer, t in times.items()}
-
     def limits(self, net, batch, threads):
         """What this machine can do at most, and the bytes a run moves."""
         got = json.loads(self.run(self.cnnc, "bench", net, "--weights", self.path(f"{net}.safetensors"), "-q",
@@ -208,7 +187,7 @@ class Bench:
                 row["failed"][peer] = str(failed)
                 del workers[peer]
         try:
-            times = self.measure(workers)
+            times = in_turns(workers, self.args.rounds)
         except WorkerFailed as failed:
             row["failed"]["measuring"] = str(failed)
             return

@@ -2,10 +2,13 @@
 import json
 import os
 import select
+import statistics
 import subprocess
-import sys
 import time
 
+TURN, TURN_RUNS = 0.25, 30  # a turn: about so many seconds, at most so many runs
+PATIENCE = 10.0  # seconds for all turns of one worker, when a run is long
+REST = 0.05  # seconds until the threads of the one before have stopped spinning
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -51,3 +54,22 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def in_turns(workers, rounds):
+    """Times of workers by name, each measured in every round while the others wait: seconds as median
+    and min, and how many runs they are of."""
+    times, runs = {name: [] for name in workers}, {}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            if sum(times[name]) > PATIENCE:
+                continue
+            time.sleep(REST)
+            if name not in runs:
+                once = worker.ask(do="measure", runs=1)["times"][0]
+                runs[name] = max(1, min(TURN_RUNS, round(TURN / once)))
+                if runs[name] == 1:
+                    times[name].append(once)  # that was its turn
+                    continue
+            times[name] += worker.ask(do="measure", runs=runs[name])["times"]
+    return {name: {"median": statistics.median(t), "min": min(t), "runs": len(t)} for name, t in times.items()}

@@ -38,6 +38,15 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def by_kernel(layers):
+    """Steps of each kernel: how many, their microseconds, and the least that their multiply-adds take."""
+    sums = {}
+    for step in layers:
+        at = sums.setdefault("winograd" if step["winograd"] else step["kernel"], [0, 0.0, 0.0])
+        at[0], at[1], at[2] = at[0] + 1, at[1] + step["us"], at[2] + (step["compute_us"] or 0)
+    return sums
+
+
 class Bench:
     def __init__(self, args):
         build = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -141,7 +150,7 @@ class Bench:
                                   "--per-layer", f"--batch={batch}", f"--threads={threads}", "--repeat=3",
                                   "--format=json", ALLOW))
         return {**got["limits"], "moved": sum(x["bytes"] for x in got["layers"]),
-                "flop": got["gflops"] * got["median_ms"] * 1e6, **got["memory"]}
+                "flop": got["gflops"] * got["median_ms"] * 1e6, **got["memory"], "kernels": by_kernel(got["layers"])}
 
     def program(self, net, threads):
         """Seconds of the program from its start to its end, with one image; the least of five."""

@@ -58,6 +58,27 @@ def setting_table(bench, rows, key):
     return [*table(head, lines), "", f"Geometric means of the ratios: {means}." if means else "Nothing to compare."]
 
 
+def kernel_table(bench, rows, key):
+    """Where cnnc's time goes, and what would be left of it if all its multiply-adds ran at the peak and
+    nothing else took time: by the last column ONNX Runtime would then be behind, and never by more."""
+    head = ["network", "steps ms", "at the peak ms", "of it", "ONNX Runtime / peak",
+            "kernels: steps, share of time, of the peak"]
+    lines = []
+    for row in rows:
+        cell = row["settings"].get(key)
+        kernels = cell and cell["limits"].get("kernels")
+        if not kernels:
+            continue
+        total, least = (1e-3 * sum(k[i] for k in kernels.values()) for i in (1, 2))
+        most = sorted(kernels.items(), key=lambda k: -k[1][1])
+        ort = cell["peers"].get("onnxruntime")
+        lines.append([row["net"], f"{total:.2f}", f"{least:.2f}", f"{least / total:.0%}",
+                      f"{1e3 * ort['median'] / least:.2f}" if ort else "-",
+                      "; ".join(f"{name} {n}, {1e-3 * us / total:.0%}, {limit / us:.0%}"
+                                for name, (n, us, limit) in most if us > 30 * total)])
+    return table(head, lines)
+
+
 def cost_table(bench, rows):
     head = ["network", "build s", "so MB", "ONNX MB", "program ms"]
     head += [f"{bench.names[p]} {what}" for what in ("load ms", "start ms", "MB") for p in bench.peers]
@@ -104,7 +125,8 @@ def report(bench, rows, tolerance):
             f"Load of the machine at the end: {os.getloadavg()[0]:.1f}. {bench.args.rounds} rounds.", ""]
     for key in (f"{b}x{t}" for b, t in bench.settings):
         batch, threads = key.split("x")
-        text += [f"## Batch {batch}, {threads} thread{'s' * (threads != '1')}", "", *setting_table(bench, rows, key), ""]
+        text += [f"## Batch {batch}, {threads} thread{'s' * (threads != '1')}", "", *setting_table(bench, rows, key), "",
+                 "Where cnnc's time goes:", "", *kernel_table(bench, rows, key), ""]
     text += [f"## Start, memory, size ({bench.settings[0][1]} thread{'s' * (bench.settings[0][1] > 1)}, one image)", "",
              *cost_table(bench, rows), "", f"Packages that the peers need beside the network: {sizes(bench)}.", ""]
     lines, wrong, notes = errors(bench, rows, tolerance)

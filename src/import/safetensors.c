@@ -29,6 +29,22 @@ static bool take_tensor(Weights *w, Arena *a, const CnnrtStTensor *from, const u
     return out != NULL;
 }
 
+/* The header is checked first and read then: of a file that someone writes meanwhile it has to be a
+   copy, or what is read is not what was checked. */
+static bool parse_copy(CnnrtSt *out, const unsigned char *header, size_t n, uint64_t data_len,
+                       char *message)
+{
+    char *copy = malloc(n > 0 ? n : 1);
+    if (copy == NULL) {
+        snprintf(message, CNNRT_ST_MESSAGE, "out of memory");
+        return false;
+    }
+    memcpy(copy, header, n);
+    bool good = cnnrt_st_parse(out, copy, n, data_len, message);
+    free(copy);
+    return good;
+}
+
 static bool read_all(Weights *w, Arena *a, const unsigned char *bytes, size_t len, char *message)
 {
     size_t head;
@@ -42,7 +58,7 @@ static bool read_all(Weights *w, Arena *a, const unsigned char *bytes, size_t le
         snprintf(message, CNNRT_ST_MESSAGE, "out of memory");
         return false;
     }
-    if (!cnnrt_st_parse(w->file, (const char *)bytes + CNNRT_ST_PREFIX, head, data_len, message))
+    if (!parse_copy(w->file, bytes + CNNRT_ST_PREFIX, head, data_len, message))
         return false;
     for (size_t i = 0; i < w->file->count; i++)
         if (!take_tensor(w, a, &w->file->tensors[i], data)) {

@@ -40,7 +40,7 @@ from trainer import Trainer  # noqa: E402
 
 CNNC = os.environ["CNNC"]
 SIDE, CLASSES, SMOOTHING, LIMIT, MARGIN = 64, 10, 0.1, 1e-4, 6e-6
-NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2)
+NOTHING, TRIES, BAND, BAND_THREADS = 1e-5, 500, 3, (1, 2, 3, 4)
 BATCH = {"resnet18": 2, "efficientnet_b0": 4}  # few where kinks have to be kept clear of
 OPTIONS = {"resnet18": [], "efficientnet_b0": ["-p", "drop_rate=0", "-p", "drop_path_rate=0"]}
 # --set of each optimizer, and what its slots are called by PyTorch

@@ -392,6 +392,8 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)
         buf_printf(out, " gate=%d", k->gate_arg);
+    if (k->summed)
+        buf_add(out, " summed");
     if (k->extra_count > 0) {
         buf_add(out, " extra=");
         for (int i = 0; i < k->extra_count; i++)

@@ -134,6 +134,9 @@ typedef struct Kernel {
     int gate_arg;
     int extra_count;
     ArgKind extra[KERNEL_MAX_EXTRA];
+    /* DEPTHWISE: the last extra operand, a KARG_RESULT, gets the sum over the positions of each
+     * unit of what is stored: a BLOCKED map of family_row_blocks x 1. */
+    bool summed;
     Tile tile;
     /* Training, and CUDA (docs/kernels.md). A whole kernel runs once for the batch and loops over
      * its images; one for CUDA has threads for all of them. Image n of an operand lies n * step
@@ -148,7 +151,8 @@ typedef struct Kernel {
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
-    int64_t positions;           /* FINISH: of one image */
+    int64_t positions;           /* FINISH: of one image; GAP: what sums are divided by, where the
+                                    input has them in parts; 0: the positions of the input */
     int root_count;              /* SUMS, FLAT_SUMS, FINISH, FLAT_FINISH, UPDATE: results */
     ExprId root_of[KERNEL_MAX_ROOTS];
     int root_to[KERNEL_MAX_ROOTS]; /* FINISH, UPDATE: KERNEL_ARG_OUT or _EXTRA + k */

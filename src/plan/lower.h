@@ -21,6 +21,8 @@ typedef struct Planner {
     /* "blocked": in target_layout, BLOCKED or CHANNELS */
     Value *value;           /* by node; network inputs are PLANAR, all else blocked */
     Value *blocked;         /* by node: blocked copy of an input or of a flattened map */
+    bool *averaged;         /* by node: a global mean reads it */
+    Value *sums;            /* by node: its sums over blocks of rows, made with it */
     uint32_t *readers;      /* by node: groups that read it */
     uint32_t *heads;        /* by node: outputs it is */
     const PlanTiles *tiles; /* NULL: rules alone */

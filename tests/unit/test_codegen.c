@@ -221,6 +221,13 @@ static void depthwise(Suite *s)
         Kernel k = windowed(FAM_DEPTHWISE, shapes[i]);
         suite_add(s, k);
         suite_add(s, with(s, biased(k), (Epilogue)(1 + i % GATED_RESIDUAL)));
+        k = with(s, biased(k), (Epilogue)((1 + i) % (GATED_RESIDUAL + 1)));
+        k.extra[k.extra_count++] = KARG_RESULT;
+        k.summed = true;
+        suite_add(s, k);
+        family_choose_tile(&k, &s->plan.target);
+        k.tile.rb = 2;
+        suite_add(s, k);
     }
 }
 
@@ -283,6 +290,9 @@ static void global_mean(Suite *s)
         MapDesc in = blocked(shape[i][0], shape[i][1], shape[i][2]);
         suite_add(s, kernel(FAM_GAP, in, blocked(in.c, 1, 1)));
         suite_add(s, with(s, kernel(FAM_GAP, in, planar(in.c, 1, 1)), AFFINE));
+        Kernel sums = kernel(FAM_GAP, in, blocked(in.c, 1, 1));
+        sums.positions = 1000;
+        suite_add(s, sums);
     }
 }
 

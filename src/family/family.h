@@ -57,6 +57,8 @@ typedef enum ArgKind {
     KARG_COUNT,  /* FINISH: how many values were summed: the batch times `positions`; no operand */
     KARG_PIVOT,  /* the channel's value at position 0 of image 0 of the map that is the operand */
     KARG_RESULT, /* only written: where a root goes */
+    /* Inference: */
+    KARG_AHEAD, /* weights of a later step, fetched (Kernel.fetch) */
 } ArgKind;
 enum { KERNEL_MAX_EXTRA = 11, KERNEL_MAX_ROOTS = 6 };
 
@@ -137,6 +139,10 @@ typedef struct Kernel {
     /* DEPTHWISE: the last extra operand, a KARG_RESULT, gets the sum over the positions of each
      * unit of what is stored: a BLOCKED map of family_row_blocks x 1. */
     bool summed;
+    /* CONV, pointwise and direct: lines of the last extra operand, a KARG_AHEAD, that are fetched
+     * with every block of the reduction of a register tile. Unit u begins at line
+     * u * fetch * family_fetch_blocks. */
+    int fetch;
     Tile tile;
     /* Training, and CUDA (docs/kernels.md). A whole kernel runs once for the batch and loops over
      * its images; one for CUDA has threads for all of them. Image n of an operand lies n * step
@@ -268,6 +274,9 @@ enum { CUDA_NARROW = 8 /* channels in 16 bytes */ };
 bool cuda_may_be_narrow(const Kernel *k, int arg);
 bool cuda_is_narrow(const Kernel *k, int arg);
 bool cuda_on_matrix_units(const Kernel *k);
+/* Blocks of the reduction, counted for every register tile, that a unit of a pointwise convolution
+ * goes through. */
+int64_t family_fetch_blocks(const Kernel *k, const Target *t);
 /* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
  * fewer than the values of its input. */
 bool family_gates_weights(const Kernel *k, const Target *t);

@@ -91,6 +91,8 @@ void plan_order(Plan *p);
 uint32_t plan_find_kernel(Planner *s, const Kernel *k, bool tuned);
 /* narrow.c: bf16 in memory between kernels that can read and write it. */
 void plan_narrow(Planner *s);
+/* ahead.c: who fetches the weights of dense layers. */
+void plan_ahead(Planner *s);
 void plan_memory(Plan *p);
 /* Steps at which each tensor is first and last used, inclusive. */
 void plan_liveness(const Plan *p, uint32_t *first, uint32_t *last);

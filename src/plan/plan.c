@@ -432,6 +432,9 @@ static const char *planner_close(Planner *s)
     if (s->failed != NULL)
         return s->failed;
     plan_narrow(s);
+    plan_ahead(s);
+    if (s->failed != NULL)
+        return s->failed;
     plan_order(s->p);
     plan_memory(s->p);
     if (s->p->arena_floats > FAMILY_LIMIT / 8)

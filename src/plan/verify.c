@@ -37,6 +37,8 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
         return 0;
     if (k->extra[i] == KARG_RESULT && k->summed)
         return map_blocks(k->out, t->vl) * t->vl * family_row_blocks(k);
+    if (k->extra[i] == KARG_AHEAD) /* read by the step whose weights they are */
+        return 0;
     if (k->extra[i] == KARG_MAP)
         return taken(k, arg, reach(k->out, t, k->extra_pixel[i]));
     /* A gate of the input has the input's channels. */
@@ -101,6 +103,9 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
         c->p->tensors.at[o->tensor - 1].narrow != cuda_is_narrow(k, arg))
         return "has elements of another size";
     int64_t need = plan_operand_floats(k, &c->p->target, arg);
+    if (k->fetch > 0 && arg == KERNEL_ARG_EXTRA + k->extra_count - 1)
+        return o->space == SPACE_WEIGHTS ? check_train_operand(c, o, false, 0)
+                                         : "is in the wrong space";
     bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
                    (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
                     k->extra[arg - KERNEL_ARG_EXTRA] == KARG_CHANNEL);

@@ -90,6 +90,17 @@ static void conv_pointwise(Suite *s)
         g.tile.split_oc = true;
         g.tile.rb = (int)family_rows(&g);
         suite_add(s, with(s, g, RELU));
+        for (int split = 0; split < 2; split++) { /* weights of a later step are fetched */
+            Kernel f = with(s, biased(k), RESIDUAL);
+            family_choose_tile(&f, &s->plan.target);
+            f.extra[f.extra_count++] = KARG_AHEAD;
+            f.fetch = 1 + (int)i * 5;
+            if (split) {
+                f.tile.split_oc = true;
+                f.tile.rb = (int)family_rows(&f);
+            }
+            suite_add(s, f);
+        }
     }
 }
 

@@ -168,6 +168,12 @@ bool family_gates_weights(const Kernel *k, const Target *t)
            family_weight_floats(k, t) < map_floats(k->in, t->vl);
 }
 
+int64_t family_fetch_blocks(const Kernel *k, const Target *t)
+{
+    int64_t tiles = ceil_div(k->tile.split_oc ? family_rows(k) : k->tile.rb, k->tile.px);
+    return tiles * family_ic_blocks(k, t) * (k->tile.split_oc ? 1 : family_oc_tiles(k, t));
+}
+
 int64_t family_scratch(const Kernel *k, const Target *t)
 {
     if (t->kind == TARGET_CUDA)
@@ -366,9 +372,9 @@ static void key_training(const Kernel *k, Buf *out)
 void family_key(const Kernel *k, const Target *t, Buf *out)
 {
     static const char arg_letter[] = {
-        [KARG_MAP] = 'm',    [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g',
-        [KARG_SCALAR] = 's', [KARG_HYPER] = 'h',   [KARG_TERM] = 't',
-        [KARG_COUNT] = 'n',  [KARG_PIVOT] = 'p',   [KARG_RESULT] = 'r'};
+        [KARG_MAP] = 'm',    [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g',  [KARG_SCALAR] = 's',
+        [KARG_HYPER] = 'h',  [KARG_TERM] = 't',    [KARG_COUNT] = 'n', [KARG_PIVOT] = 'p',
+        [KARG_RESULT] = 'r', [KARG_AHEAD] = 'a'};
     buf_printf(out, "%s vl=%d", family_name[k->family], t->vl);
     key_map(out, "in", k->in);
     key_map(out, "out", k->out);
@@ -392,6 +398,10 @@ void family_key(const Kernel *k, const Target *t, Buf *out)
         buf_add(out, " bias");
     if (k->gate_arg >= 0)
         buf_printf(out, " gate=%d", k->gate_arg);
+    if (k->summed)
+        buf_add(out, " summed");
+    if (k->fetch > 0)
+        buf_printf(out, " fetch=%d", k->fetch);
     if (k->extra_count > 0) {
         buf_add(out, " extra=");
         for (int i = 0; i < k->extra_count; i++)

@@ -57,6 +57,8 @@ typedef enum ArgKind {
     KARG_COUNT,  /* FINISH: how many values were summed: the batch times `positions`; no operand */
     KARG_PIVOT,  /* the channel's value at position 0 of image 0 of the map that is the operand */
     KARG_RESULT, /* only written: where a root goes */
+    /* Inference: */
+    KARG_AHEAD, /* weights of a later step, fetched (Kernel.fetch) */
 } ArgKind;
 enum { KERNEL_MAX_EXTRA = 11, KERNEL_MAX_ROOTS = 6 };
 
@@ -134,6 +136,13 @@ typedef struct Kernel {
     int gate_arg;
     int extra_count;
     ArgKind extra[KERNEL_MAX_EXTRA];
+    /* DEPTHWISE: the last extra operand, a KARG_RESULT, gets the sum over the positions of each
+     * unit of what is stored: a BLOCKED map of family_row_blocks x 1. */
+    bool summed;
+    /* CONV, pointwise and direct: lines of the last extra operand, a KARG_AHEAD, that are fetched
+     * with every block of the reduction of a register tile. Unit u begins at line
+     * u * fetch * family_fetch_blocks. */
+    int fetch;
     Tile tile;
     /* Training, and CUDA (docs/kernels.md). A whole kernel runs once for the batch and loops over
      * its images; one for CUDA has threads for all of them. Image n of an operand lies n * step
@@ -148,7 +157,8 @@ typedef struct Kernel {
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
-    int64_t positions;           /* FINISH: of one image */
+    int64_t positions;           /* FINISH: of one image; GAP: what sums are divided by, where the
+                                    input has them in parts; 0: the positions of the input */
     int root_count;              /* SUMS, FLAT_SUMS, FINISH, FLAT_FINISH, UPDATE: results */
     ExprId root_of[KERNEL_MAX_ROOTS];
     int root_to[KERNEL_MAX_ROOTS]; /* FINISH, UPDATE: KERNEL_ARG_OUT or _EXTRA + k */
@@ -264,6 +274,9 @@ enum { CUDA_NARROW = 8 /* channels in 16 bytes */ };
 bool cuda_may_be_narrow(const Kernel *k, int arg);
 bool cuda_is_narrow(const Kernel *k, int arg);
 bool cuda_on_matrix_units(const Kernel *k);
+/* Blocks of the reduction, counted for every register tile, that a unit of a pointwise convolution
+ * goes through. */
+int64_t family_fetch_blocks(const Kernel *k, const Target *t);
 /* Whether a gated convolution multiplies its weights with the gate, once per call, because they are
  * fewer than the values of its input. */
 bool family_gates_weights(const Kernel *k, const Target *t);

@@ -116,6 +116,8 @@ static void plan_conv(Planner *s, Draft *d)
     }
     if (k->groups > 1 && k->groups == in->c && k->groups == out->c) {
         k->family = FAM_DEPTHWISE;
+        k->summed =
+            s->p->target.kind == TARGET_CPU && s->train == NULL && s->averaged[d->group->result.v];
         read_blocked(s, d);
     } else {
         k->family = FAM_CONV;
@@ -189,8 +191,14 @@ static void plan_pool(Planner *s, Draft *d)
 
 static void plan_gap(Planner *s, Draft *d)
 {
+    NodeId in = d->group->in;
     d->k.family = FAM_GAP;
-    read_blocked(s, d);
+    if (s->sums[in.v].tensor != 0) {
+        d->k.positions = s->an->shape[in.v].h * s->an->shape[in.v].w;
+        plan_set_in(d, s->sums[in.v]);
+    } else {
+        read_blocked(s, d);
+    }
     finish(s, d, true);
 }
 

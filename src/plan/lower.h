@@ -21,6 +21,8 @@ typedef struct Planner {
     /* "blocked": in target_layout, BLOCKED or CHANNELS */
     Value *value;           /* by node; network inputs are PLANAR, all else blocked */
     Value *blocked;         /* by node: blocked copy of an input or of a flattened map */
+    bool *averaged;         /* by node: a global mean reads it */
+    Value *sums;            /* by node: its sums over blocks of rows, made with it */
     uint32_t *readers;      /* by node: groups that read it */
     uint32_t *heads;        /* by node: outputs it is */
     const PlanTiles *tiles; /* NULL: rules alone */
@@ -89,6 +91,8 @@ void plan_order(Plan *p);
 uint32_t plan_find_kernel(Planner *s, const Kernel *k, bool tuned);
 /* narrow.c: bf16 in memory between kernels that can read and write it. */
 void plan_narrow(Planner *s);
+/* ahead.c: who fetches the weights of dense layers. */
+void plan_ahead(Planner *s);
 void plan_memory(Plan *p);
 /* Steps at which each tensor is first and last used, inclusive. */
 void plan_liveness(const Plan *p, uint32_t *first, uint32_t *last);

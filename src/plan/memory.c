@@ -80,24 +80,32 @@ static uint32_t overwritten(const Arrangement *l, uint32_t step)
     return 0;
 }
 
+/* A place for tensor t, first written in step i, or, not 0, that of tensor `under`: by index + 1.
+ */
+static void make_block(Arrangement *l, uint32_t i, uint32_t t, uint32_t under)
+{
+    const Plan *p = l->p;
+    if (t == 0 || p->tensors.at[t - 1].space != SPACE_ARENA || l->first[t - 1] != i)
+        return;
+    if (under != 0 && under != t) {
+        l->block_of[t - 1] = l->block_of[under - 1];
+        l->block[l->block_of[t - 1]].last = l->last[t - 1];
+        return;
+    }
+    l->block_of[t - 1] = l->count;
+    l->block[l->count++] = (Block){
+        .tensor = t - 1, .first = i, .last = l->last[t - 1], .floats = p->tensors.at[t - 1].floats};
+}
+
 static void make_blocks(Arrangement *l)
 {
     const Plan *p = l->p;
     for (uint32_t i = 0; i < p->steps.len; i++) {
-        uint32_t out = p->steps.at[i].args[KERNEL_ARG_OUT].tensor;
-        if (out == 0 || p->tensors.at[out - 1].space != SPACE_ARENA || l->first[out - 1] != i)
-            continue;
-        uint32_t under = overwritten(l, i);
-        if (under != 0 && under != out) {
-            l->block_of[out - 1] = l->block_of[under - 1];
-            l->block[l->block_of[out - 1]].last = l->last[out - 1];
-            continue;
-        }
-        l->block_of[out - 1] = l->count;
-        l->block[l->count++] = (Block){.tensor = out - 1,
-                                       .first = i,
-                                       .last = l->last[out - 1],
-                                       .floats = p->tensors.at[out - 1].floats};
+        const PlanStep *s = &p->steps.at[i];
+        const Kernel *k = &p->kernels.at[s->kernel].k;
+        make_block(l, i, s->args[KERNEL_ARG_OUT].tensor, overwritten(l, i));
+        if (k->summed)
+            make_block(l, i, s->args[KERNEL_ARG_EXTRA + k->extra_count - 1].tensor, 0);
     }
 }
 

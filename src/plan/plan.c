@@ -249,6 +249,16 @@ static void place_steps(const Planner *s, Draft *d)
     }
 }
 
+/* Where a kernel leaves its sums, for the mean that reads them: as many parts as its tile has. */
+static void place_sums(Planner *s, Draft *d)
+{
+    Kernel *k = &d->k;
+    MapDesc parts = {LAYOUT_BLOCKED, k->out.c, family_row_blocks(k), 1};
+    Value sums = plan_new_value(s, d->group->result, parts, SPACE_ARENA, 0);
+    d->args[KERNEL_ARG_EXTRA + k->extra_count - 1] = plan_operand(s, sums);
+    s->sums[d->group->result.v] = sums;
+}
+
 /* Threads count items of an image, and floats inside it, in 32 bits. */
 static bool fits_threads(const Planner *s, const Kernel *k)
 {
@@ -265,6 +275,9 @@ void plan_finish_step(Planner *s, Draft *d)
         return;
     if (d->group != NULL)
         place_operands(s, d);
+    d->k.summed = d->k.summed && d->k.extra_count < KERNEL_MAX_EXTRA;
+    if (d->k.summed)
+        d->k.extra[d->k.extra_count++] = KARG_RESULT;
     place_steps(s, d);
     if (map_floats(d->k.in, p->target.vl) > FAMILY_LIMIT / 8 ||
         map_floats(d->k.out, p->target.vl) > FAMILY_LIMIT / 8) {
@@ -277,6 +290,8 @@ void plan_finish_step(Planner *s, Draft *d)
         s->failed = "a tensor is too large for a GPU kernel";
         return;
     }
+    if (d->k.summed)
+        place_sums(s, d);
     uint32_t kernel = plan_find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;
@@ -305,6 +320,13 @@ void plan_finish_step(Planner *s, Draft *d)
     vec_push(p->arena, &p->steps, step);
 }
 
+static bool is_global_mean(const Planner *s, NodeId n)
+{
+    Op op = graph_node(s->g, n)->op;
+    const Shape *to = &s->an->shape[n.v];
+    return (op == OP_GAP || op == OP_ADAPTIVE_AVGPOOL) && to->h == 1 && to->w == 1;
+}
+
 static void count_readers(Planner *s)
 {
     const Fusion *f = s->f;
@@ -317,6 +339,7 @@ static void count_readers(Planner *s)
                 s->readers[g->operands.at[k].node.v]++;
         if (g->anchor.v == 0)
             continue;
+        s->averaged[g->in.v] |= is_global_mean(s, g->anchor);
         for (uint32_t k = 1; k < graph_node(s->g, g->anchor)->in_count; k++)
             s->readers[f->alias[graph_in(s->g, g->anchor, k).v].v]++;
     }
@@ -397,6 +420,8 @@ static void planner_open(Planner *s, Plan *p, Arena *a, const Analysis *an, cons
                    .f = f,
                    .value = arena_new_n(a, Value, n),
                    .blocked = arena_new_n(a, Value, n),
+                   .averaged = arena_new_n(a, bool, n),
+                   .sums = arena_new_n(a, Value, n),
                    .readers = arena_new_n(a, uint32_t, n),
                    .heads = arena_new_n(a, uint32_t, n)};
     count_readers(s);
@@ -407,6 +432,9 @@ static const char *planner_close(Planner *s)
     if (s->failed != NULL)
         return s->failed;
     plan_narrow(s);
+    plan_ahead(s);
+    if (s->failed != NULL)
+        return s->failed;
     plan_order(s->p);
     plan_memory(s->p);
     if (s->p->arena_floats > FAMILY_LIMIT / 8)

@@ -35,6 +35,10 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
     int i = arg - KERNEL_ARG_EXTRA;
     if (i >= k->extra_count)
         return 0;
+    if (k->extra[i] == KARG_RESULT && k->summed)
+        return map_blocks(k->out, t->vl) * t->vl * family_row_blocks(k);
+    if (k->extra[i] == KARG_AHEAD) /* read by the step whose weights they are */
+        return 0;
     if (k->extra[i] == KARG_MAP)
         return taken(k, arg, reach(k->out, t, k->extra_pixel[i]));
     /* A gate of the input has the input's channels. */
@@ -86,6 +90,12 @@ static const char *check_train_operand(const Check *c, const PlanOperand *o, boo
     return check_tensor_operand(c, o, need, out);
 }
 
+/* Whether an inference kernel writes operand arg. */
+static bool is_written(const Kernel *k, int arg)
+{
+    return arg == KERNEL_ARG_OUT || (k->summed && arg == KERNEL_ARG_EXTRA + k->extra_count - 1);
+}
+
 static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
 {
     const PlanOperand *o = &s->args[arg];
@@ -93,6 +103,9 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
         c->p->tensors.at[o->tensor - 1].narrow != cuda_is_narrow(k, arg))
         return "has elements of another size";
     int64_t need = plan_operand_floats(k, &c->p->target, arg);
+    if (k->fetch > 0 && arg == KERNEL_ARG_EXTRA + k->extra_count - 1)
+        return o->space == SPACE_WEIGHTS ? check_train_operand(c, o, false, 0)
+                                         : "is in the wrong space";
     bool weights = arg == KERNEL_ARG_W || arg == KERNEL_ARG_BIAS ||
                    (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_EXTRA + k->extra_count &&
                     k->extra[arg - KERNEL_ARG_EXTRA] == KARG_CHANNEL);
@@ -112,7 +125,7 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
     if (weights && c->p->on_state)
         return check_train_operand(c, o, false, need);
     return weights ? check_pack(c->p, o, need)
-                   : check_tensor_operand(c, o, need, arg == KERNEL_ARG_OUT);
+                   : check_tensor_operand(c, o, need, is_written(k, arg));
 }
 
 static bool writes_state(const Kernel *k, const PlanStep *s, int64_t offset)
@@ -166,8 +179,9 @@ static const char *check_steps(Check *c)
         const char *why = s->repeats != 0 ? check_repeated(p, i) : NULL;
         if (why != NULL)
             return arena_printf(p->arena, "step %u (%s) %s", (unsigned)i, s->name, why);
-        if (s->args[KERNEL_ARG_OUT].tensor != 0)
-            c->written[s->args[KERNEL_ARG_OUT].tensor - 1] = true;
+        for (int arg = 0; arg < KERNEL_ARGS; arg++)
+            if (is_written(k, arg) && s->args[arg].tensor != 0)
+                c->written[s->args[arg].tensor - 1] = true;
     }
     for (uint32_t i = 0; i < p->tensors.len; i++)
         if (p->tensors.at[i].space == SPACE_OUTPUT && !c->written[i])

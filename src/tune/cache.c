@@ -60,6 +60,10 @@ void tune_key(const Kernel *k, const Target *t, TuneHow how, Buf *out)
     else
         buf_printf(out, "%s threads=%d %s%s ", t->cpu, how.threads, how.far ? "far" : "near",
                    t->exact_conv ? " exact" : "");
+    if (plain.fetch > 0) { /* the planner's, after the tile is chosen */
+        plain.fetch = 0;
+        plain.extra_count--;
+    }
     family_key(&plain, t, out);
 }
 

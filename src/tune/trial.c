@@ -60,6 +60,10 @@ static void place_operands(Plan *p, const Kernel *k, int64_t weights, PlanOperan
         case KARG_MAP: args[KERNEL_ARG_EXTRA + i] = in_arena(p, map_floats(k->out, t->vl)); break;
         case KARG_CHANNEL: args[KERNEL_ARG_EXTRA + i] = in_weights(p, channels); break;
         case KARG_GATE: args[KERNEL_ARG_EXTRA + i] = in_arena(p, channels); break;
+        case KARG_RESULT: /* of sums: at most as many parts as rows */
+            args[KERNEL_ARG_EXTRA + i] = in_arena(p, channels * k->out.h);
+            break;
+        case KARG_AHEAD: args[KERNEL_ARG_EXTRA + i] = in_weights(p, channels); break;
         default: break; /* of training steps, whose kernels are not tried */
         }
 }

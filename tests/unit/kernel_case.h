@@ -96,6 +96,8 @@ static inline int64_t extra_count_of(const Kernel *k, int i)
 {
     if (k->extra[i] == KARG_MAP)
         return k->out.c * k->out.h * k->out.w;
+    if (k->extra[i] == KARG_RESULT)
+        return k->out.c * family_row_blocks(k);
     return i == k->gate_arg ? k->in.c : k->out.c;
 }
 
@@ -119,9 +121,11 @@ static inline void case_open(Case *c, Side side)
         float *p = case_logical(c, extra_count_of(k, i), stream, 0.25f, 1.5f);
         c->ops.extra[i] = p;
         bool gate = k->extra[i] == KARG_GATE;
-        c->extra[i] = k->extra[i] == KARG_MAP
-                          ? case_map(k->out, vl, p, side)
-                          : case_vector(extra_count_of(k, i), vl, p, gate ? 60.0f : 0, side);
+        MapDesc parts = {LAYOUT_BLOCKED, k->out.c, family_row_blocks(k), 1};
+        if (k->extra[i] == KARG_MAP || k->extra[i] == KARG_RESULT)
+            c->extra[i] = case_map(k->extra[i] == KARG_MAP ? k->out : parts, vl, p, side);
+        else
+            c->extra[i] = case_vector(extra_count_of(k, i), vl, p, gate ? 60.0f : 0, side);
     }
 }
 
@@ -192,6 +196,28 @@ static inline bool case_compare(Case *c, const float *out, float before)
     return true;
 }
 
+/* What a kernel leaves of sums beside its output: all rows' of a channel are their sum. */
+static inline bool case_sums(Case *c)
+{
+    const Kernel *k = c->k;
+    int64_t parts = family_row_blocks(k);
+    const float *at = c->extra[k->extra_count - 1].at;
+    for (int64_t ch = 0; ch < k->out.c; ch++)
+        for (int64_t part = 0; part < parts; part++) {
+            int64_t from = part * k->tile.rb, to = from + k->tile.rb;
+            double want = 0, got = at[(ch / c->t->vl * parts + part) * c->t->vl + ch % c->t->vl];
+            for (int64_t y = from; y < to && y < k->out.h; y++)
+                for (int64_t x = 0; x < k->out.w; x++)
+                    want += ref_kernel(k, &c->ops, ch, y, x);
+            if (fabs(got - want) <= 1e-4 * (1 + fabs(want)))
+                continue;
+            snprintf(c->message, sizeof c->message, "channel %d, part %d: the sum is %g, not %g",
+                     (int)ch, (int)part, got, want);
+            return false;
+        }
+    return true;
+}
+
 static inline bool operands_intact(const Case *c)
 {
     bool ok = guarded_intact(&c->in) && guarded_intact(&c->weights) && guarded_intact(&c->bias) &&
@@ -226,7 +252,7 @@ static inline bool case_order(Case *c, Order order, Side side, Guarded *first)
     for (int64_t i = 0; !is_foreign(c->k, c->k->out.c - 1) && i < padding_count(c); i++)
         out.at[out.floats - 1 - (size_t)padding_float(c, i)] = (float)NAN;
     case_run(c, out.at, order);
-    bool ok = case_compare(c, out.at, before);
+    bool ok = case_compare(c, out.at, before) && (!c->k->summed || case_sums(c));
     if (ok && (!guarded_intact(&out) || !operands_intact(c))) {
         snprintf(c->message, sizeof c->message, "wrote outside of its buffers");
         ok = false;

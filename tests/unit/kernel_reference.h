@@ -195,7 +195,10 @@ static inline double ref_kernel(const Kernel *k, const Operands *o, int64_t c, i
     case FAM_DEPTHWISE_DX: v = ref_depthwise_dx(k, o, c, y, x); break;
     case FAM_DENSE: v = ref_dense(k, o, c); break;
     case FAM_POOL: v = ref_pool(k, o, c, y, x); break;
-    case FAM_GAP: v = ref_mean(k, o, c, 0, k->in.h, 0, k->in.w); break;
+    case FAM_GAP:
+        v = ref_mean(k, o, c, 0, k->in.h, 0, k->in.w);
+        v *= k->positions > 0 ? (double)(k->in.h * k->in.w) / (double)k->positions : 1;
+        break;
     case FAM_ELEM: v = map_at(k, o, c, y, x); break;
     case FAM_LN: v = ref_ln(k, o, c, y, x); break;
     case FAM_SOFTMAX: v = ref_softmax(k, o, c, y, x); break;

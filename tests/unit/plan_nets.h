@@ -192,6 +192,13 @@ static const PlanNet plan_nets[] = {
                                     "%7 = conv(%6) c=33 k=3x3 pad=0,0,0,0 : \"d\"\n"
                                     "%8 = gelu(%7) : \"g\"\n"
                                     "%9 = concat(%8, %7) : \"cat\"\n" PORT(1) MAIN(9)},
+    {"weights fetched ahead",
+     NET("ahead") IN(1, 20, 6, 5) "%2 = conv(%1) c=72 k=1x1 : \"a\"\n"
+                                  "%3 = relu(%2) : \"r\"\n"
+                                  "%4 = conv(%3) c=90 k=1x1 : \"b\"\n"
+                                  "%5 = gap(%4) : \"g\"\n"
+                                  "%6 = flatten(%5) : \"f\"\n"
+                                  "%7 = dense(%6) c=500 : \"fc\"\n" PORT(1) MAIN(7)},
     {"deep and narrow", NET("deep") IN(1, 64, 7, 7) "%2 = conv(%1) c=256 k=1x1 : \"a\"\n"
                                                     "%3 = relu(%2) : \"r\"\n"
                                                     "%4 = conv(%3) c=512 k=3x3 stride=2x2 : \"b\"\n"

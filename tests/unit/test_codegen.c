@@ -90,6 +90,17 @@ static void conv_pointwise(Suite *s)
         g.tile.split_oc = true;
         g.tile.rb = (int)family_rows(&g);
         suite_add(s, with(s, g, RELU));
+        for (int split = 0; split < 2; split++) { /* weights of a later step are fetched */
+            Kernel f = with(s, biased(k), RESIDUAL);
+            family_choose_tile(&f, &s->plan.target);
+            f.extra[f.extra_count++] = KARG_AHEAD;
+            f.fetch = 1 + (int)i * 5;
+            if (split) {
+                f.tile.split_oc = true;
+                f.tile.rb = (int)family_rows(&f);
+            }
+            suite_add(s, f);
+        }
     }
 }
 
@@ -221,6 +232,13 @@ static void depthwise(Suite *s)
         Kernel k = windowed(FAM_DEPTHWISE, shapes[i]);
         suite_add(s, k);
         suite_add(s, with(s, biased(k), (Epilogue)(1 + i % GATED_RESIDUAL)));
+        k = with(s, biased(k), (Epilogue)((1 + i) % (GATED_RESIDUAL + 1)));
+        k.extra[k.extra_count++] = KARG_RESULT;
+        k.summed = true;
+        suite_add(s, k);
+        family_choose_tile(&k, &s->plan.target);
+        k.tile.rb = 2;
+        suite_add(s, k);
     }
 }
 
@@ -283,6 +301,9 @@ static void global_mean(Suite *s)
         MapDesc in = blocked(shape[i][0], shape[i][1], shape[i][2]);
         suite_add(s, kernel(FAM_GAP, in, blocked(in.c, 1, 1)));
         suite_add(s, with(s, kernel(FAM_GAP, in, planar(in.c, 1, 1)), AFFINE));
+        Kernel sums = kernel(FAM_GAP, in, blocked(in.c, 1, 1));
+        sums.positions = 1000;
+        suite_add(s, sums);
     }
 }
 

@@ -11,6 +11,8 @@
 #include "plan_random.h"
 
 static const CodegenApi *api;
+/* Kernels that fetch weights ahead, in all plans so far. */
+static int fetching;
 
 /* One batch: values near the reference, the bits those of `first` (filled by the first run). */
 static int run_batch(Bench *b, CnnrtContext *c, int batch, float **first, const char *what)
@@ -86,6 +88,8 @@ static int check_net(const PlanNet *net, const Target *t, double tolerance)
     if (!code)
         fail_msg("%s: %s", what, err);
     int failures = run_model(&b, model, what);
+    for (uint32_t i = 0; i < b.plan.kernels.len; i++)
+        fetching += b.plan.kernels.at[i].k.fetch > 0;
     api->unload(code);
     bench_close(&b);
     return failures;
@@ -95,7 +99,7 @@ static void test_net(void **state)
 {
     static const char *const cpus[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "native"};
     const PlanNet *net = *state;
-    int ran = 0, failures = 0;
+    int ran = 0, failures = 0, before = fetching;
     assert_non_null(api);
     for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
         Target t;
@@ -109,6 +113,8 @@ static void test_net(void **state)
     assert_int_equal(failures, 0);
     if (!ran)
         skip();
+    if (strcmp(net->name, "weights fetched ahead") == 0)
+        assert_true(fetching > before);
 }
 
 /* Chains of normalisations of nearly equal values magnify rounding: only what is plainly wrong

@@ -123,6 +123,19 @@ static void gate_weights(Conv *c, LLVMValueRef t0, LLVMValueRef t1)
     c->w = c->kn->scratch;
 }
 
+void conv_fetch_from(Conv *c, LLVMValueRef unit)
+{
+    enum { LINE = 16 };
+    Emit *e = c->e;
+    if (!c->ahead)
+        return;
+    /* A batch shares weights: they are fetched for a single image. */
+    LLVMValueRef single = LLVMBuildICmp(e->b, LLVMIntEQ, kern_batch(c->kn), emit_int(e, 1), "");
+    LLVMValueRef from = emit_select(e, single, c->kn->extra[c->k.extra_count - 1], c->kn->w);
+    int64_t step = c->k.fetch * LINE * family_fetch_blocks(&c->k, e->t);
+    LLVMBuildStore(e->b, emit_at(e, from, emit_mul(e, unit, step)), c->ahead);
+}
+
 static void walk_units(Conv *c)
 {
     Emit *e = c->e;
@@ -146,6 +159,7 @@ static void walk_units(Conv *c)
     }
     Loop l;
     loop_begin(e, &l, c->kn->begin, c->kn->end, 1, false, 0, NULL);
+    conv_fetch_from(c, l.iv);
     b.begin = emit_mul(e, l.iv, c->rb);
     b.end = emit_imin(e, emit_add(e, b.begin, emit_int(e, c->rb)), emit_int(e, c->all));
     if (gated)
@@ -186,6 +200,10 @@ bool cpu_conv(Kern *kn)
         return emit_fail(e, "only pointwise convolutions of blocked maps take a gate");
     c.zeros = c.k.has_bias ? NULL : emit_zero_memory(e);
     conv_init_stack(&c);
+    if (c.k.fetch > 0 && (c.k.extra_count < 1 || c.k.kh != 1 || c.k.kw != 1))
+        return emit_fail(e, "only pointwise convolutions fetch ahead, from an operand");
+    if (c.k.fetch > 0)
+        c.ahead = emit_stack(e, 1);
     walk_units(&c);
     return true;
 }

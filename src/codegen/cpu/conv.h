@@ -24,6 +24,7 @@ typedef struct Conv {
     bool half;                 /* the last of which has no channels past its lower half */
     LLVMValueRef first_blocks; /* by channel tile; NULL: all tiles start at block 0 */
     LLVMValueRef w;            /* packed weights, perhaps gated */
+    LLVMValueRef ahead;        /* in the frame: where the next lines to fetch are; NULL: none */
     LLVMValueRef zeros, stack;
 } Conv;
 
@@ -35,6 +36,8 @@ typedef struct ConvBlock {
 
 /* Channel tiles [t0, t1) over one block. */
 void conv_channel_tiles(Conv *c, LLVMValueRef t0, LLVMValueRef t1, const ConvBlock *b);
+/* Where fetching ahead goes on in a unit. */
+void conv_fetch_from(Conv *c, LLVMValueRef unit);
 /* Decides whether finished tiles pass through the frame; call in the entry block. */
 void conv_init_stack(Conv *c);
 

@@ -27,6 +27,7 @@ typedef struct Work {
     const Segment *s;
     RowTaps taps;
     int n;                           /* accumulators, o * width + p */
+    LLVMValueRef fetch;              /* from where on lines are fetched with the block */
     LLVMValueRef v[LOOP_MAX_VALUES]; /* accumulators, then the three pointers */
 } Work;
 enum { WORK_IN, WORK_W, WORK_AHEAD, WORK_POINTERS };
@@ -85,6 +86,21 @@ static void step(Conv *c, const Pass *s, Work *w, LLVMValueRef x, LLVMValueRef w
     }
 }
 
+/* Lane i's share of the lines fetched with a block, spread so that loads are not held up. */
+static void fetch_ahead(Conv *c, Work *w, int i, int lanes)
+{
+    enum { LINE = 16 };
+    Emit *e = c->e;
+    if (!c->ahead)
+        return;
+    if (i == 0)
+        w->fetch = LLVMBuildLoad2(e->b, e->ptr, c->ahead, "");
+    for (int line = i * c->k.fetch / lanes; line < (i + 1) * c->k.fetch / lanes; line++)
+        emit_prefetch(e, emit_at_const(e, w->fetch, line * LINE));
+    if (i + 1 == lanes)
+        LLVMBuildStore(e->b, emit_at_const(e, w->fetch, c->k.fetch * LINE), c->ahead);
+}
+
 /* Window columns [kw, end), which meet the same pixels. */
 static void columns(Conv *c, const Pass *s, Work *w, int lanes, int64_t kw, int64_t end,
                     uint64_t mask, LLVMValueRef in, LLVMValueRef weights)
@@ -104,8 +120,10 @@ static void columns(Conv *c, const Pass *s, Work *w, int lanes, int64_t kw, int6
     for (int64_t u = 0; u < unroll; u++) {
         x = u ? emit_launder(e, w->v[w->n]) : w->v[w->n];
         q = w->v[w->n + 1];
-        for (int i = 0; i < lanes; i++)
+        for (int i = 0; i < lanes; i++) {
+            fetch_ahead(c, w, i, lanes);
             step(c, s, w, emit_at_const(e, x, i), emit_at_const(e, q, i * ocv * c->vl), mask);
+        }
         w->v[w->n] = emit_at_const(e, x, x_step);
         w->v[w->n + 1] = emit_at_const(e, q, w_step);
     }
@@ -431,6 +449,8 @@ void conv_channel_tiles(Conv *c, LLVMValueRef t0, LLVMValueRef t1, const ConvBlo
     Loop l;
     if (c->whole_tiles) {
         loop_begin(e, &l, t0, emit_imin(e, t1, whole), 1, false, 0, NULL);
+        if (c->k.tile.split_oc)
+            conv_fetch_from(c, l.iv);
         channel_tile(c, c->ocv, false, l.iv, b);
         loop_end(e, &l, NULL);
     }

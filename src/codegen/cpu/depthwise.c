@@ -73,6 +73,10 @@ bool cpu_depthwise(Kern *kn)
     int px = k->tile.px > 0 ? k->tile.px : 8;
     if (px > DEPTHWISE_MAX_PX || k->kw > 64)
         return emit_fail(kn->e, "depthwise tile of %d pixels, %d taps wide", px, (int)k->kw);
+    if (k->summed && (k->out.layout != LAYOUT_BLOCKED || k->extra_count < 1))
+        return emit_fail(kn->e, "only blocked maps are summed, to an operand");
+    if (k->summed)
+        kn->sum = emit_stack(kn->e, 1);
     window_walk(kn, px, tile, NULL);
     return true;
 }

@@ -1,4 +1,4 @@
-/* The mean of each channel over the map. */
+/* The mean of each channel over the map, or over another whose sums the map has in parts. */
 #include "codegen/cpu/kern.h"
 
 enum { GAP_SUMS = 8 };
@@ -32,9 +32,10 @@ static void channel_block(Kern *kn, LLVMValueRef block, int lanes)
 {
     Emit *e = kn->e;
     int64_t pixels = kn->k->in.h * kn->k->in.w;
+    int64_t positions = kn->k->positions > 0 ? kn->k->positions : pixels;
     LLVMValueRef p = emit_at(e, kn->in, emit_mul(e, block, pixels * e->vl));
     LLVMValueRef mean =
-        emit_fmul(e, sum_vectors(e, p, pixels), emit_real(e->vec, 1.0 / (double)pixels));
+        emit_fmul(e, sum_vectors(e, p, pixels), emit_real(e->vec, 1.0 / (double)positions));
     LLVMValueRef args[EXPR_MAX_ARGS], chan = emit_mul(e, block, e->vl);
     kern_channel_args(kn, chan, args);
     kern_store(kn, args, mean, chan, lanes);

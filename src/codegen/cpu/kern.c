@@ -156,8 +156,9 @@ static LLVMValueRef repeat(Emit *e, LLVMValueRef v, int times)
     return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(e->vec), mask, "");
 }
 
-static void store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v, LLVMValueRef at,
-                        int n)
+/* Returns what was stored. */
+static LLVMValueRef store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef v,
+                                LLVMValueRef at, int n)
 {
     Emit *e = kn->e;
     LLVMTypeRef type = LLVMTypeOf(v);
@@ -170,7 +171,24 @@ static void store_group(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], LLVMValueRef
         else
             wide[i + 1] = n == 1 ? args[i + 1] : repeat(e, args[i + 1], n);
     }
-    emit_store(e, expr_emit(e, &kn->code, type, wide), emit_at(e, kn->out, at));
+    v = expr_emit(e, &kn->code, type, wide);
+    emit_store(e, v, emit_at(e, kn->out, at));
+    return v;
+}
+
+/* Adds groups of `size` vectors, already added up to v, to the sum. */
+static void add_to_sum(Kern *kn, LLVMValueRef v, int size)
+{
+    Emit *e = kn->e;
+    LLVMValueRef sum = emit_load(e, e->vec, kn->sum), lane[16];
+    for (int part = 0; part < size; part++) {
+        for (int i = 0; i < e->vl; i++)
+            lane[i] = LLVMConstInt(e->i32, (unsigned)(part * e->vl + i), 0);
+        LLVMValueRef mask = LLVMConstVector(lane, (unsigned)e->vl);
+        LLVMValueRef one = LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), mask, "");
+        sum = emit_fadd(e, sum, one);
+    }
+    emit_store(e, sum, kn->sum);
 }
 
 static LLVMTypeRef group_type(Emit *e, int n)
@@ -212,6 +230,7 @@ void kern_store_row(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], const LLVMValueR
                     LLVMValueRef at, int n)
 {
     Emit *e = kn->e;
+    LLVMValueRef total = NULL; /* of whole groups */
     for (int done = 0, size; done < n; done += size) {
         size = group_of(n - done);
         LLVMValueRef part[KERN_GROUP];
@@ -220,8 +239,15 @@ void kern_store_row(Kern *kn, LLVMValueRef args[EXPR_MAX_ARGS], const LLVMValueR
         for (int left = size; left > 1; left /= 2)
             for (int i = 0; i < left / 2; i++)
                 part[i] = emit_concat(e, part[2 * i], part[2 * i + 1]);
-        store_group(kn, args, part[0], emit_add(e, at, emit_int(e, done * e->vl)), size);
+        LLVMValueRef stored =
+            store_group(kn, args, part[0], emit_add(e, at, emit_int(e, done * e->vl)), size);
+        if (kn->sum && size < KERN_GROUP)
+            add_to_sum(kn, stored, size);
+        else if (kn->sum)
+            total = total ? emit_fadd(e, total, stored) : stored;
     }
+    if (total)
+        add_to_sum(kn, total, KERN_GROUP);
 }
 
 void kern_store_one(Kern *kn, LLVMValueRef v, LLVMValueRef at, LLVMValueRef chan)

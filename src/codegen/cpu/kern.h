@@ -13,6 +13,7 @@ typedef struct Kern {
     LLVMValueRef begin, end; /* units */
     LLVMValueRef run;        /* the CnnrtRun */
     ExprCode code;           /* of k->root */
+    LLVMValueRef sum; /* a vector in memory that kern_store_row adds what it stores to; or NULL */
     /* Kernels of several results: the code of each root, and what any of them uses. */
     ExprCode root[KERNEL_MAX_ROOTS];
     bool uses[EXPR_MAX_ARGS];

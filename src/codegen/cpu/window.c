@@ -124,7 +124,13 @@ static void walk_units(Kern *kn, int px, LLVMValueRef u0, LLVMValueRef u1, int l
     LLVMValueRef r0 = emit_mul(e, emit_rem(e, l.iv, row_blocks), rb);
     LLVMValueRef r1 = emit_imin(e, emit_add(e, r0, emit_int(e, rb)), emit_int(e, k->out.h));
     WindowTile t = {.block = emit_div(e, l.iv, row_blocks), .lanes = lanes};
+    if (kn->sum)
+        emit_store(e, emit_real(e->vec, 0), kn->sum);
     walk_rows(kn, px, t, r0, r1, emit, ctx);
+    if (kn->sum) {
+        LLVMValueRef to = emit_at(e, kn->extra[k->extra_count - 1], emit_mul(e, l.iv, e->vl));
+        emit_store(e, emit_load(e, e->vec, kn->sum), to);
+    }
     loop_end(e, &l, NULL);
 }
 

@@ -49,6 +49,9 @@ void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image);
 
 /* Whether the model has code for the architecture. */
 bool cuda_has_image(const CnnrtModel *m, int arch);
+/* Whether the device gives blocks the shared memory that the model's kernels ask for; else a status,
+ * with what it says. */
+int cuda_has_shared(const CnnrtModel *m, int device);
 /* Says why it has none. */
 void cuda_say_no_image(const CnnrtModel *m, int arch);
 /* Loads the best image that the driver takes, and finds the kernel of every step in it. */

@@ -343,7 +343,6 @@ static LLVMValueRef training_constant(Builder *b)
     return constant_global(e, record(b, b->t.training, fields), "training");
 }
 
-/* Shared memory of kernels is their own declaration: none is asked for at a launch. */
 static LLVMValueRef launch_at(Builder *b, uint32_t i)
 {
     Emit *e = b->e;
@@ -356,7 +355,7 @@ static LLVMValueRef launch_at(Builder *b, uint32_t i)
                               emit_int(e, l.per_block),
                               emit_int(e, l.rows),
                               constant32(e, l.threads),
-                              constant32(e, 0),
+                              constant32(e, launch_shared(&l)),
                               constant32(e, kernel_reads_run(&b->p->kernels.at[s->kernel].k)),
                               constant32(e, l.once)};
     return record(b, b->t.launch, fields);

@@ -121,26 +121,65 @@ static bool tiled(const Kernel *k, const Target *t)
     return groups == 1 || (whole_groups(k, t) && k->out.c / groups >= GEMM_GROUP);
 }
 
-/* Blocks of a launch are equal: what counts is how many rounds of them there are and what each
- * does, also past the edges of the map. */
-static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
+int64_t cuda_tile_shared(const CudaTile *c)
+{
+    if (c->dtype == DTYPE_FP32)
+        return (int64_t)8 * c->k * (c->m + 4 + c->n);
+    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
+}
+
+int64_t cuda_most_shared(const Target *t)
+{
+    return t->block_shared > CUDA_DECLARED_SHARED ? t->block_shared : CUDA_DECLARED_SHARED;
+}
+
+int64_t launch_shared(const Launch *l)
+{
+    return l->shared > CUDA_DECLARED_SHARED ? l->shared : 0;
+}
+
+/* Blocks of such a tile that a multiprocessor holds, of those that keep it busy: as far as their
+ * sums, addresses and shared memory go. */
+static int64_t resident(const CudaTile *c, const Target *t)
+{
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64, SYSTEM = 1024 /* bytes that a block takes, too */ };
+    int64_t n = min64(CUDA_RESIDENT, REGISTERS / (c->m * c->n + BESIDE_SUMS * c->threads));
+    if (t->shared > 0)
+        n = min64(n, t->shared / (cuda_tile_shared(c) + SYSTEM));
+    return at_least_one(n);
+}
+
+/* Steps of the reduction are whole; those of ordinary units are short. */
+static double tile_depth(const Kernel *k, const Target *t, const CudaTile *c)
+{
+    Kernel own = *k;
+    own.tile.cuda = *c;
+    return c->dtype == DTYPE_FP32 ? 1 : (double)mul(ceil_div(cuda_weight_line(&own, t), c->k), c->k);
+}
+
+/* Blocks of a launch are equal: what counts is how many a multiprocessor makes, at least those that
+ * it holds, and what each does, also past the edges of the map. */
+static double tile_cost(const Kernel *k, const Target *t, const CudaTile *c, double weight)
 {
     int64_t groups = at_least_one(k->groups);
     int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
     int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
-    double rounds = (double)blocks / (double)CUDA_BLOCKS_WANTED;
-    return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
+    double made = (double)blocks / CUDA_MULTIPROCESSORS, held = (double)resident(c, t);
+    return (made > held ? made : held) * c->m * c->n * tile_depth(k, t, c) * weight;
 }
 
-static void best_tile(Kernel *k, const CudaChoice *all, int count)
+static void best_tile(Kernel *k, const Target *t, CudaChoices all, Dtype d)
 {
     double best = 0;
-    for (int i = 0; i < count; i++) {
-        double cost = tile_cost(k, &all[i].tile, all[i].weight);
-        if (best > 0 && cost >= best)
+    for (int i = 0; i < all.count; i++) {
+        CudaTile c = all.at[i].tile;
+        if (d != DTYPE_FP32)
+            cuda_on_units(&c, d);
+        double cost = tile_cost(k, t, &c, all.at[i].weight);
+        if (cuda_tile_shared(&c) > cuda_most_shared(t) || (best > 0 && cost >= best))
             continue;
         best = cost;
-        k->tile.cuda = all[i].tile;
+        k->tile.cuda = c;
     }
 }
 
@@ -157,21 +196,8 @@ static bool suits_matrix_units(const Kernel *k, const Target *t)
 static void tile_matrix_units(Kernel *k, const Target *t)
 {
     enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
-    static const CudaChoice groups[] = {
-#define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
-    {{CUDA_UNITS(M, N, BYTES, 64, WN, STAGES, 4), .group = true}, WEIGHT},
-#include "family/cuda_wgmma.def"
-    };
-    static const CudaChoice tiles[] = {
-#define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
-    {{CUDA_UNITS(M, N, BYTES, WM, WN, STAGES, 1)}, WEIGHT},
-#include "family/cuda_mma.def"
-    };
-    if (t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS)
-        best_tile(k, groups, sizeof groups / sizeof *groups);
-    else
-        best_tile(k, tiles, sizeof tiles / sizeof *tiles);
-    cuda_on_units(&k->tile.cuda, t->dtype);
+    bool groups = t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS;
+    best_tile(k, t, groups ? cuda_wgmma_choices : cuda_mma_choices, t->dtype);
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
@@ -181,7 +207,7 @@ void cuda_choose_tile(Kernel *k, const Target *t)
     if (suits_matrix_units(k, t))
         tile_matrix_units(k, t);
     else if (contraction(k) && tiled(k, t))
-        best_tile(k, cuda_tile_choices, cuda_tile_choice_count);
+        best_tile(k, t, cuda_tile_choices, DTYPE_FP32);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
     else if (k->family == FAM_CONV_DW)
@@ -201,13 +227,6 @@ static int64_t copied(const Kernel *k, const Target *t)
     return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
 }
 
-static int64_t tile_shared(const CudaTile *c)
-{
-    if (c->dtype == DTYPE_FP32)
-        return (int64_t)8 * c->k * (c->m + 4 + c->n);
-    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
-}
-
 static Launch tile_launch(const Kernel *k)
 {
     const CudaTile *c = &k->tile.cuda;
@@ -216,7 +235,7 @@ static Launch tile_launch(const Kernel *k)
                     .per_block = c->m,
                     .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
                     .threads = c->threads,
-                    .shared = tile_shared(c)};
+                    .shared = cuda_tile_shared(c)};
 }
 
 Launch family_launch(const Kernel *k, const Target *t)

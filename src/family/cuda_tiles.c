@@ -4,12 +4,25 @@
 
 enum { WIDEST_STRIP = 4 /* columns of a depthwise convolution */ };
 
-const CudaChoice cuda_tile_choices[] = {
+static const CudaChoice tiles[] = {
 #define TILE(M, N, K, TM, TN, WEIGHT)                                                              \
     {{.threads = ((M) / (TM)) * ((N) / (TN)), .m = M, .n = N, .k = K, .tm = TM, .tn = TN}, WEIGHT},
 #include "family/cuda_tile.def"
 };
-const int cuda_tile_choice_count = sizeof cuda_tile_choices / sizeof *cuda_tile_choices;
+static const CudaChoice of_warps[] = {
+#define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
+    {{CUDA_UNITS(M, N, BYTES, WM, WN, STAGES, 1)}, WEIGHT},
+#include "family/cuda_mma.def"
+};
+static const CudaChoice of_groups[] = {
+#define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
+    {{CUDA_UNITS(M, N, BYTES, 64, WN, STAGES, 4), .group = true}, WEIGHT},
+#include "family/cuda_wgmma.def"
+};
+
+#define ALL(CHOICES) {CHOICES, sizeof CHOICES / sizeof *CHOICES}
+const CudaChoices cuda_tile_choices = ALL(tiles), cuda_mma_choices = ALL(of_warps),
+                  cuda_wgmma_choices = ALL(of_groups);
 
 /* Tile number i, made from the rules'; false: there are no more. */
 static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
@@ -17,9 +30,9 @@ static bool other_tile(const Kernel *k, const Tile *rule, int i, Tile *out)
     *out = *rule;
     if ((k->family == FAM_CONV || k->family == FAM_CONVT) && rule->cuda.m > 0 &&
         rule->cuda.dtype == DTYPE_FP32) {
-        if (i < cuda_tile_choice_count)
-            out->cuda = cuda_tile_choices[i].tile;
-        return i < cuda_tile_choice_count;
+        if (i < cuda_tile_choices.count)
+            out->cuda = cuda_tile_choices.at[i].tile;
+        return i < cuda_tile_choices.count;
     }
     if (k->family != FAM_DEPTHWISE)
         return false;

@@ -28,6 +28,9 @@ typedef struct Target {
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
     Dtype dtype;         /* CUDA: of contractions that suit matrix units */
     bool warp_groups;    /* CUDA: matrix units take operands from shared memory (sm_90a) */
+    /* CUDA, bytes of shared memory: that a block can ask for on every GPU the code runs on, and of a
+     * multiprocessor. 0: not known. */
+    int64_t block_shared, shared;
 } Target;
 
 /* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl]; CHANNELS [H][W][C, up to a multiple of vl].
@@ -222,13 +225,17 @@ int64_t family_units(const Kernel *k, const Target *t);
  * then the batch, an i32, then, of kernels that read it, the run. b * items must stay below 2^31.
  */
 enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
+/* Bytes of shared memory that every GPU gives without being asked: what a kernel can declare. */
+enum { CUDA_DECLARED_SHARED = 48 << 10 };
 typedef struct Launch {
     int64_t items, per_block, rows;
     int threads;
     bool once;
-    int64_t shared; /* bytes of shared memory, all of them static */
+    int64_t shared; /* bytes of shared memory: declared, or asked for at the launch */
 } Launch;
 Launch family_launch(const Kernel *k, const Target *t);
+/* Bytes that the launch has to ask for: all of those that are too many to be declared. */
+int64_t launch_shared(const Launch *l);
 bool kernel_has_arg(const Kernel *k, const Target *t, int arg);
 bool kernel_reads_run(const Kernel *k);
 /* The same of the kernels of training steps, cuda_train.c; false: k is none of them. */

@@ -169,6 +169,26 @@ def test_old_gpu_is_told():
     assert "needs compute capability 8.0 or newer, and the device has 7.5" in done.stderr, done.stderr
 
 
+WIDE = """net wide {
+  input image[3, 96, 96]
+  stage s1(stride=1) { conv(64, k=3) -> relu -> conv(128, k=3) -> relu }
+  head logits = gap -> flatten -> dense(5)
+}
+"""
+
+
+def test_little_shared_memory_is_told():
+    pathlib.Path("wide.cnn").write_text(WIDE)
+    made = cnnc("build", "wide.cnn", *LINTS, "--target=cuda", "--dtype=bf16", "--emit=manifest,ptx", "-o", "wide")
+    assert made.returncode == 0, made.stderr
+    most = max(x["shared"] for x in json.loads(pathlib.Path("wide.json").read_text())["launches"])
+    assert 48 * 1024 < most <= 99 * 1024, most
+    for command in ("bench", "verify"):
+        done = on_emulator(command, "wide.cnn", dtype="bf16", SIMT_CUDA_SHARED=str(most - 1))
+        assert done.returncode == 3, done
+        assert f"needs {most} bytes of shared memory" in done.stderr, done.stderr
+
+
 def test_run_on_the_emulator():
     write_input()
     done = on_emulator("run", NET, "--input=x.npy", "-o", "cuda.npy")

@@ -48,7 +48,8 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
     if (kernel_reads_run(k))
         param[n++] = (void *)&run;
     const SimtKernel *have = simt_kernel(m, name);
-    if (have == NULL || have->params != n || (int64_t)have->static_shared != l.shared ||
+    int64_t asked = launch_shared(&l);
+    if (have == NULL || have->params != n || (int64_t)have->static_shared + asked != l.shared ||
         have->max_threads != (unsigned)l.threads) {
         snprintf(err, len, "%s is not what its launch says (shared %zu, %lld)", name,
                  have ? have->static_shared : 0, (long long)l.shared);
@@ -57,7 +58,8 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
     int64_t items = (l.once ? 1 : batch) * l.items;
     SimtLaunch how = {
         .grid = {(unsigned)((items + l.per_block - 1) / l.per_block), (unsigned)l.rows},
-        .block = {(unsigned)l.threads}};
+        .block = {(unsigned)l.threads},
+        .shared = (size_t)asked};
     return simt_launch(m, name, &how, param, err, len);
 }
 

@@ -78,15 +78,18 @@ static int registers_wanted(const Kernel *k)
 }
 
 /* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. Each of
- * its four parts has registers of its own, for whole warps. */
-static int blocks_wanted(const Kernel *k)
+ * its four parts has registers of its own, for whole warps. Where shared memory has room for fewer,
+ * threads may have more registers. */
+static int blocks_wanted(const CudaKern *kn)
 {
-    enum { PARTS = 4, REGISTERS = 16384 };
-    const CudaTile *c = &k->tile.cuda;
-    if (c->m == 0 || !cuda_contraction(k))
+    enum { PARTS = 4, REGISTERS = 16384, SYSTEM = 1024 /* of shared memory, a block */ };
+    const CudaTile *c = &kn->k->tile.cuda;
+    if (c->m == 0 || !cuda_contraction(kn->k))
         return 0;
-    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(k)));
-    return warps * NVPTX_WARP / c->threads;
+    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k)));
+    int blocks = warps * NVPTX_WARP / c->threads;
+    int64_t room = launch_shared(&kn->launch) ? kn->e->t->shared / (kn->launch.shared + SYSTEM) : blocks;
+    return room < blocks ? (int)room : blocks;
 }
 
 static void open_function(CudaKern *kn, const char *name)
@@ -104,7 +107,7 @@ static void open_function(CudaKern *kn, const char *name)
     params[n + 1] = global;
     bool run = kernel_reads_run(kn->k);
     LLVMValueRef fn =
-        nvptx_kernel(e, name, params, n + 1 + run, kn->launch.threads, blocks_wanted(kn->k));
+        nvptx_kernel(e, name, params, n + 1 + run, kn->launch.threads, blocks_wanted(kn));
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef p = LLVMGetParam(fn, i);
         nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));

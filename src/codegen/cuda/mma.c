@@ -14,7 +14,7 @@
 #include "codegen/llvm/nvptx_matrix.h"
 #include <stddef.h>
 
-enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 2, MOST_STAGES = 4, MOST_SUMS = 64 };
+enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 4, MOST_STAGES = 4, MOST_SUMS = 128 };
 enum { HIGH = 16, WIDE = 16, DEPTH = 32 /* bytes of one instruction */ };
 
 typedef struct Mma {

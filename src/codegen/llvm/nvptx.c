@@ -66,10 +66,24 @@ void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read
     }
 }
 
+/* Of all kernels of a module: where it begins is the same for each. */
+static LLVMValueRef shared_at_launch(Emit *e)
+{
+    static const char name[] = "shared_at_launch";
+    enum { ALIGN = 1024 /* what exchanged rows repeat within */ };
+    LLVMValueRef g = LLVMGetNamedGlobal(e->mod, name);
+    if (!g)
+        g = LLVMAddGlobalInAddressSpace(e->mod, LLVMArrayType2(e->f32, 0), name, NVPTX_SHARED);
+    LLVMSetAlignment(g, ALIGN);
+    return g;
+}
+
 LLVMValueRef nvptx_shared(Emit *e, int64_t floats)
 {
     char name[320];
     size_t len;
+    if (floats * (int64_t)sizeof(float) > CUDA_DECLARED_SHARED)
+        return shared_at_launch(e);
     snprintf(name, sizeof name, "%s_shared", LLVMGetValueName2(e->fn, &len));
     LLVMTypeRef type = LLVMArrayType2(e->f32, (uint64_t)floats);
     LLVMValueRef g = LLVMAddGlobalInAddressSpace(e->mod, type, name, NVPTX_SHARED);

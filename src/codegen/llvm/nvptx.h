@@ -13,8 +13,9 @@ LLVMValueRef nvptx_kernel(Emit *e, const char *name, LLVMTypeRef *params, unsign
 /* Pointer parameter i is aligned to `align` bytes; read-only ones that nothing else of the kernel
  * writes through are loaded past the first-level cache's coherence. */
 void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read_only);
-/* Shared memory of the function under construction: `floats` of it, aligned to a line of
- * banks. */
+/* Shared memory of the function under construction, all that it has: `floats` of it, aligned to a
+ * line of banks. What is more than kernels can declare is asked for at the launch (launch_shared).
+ */
 LLVMValueRef nvptx_shared(Emit *e, int64_t floats);
 /* An i32: "tid.x", "ctaid.y", ... */
 LLVMValueRef nvptx_register(Emit *e, const char *name);

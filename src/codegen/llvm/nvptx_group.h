@@ -7,7 +7,7 @@
 enum {
     NVPTX_GROUP = 128 /* threads */,
     NVPTX_GROUP_ROWS = 64,
-    NVPTX_GROUP_MOST = 128 /* columns */
+    NVPTX_GROUP_MOST = 256 /* columns */
 };
 
 /* What the threads have written to shared memory can be read by matrix instructions after the next

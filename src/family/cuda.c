@@ -69,18 +69,39 @@ bool cuda_may_be_narrow(const Kernel *k, int arg)
            k->out.layout == LAYOUT_CHANNELS;
 }
 
+CudaPanels cuda_panels(const Kernel *k, const Target *t)
+{
+    const CudaTile *c = &k->tile.cuda;
+    int64_t groups = at_least_one(k->groups);
+    CudaPanels p = {.tiles = ceil_div(k->out.c / groups, c->n),
+                    .steps = ceil_div(cuda_weight_line(k, t), c->k),
+                    .elements = (int64_t)c->n * c->k};
+    p.count = mul(mul(groups, p.tiles), p.steps);
+    return p;
+}
+
+/* Elements of packed weights for matrix units. */
+static int64_t packed_elements(const Kernel *k, const Target *t)
+{
+    CudaPanels p;
+    if (!k->tile.cuda.group)
+        return mul(k->out.c, cuda_weight_line(k, t));
+    p = cuda_panels(k, t);
+    return mul(p.count, p.elements);
+}
+
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
 {
     if (!cuda_on_matrix_units(k))
         return cuda_weight_floats(k, t) / t->vl;
-    return mul(k->out.c, cuda_weight_line(k, t)) / t->vl;
+    return packed_elements(k, t) / t->vl;
 }
 
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
     if (cuda_on_matrix_units(k) && has_weights(k))
-        return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
+        return packed_elements(k, t) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(taps, cuda_weight_rows(k, t)), oc);
@@ -91,11 +112,32 @@ int64_t cuda_weight_floats(const Kernel *k, const Target *t)
     }
 }
 
+/* Of output channel o, element `at` of its line, in panels. Sixteen channels are dealt to two
+ * matrices of eight, and pieces of 16 bytes exchanged by the row, as mma.c has both. */
+static int64_t panel_index(const Kernel *k, const Target *t, int64_t o, int64_t at)
+{
+    enum { PIECE = 16 };
+    const CudaTile *c = &k->tile.cuda;
+    CudaPanels p = cuda_panels(k, t);
+    int64_t per_out = k->out.c / at_least_one(k->groups), bytes = dtype_info[c->dtype].bytes;
+    int64_t column = o % per_out % c->n, of16 = column % 16, elements = PIECE / bytes;
+    int64_t row = column - of16 + of16 % 4 / 2 * 8 + of16 / 4 * 2 + of16 % 2;
+    int64_t exchange = c->k * bytes == 64 ? row % 8 / 2 : row % 8;
+    int64_t panel = (o / per_out * p.tiles + o % per_out / c->n) * p.steps + at / c->k;
+    int64_t piece = at % c->k / elements ^ exchange;
+    return panel * p.elements + row * c->k + piece * elements + at % elements;
+}
+
 int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                           int64_t x)
 {
     int64_t oc = padded(k->out.c, t), rows = cuda_weight_rows(k, t);
     bool units = cuda_on_matrix_units(k);
+    if (k->tile.cuda.group) {
+        Kernel lines = *k;
+        lines.tile.cuda.group = false;
+        return panel_index(k, t, o, cuda_weight_index(&lines, t, 0, i, y, x));
+    }
     int64_t line = units ? o * cuda_weight_line(k, t) : o, step = units ? 1 : oc;
     if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return (y * k->kw + x) * oc + o;
@@ -125,7 +167,8 @@ int64_t cuda_tile_shared(const CudaTile *c)
 {
     if (c->dtype == DTYPE_FP32)
         return (int64_t)8 * c->k * (c->m + 4 + c->n);
-    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
+    int64_t barriers = c->group ? (int64_t)c->stages * 8 : 0; /* that say when weights have come */
+    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes + barriers;
 }
 
 int64_t cuda_most_shared(const Target *t)
@@ -193,11 +236,10 @@ static bool suits_matrix_units(const Kernel *k, const Target *t)
     return contraction(k) && tiled(k, t);
 }
 
-static void tile_matrix_units(Kernel *k, const Target *t)
+bool cuda_suits_groups(const Kernel *k, const Target *t)
 {
     enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
-    bool groups = t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS;
-    best_tile(k, t, groups ? cuda_wgmma_choices : cuda_mma_choices, t->dtype);
+    return t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS;
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
@@ -205,7 +247,7 @@ void cuda_choose_tile(Kernel *k, const Target *t)
     CudaTile *c = &k->tile.cuda;
     *c = (CudaTile){.threads = THREADS};
     if (suits_matrix_units(k, t))
-        tile_matrix_units(k, t);
+        best_tile(k, t, cuda_suits_groups(k, t) ? cuda_wgmma_choices : cuda_mma_choices, t->dtype);
     else if (contraction(k) && tiled(k, t))
         best_tile(k, t, cuda_tile_choices, DTYPE_FP32);
     else if (k->family == FAM_DENSE)

@@ -24,6 +24,8 @@ typedef struct CudaChoices {
 } CudaChoices;
 extern const CudaChoices cuda_tile_choices, cuda_mma_choices, cuda_wgmma_choices;
 
+/* Whether k, a contraction that suits matrix units, suits warp groups, too. */
+bool cuda_suits_groups(const Kernel *k, const Target *t);
 /* Bytes of shared memory that a contraction's tile takes, and that one may take. */
 int64_t cuda_tile_shared(const CudaTile *c);
 int64_t cuda_most_shared(const Target *t);

@@ -262,6 +262,14 @@ int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most);
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Matrix units: elements of the packed weights per output channel, whole groups of 16 bytes. */
 int64_t cuda_weight_line(const Kernel *k, const Target *t);
+/* Warp groups: panels of n rows of k elements, each a step of the reduction of a tile of columns: as
+ * they lie in shared memory, in one piece. */
+typedef struct CudaPanels {
+    int64_t tiles, steps; /* of a group's columns; of the reduction */
+    int64_t count;        /* panels of all groups: [group][tile][step] */
+    int64_t elements;     /* of a panel */
+} CudaPanels;
+CudaPanels cuda_panels(const Kernel *k, const Target *t);
 /* Vectors of packed weights, of vl elements: of output channels or, on matrix units, of a line. */
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t);
 /* Whether a kernel is a contraction, and whether it is one for matrix units; its tile is chosen. */
@@ -300,7 +308,7 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  *   CONV, CONVT [kh][kw][cuda_weight_rows][o]   DEPTHWISE [kh][kw][c]
  *   DENSE  [input float in its physical order][o]
  * CUDA, matrix units: [o][the above without o, up to cuda_weight_line], elements of the kernel's
- *   dtype (family_put_weight), whose positions these are.
+ *   dtype (family_put_weight), whose positions these are; for warp groups in panels (cuda_panels).
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
 #define FAMILY_LIMIT ((int64_t)1 << 60)
 int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */

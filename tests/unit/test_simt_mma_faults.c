@@ -19,6 +19,7 @@ typedef struct Fault {
     Finding found;
     SimtFault kind;
     Dtype dtype;
+    bool group; /* of a kernel by warp groups */
 } Fault;
 
 static const Fault faults[] = {
@@ -37,6 +38,18 @@ static const Fault faults[] = {
     {"pieces in their own places", "xor i32 %, %", "add i32 %, 0", CONFLICTS, 0, DTYPE_BF16},
     {"inputs not rounded", "call i32 @llvm.nvvm.f2tf32.rna(float %)", "bitcast float % to i32",
      WRONG, 0, DTYPE_TF32},
+    {"none, tf32 by groups", "", "", CLEAN, 0, DTYPE_TF32, true},
+    {"none, bf16 by groups", "", "", CLEAN, 0, DTYPE_BF16, true},
+    {"no bytes announced", "arrive.expect_tx.shared::cta.b64 _, [$0], $1",
+     "arrive.shared::cta.b64 _, [$0]", REPORTED, SIMT_RACE, DTYPE_BF16, true},
+    {"half of the bytes announced", "i32 4096)", "i32 2048)", REPORTED, SIMT_DEADLOCK, DTYPE_BF16,
+     true},
+    {"waits for even phases alone", "p, [$0], $1", "p, [$0], 0", REPORTED, SIMT_RACE, DTYPE_BF16,
+     true},
+    {"waits for odd phases alone", "p, [$0], $1", "p, [$0], 1", REPORTED, SIMT_RACE, DTYPE_TF32,
+     true},
+    {"no barrier before a buffer is filled again", "call void @llvm.nvvm.barrier0()", "", REPORTED,
+     SIMT_RACE, DTYPE_BF16, true},
 };
 
 static const char *register_end(const char *p)
@@ -84,9 +97,23 @@ static int plant(Buf *out, const char *text, const Fault *f)
     return planted;
 }
 
-static Kernel victim(Dtype d)
+/* Tails in every dimension, and more steps of the reduction than the ring has. */
+static Kernel victim(Dtype d, bool group)
 {
     int k = 64 / dtype_info[d].bytes;
+    if (group) {
+        CudaTile of = {.threads = 256,
+                       .m = 128,
+                       .n = 64,
+                       .k = k,
+                       .tm = 64,
+                       .tn = 64,
+                       .dtype = d,
+                       .stages = 3,
+                       .group = true};
+        return cuda_spread(
+            biased(tiled(windowed(FAM_CONV, (Conv){36, 60, 9, 10, 3, 1, 1, 1, 1}), of)), false);
+    }
     CudaTile tile = {
         .threads = 128, .m = 64, .n = 64, .k = k, .tm = 32, .tn = 32, .dtype = d, .stages = 4};
     return cuda_spread(
@@ -127,12 +154,12 @@ static void test_fault(void **state)
     Target t;
     char err[1024] = "";
     assert_non_null(api);
-    assert_true(api->target("sm_80", &t, err, sizeof err));
+    assert_true(api->target(f->group ? "sm_90a" : "sm_80", &t, err, sizeof err));
     t.dtype = f->dtype;
     if (setjmp(s.oom.env))
         fail_msg("out of memory");
     suite_open(&s, &t);
-    suite_add(&s, victim(f->dtype));
+    suite_add(&s, victim(f->dtype, f->group));
     SimtModule *m = load_with(&s, f, err, sizeof err);
     if (!m)
         fail_msg("%s", err);

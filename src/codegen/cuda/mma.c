@@ -4,12 +4,14 @@
  * exchanged by the row's number (xor), so that the eight rows which are read or written together
  * never meet in a bank.
  *
- * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that
- * lie as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are
+ * Weights are packed in the operands' own type and are copied asynchronously; those for warp groups
+ * in bulk, a step's at a time, as they were packed in that order. So are inputs that lie as bf16 in
+ * memory, and those that are multiplied as tf32, which are rounded when they are
  * read from shared memory. Other inputs pass through registers and are rounded on their way: fp32
  * that is multiplied as bf16, and what is multiplied by a gate. */
 #include "codegen/cuda/patch.h"
 #include "codegen/cuda/round.h"
+#include "codegen/llvm/nvptx_bulk.h"
 #include "codegen/llvm/nvptx_group.h"
 #include "codegen/llvm/nvptx_matrix.h"
 #include <stddef.h>
@@ -33,10 +35,12 @@ typedef struct Mma {
     int high, wide;        /* of a warp's part: 16 rows, 16 columns */
     LLVMValueRef first_row, first_column; /* of the block; the column in its group */
     LLVMValueRef a, b, a_to, b_to;        /* shared memory; where this thread's first loads go */
+    LLVMValueRef full;                    /* groups: barriers that say when weights have come */
     LLVMValueRef a_from, b_from;          /* bytes to the row that a lane names (ldmatrix) */
     PatchRow in[MOST_LOADS];
     LLVMValueRef vector, piece; /* of the loads of this thread, in a step */
-    LLVMValueRef w, column;     /* of its first weights; their output channel, in the block */
+    LLVMValueRef w, column;     /* of its first weights; their output channel, in the block;
+                                   groups: w is the block's first panel */
     LLVMValueRef warp_row, warp_column, lane; /* its part: rows and columns of the block */
     LLVMValueRef group_row;                   /* of the warp group's part */
     LLVMValueRef acc[MOST_SUMS];
@@ -77,6 +81,18 @@ static void open_part(Mma *g)
         g->warp_row = emit_add(e, g->warp_row, emit_mul(e, of4, HIGH));
 }
 
+/* Of the weights of a step, as they lie in shared memory. */
+static int64_t panel_bytes(const Mma *g)
+{
+    return (int64_t)g->t.n * g->row;
+}
+
+/* Whether this is the thread that asks for panels. */
+static LLVMValueRef leads(const Mma *g)
+{
+    return emit_less(g->e, g->kn->thread, cuda_int(g->kn, 1));
+}
+
 static void open_tile(Mma *g)
 {
     CudaKern *kn = g->kn;
@@ -91,6 +107,21 @@ static void open_tile(Mma *g)
     if (g->t.group) /* rows that are exchanged alike repeat within that */
         LLVMSetAlignment(g->a, 1024);
     g->b = emit_at_const(e, g->a, a_bytes / 4);
+    if (g->t.group)
+        g->full = emit_at_const(e, g->b, panel_bytes(g) * g->t.stages / 4);
+}
+
+/* Barriers for panels, and where these lie. */
+static void open_panels(Mma *g)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    If lead;
+    LLVMValueRef first = LLVMBuildSExt(e->b, kn->row, e->i64, ""); /* bytes may pass 2^31 */
+    g->w = cuda_bytes(kn, kn->w, emit_mul(e, first, g->steps * panel_bytes(g)));
+    if_begin(e, &lead, leads(g));
+    nvptx_phases_open(e, g->full, g->t.stages);
+    if_end(e, &lead);
 }
 
 /* Where loads come from and go to. All rows that a thread brings lie alike among their eight. */
@@ -108,6 +139,10 @@ static void open_loads(Mma *g)
     swapped = emit_mul(e, swizzle(g, emit_rem(e, row, 8)), NVPTX_COPY);
     g->a_to =
         cuda_bytes(kn, g->a, emit_add(e, emit_mul(e, row, g->row), cuda_xor(kn, at, swapped)));
+    if (g->t.group) {
+        open_panels(g);
+        return;
+    }
     g->column = cuda_split(kn, kn->thread, g->pieces, &g->piece);
     row = dealt(g, g->column, &swapped);
     at = emit_mul(e, cuda_xor(kn, g->piece, swizzle(g, swapped)), NVPTX_COPY);
@@ -146,10 +181,31 @@ static LLVMValueRef into(const Mma *g, LLVMValueRef p, LLVMValueRef buffer, int 
     return cuda_bytes(g->kn, p, emit_mul(g->e, buffer, (int64_t)rows * g->row));
 }
 
+static LLVMValueRef full_of(const Mma *g, LLVMValueRef buffer)
+{
+    return cuda_bytes(g->kn, g->full, emit_mul(g->e, buffer, NVPTX_PHASES));
+}
+
+static void copy_panel(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
+{
+    Emit *e = g->e;
+    int64_t bytes = panel_bytes(g);
+    LLVMValueRef from = cuda_bytes(g->kn, g->w, emit_mul(e, step, bytes));
+    If lead;
+    if_begin(e, &lead, leads(g));
+    nvptx_phase_expect(e, full_of(g, buffer), bytes);
+    nvptx_bulk(e, into(g, g->b, buffer, g->t.n), from, bytes, full_of(g, buffer));
+    if_end(e, &lead);
+}
+
 static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
+    if (g->t.group) {
+        copy_panel(g, step, buffer);
+        return;
+    }
     int apart = g->t.threads / g->pieces;
     LLVMValueRef to = into(g, g->b_to, buffer, g->t.n), valid = NULL;
     LLVMValueRef from = cuda_bytes(kn, g->w, emit_mul(e, step, g->row));
@@ -279,6 +335,8 @@ static void fill_ring(const Mma *g)
     }
     for (int s = 0; s < g->t.stages - 1 && s < g->steps && g->through; s++)
         store_inputs(g, cuda_int(g->kn, s), loads[s]);
+    if (g->t.group) /* barriers are open for all */
+        nvptx_barrier(g->e);
 }
 
 /* Brings step `next`, if there is one, beside the product of step i; groups multiply beside the
@@ -314,6 +372,18 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
         nvptx_group_end(e, g->t.tn, g->acc);
 }
 
+/* What the threads, and the one that asks for panels, have brought for step i is there. */
+static void await_step(const Mma *g, LLVMValueRef i)
+{
+    Emit *e = g->e;
+    nvptx_copy_wait(e, g->t.stages - 2);
+    if (!g->t.group)
+        return;
+    LLVMValueRef round = emit_div(e, i, g->t.stages), buffer = emit_rem(e, i, g->t.stages);
+    nvptx_phase_wait(e, full_of(g, buffer), emit_rem(e, round, 2));
+    nvptx_group_publish(e);
+}
+
 /* One barrier a step: after it what this step reads has landed for all threads, and the buffer of
  * the step before is free. */
 static void reduce(Mma *g)
@@ -325,9 +395,7 @@ static void reduce(Mma *g)
     fill_ring(g);
     loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->steps), 1, true, g->high * g->wide * 8,
                g->acc);
-    nvptx_copy_wait(e, ahead - 1);
-    if (g->t.group)
-        nvptx_group_publish(e);
+    await_step(g, l.iv);
     nvptx_barrier(e);
     advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, ahead)));
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
@@ -391,9 +459,9 @@ static bool fits(const Mma *g)
     return part && t->threads == parts * threads && t->m % t->tm == 0 && t->n % t->tn == 0 &&
            t->tm % HIGH == 0 && t->tn % WIDE == 0 && t->stages > 1 && t->stages <= MOST_STAGES &&
            (g->row == 64 || g->row == 128) && g->a_loads <= MOST_LOADS &&
-           g->a_loads * t->threads == t->m * g->vectors &&
-           g->b_loads * t->threads == t->n * g->pieces && t->threads / g->vectors % 8 == 0 &&
-           t->threads / g->pieces % WIDE == 0;
+           g->a_loads * t->threads == t->m * g->vectors && t->threads / g->vectors % 8 == 0 &&
+           (t->group || (g->b_loads * t->threads == t->n * g->pieces &&
+                         t->threads / g->pieces % WIDE == 0));
 }
 
 /* A dense layer is a convolution of maps of one position. */

@@ -114,6 +114,22 @@ void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch)
                     LLVMMetadataAsValue(e->ctx, loop));
 }
 
+LLVMValueRef nvptx_assembly(Emit *e, LLVMTypeRef result, const char *code, const char *constraints,
+                            LLVMValueRef *args, unsigned count)
+{
+    LLVMTypeRef types[NVPTX_OPERANDS] = {NULL};
+    for (unsigned i = 0; i < count; i++)
+        types[i] = LLVMTypeOf(args[i]);
+    LLVMTypeRef type = LLVMFunctionType(result, types, count, 0);
+    LLVMValueRef fn = LLVMGetInlineAsm(type, code, strlen(code), constraints, strlen(constraints),
+                                       1, 0, LLVMInlineAsmDialectATT, 0);
+    LLVMValueRef v = LLVMBuildCall2(e->b, type, fn, args, count, "");
+    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", strlen("convergent"));
+    LLVMAddCallSiteAttribute(v, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                             LLVMCreateEnumAttribute(e->ctx, kind, 0));
+    return v;
+}
+
 void nvptx_barrier(Emit *e)
 {
     emit_intrinsic(e, "llvm.nvvm.barrier0", NULL, 0, NULL, 0);

@@ -22,6 +22,11 @@ LLVMValueRef nvptx_register(Emit *e, const char *name);
 /* The loop whose last block this is stays one: ptxas unrolls others and hoists their loads until
  * registers run out. */
 void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch);
+/* Statements that LLVM has no intrinsic for, of at most NVPTX_OPERANDS operands. They have effects,
+ * and the threads of a warp that are together stay so. */
+enum { NVPTX_OPERANDS = 136 };
+LLVMValueRef nvptx_assembly(Emit *e, LLVMTypeRef result, const char *code, const char *constraints,
+                            LLVMValueRef *args, unsigned count);
 /* All threads of the block. */
 void nvptx_barrier(Emit *e);
 /* The float of lane (own XOR `lanes`); all lanes of the warp take part. */

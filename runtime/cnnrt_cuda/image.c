@@ -73,9 +73,9 @@ int cuda_has_shared(const CnnrtModel *m, int device)
             needed = m->code->launches[i].shared;
     if (needed == 0)
         return CNNRT_OK;
-    int status = cuda_status(
-        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-        "asking for shared memory");
+    int status =
+        cuda_status(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+                    "asking for shared memory");
     if (status != CNNRT_OK || needed <= most)
         return status;
     cuda_say("a block of the model's kernels needs %d bytes of shared memory, and the device gives "
@@ -90,9 +90,8 @@ static int find_kernel(CudaContext *c, int64_t step)
     const CnnrtLaunch *l = &c->model->code->launches[step];
     cudaError_t error = cudaLibraryGetKernel(&c->kernel[step], c->library, l->kernel);
     if (error == cudaSuccess && l->shared > 0)
-        error = cudaKernelSetAttributeForDevice(c->kernel[step],
-                                                cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                l->shared, c->device);
+        error = cudaKernelSetAttributeForDevice(
+            c->kernel[step], cudaFuncAttributeMaxDynamicSharedMemorySize, l->shared, c->device);
     return cuda_status(error, l->kernel);
 }
 
@@ -122,5 +121,7 @@ int cuda_load(CudaContext *c, int arch)
         status = open_image(c, image);
         limit = merit(image);
     }
+    if (status == CNNRT_OK)
+        status = cuda_find_encoder(c);
     return status == CNNRT_OK ? find_kernels(c) : status;
 }

@@ -197,7 +197,8 @@ static double tile_depth(const Kernel *k, const Target *t, const CudaTile *c)
 {
     Kernel own = *k;
     own.tile.cuda = *c;
-    return c->dtype == DTYPE_FP32 ? 1 : (double)mul(ceil_div(cuda_weight_line(&own, t), c->k), c->k);
+    return c->dtype == DTYPE_FP32 ? 1
+                                  : (double)mul(ceil_div(cuda_weight_line(&own, t), c->k), c->k);
 }
 
 /* Blocks of a launch are equal: what counts is how many a multiprocessor makes, at least those that
@@ -269,7 +270,28 @@ static int64_t copied(const Kernel *k, const Target *t)
     return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
 }
 
-static Launch tile_launch(const Kernel *k)
+/* Warp groups read inputs that lie as the units want them, and whose rows are the product's:
+ * positions of all images, one after another. */
+static LaunchTensor input_tensor(const Kernel *k, const Target *t)
+{
+    bool dense = k->family == FAM_DENSE;
+    int64_t positions = dense ? 1 : mul(k->in.h, k->in.w),
+            pixel = map_pixel(k->in, t->vl, k->in_pixel);
+    bool same = dense || (k->family == FAM_CONV && k->kh == 1 && k->kw == 1 && k->sh <= 1 &&
+                          k->sw <= 1 && k->pt == 0 && k->pl == 0 && k->in.h == k->out.h &&
+                          k->in.w == k->out.w && k->groups <= 1);
+    LaunchTensor in = {.channels = dense ? map_floats(k->in, t->vl) : k->in.c,
+                       .rows = positions,
+                       .step = positions == 1 ? k->in_step : pixel};
+    bool together = positions == 1 || k->in_step == mul(positions, pixel);
+    if (!k->tile.cuda.group || k->tile.cuda.dtype != DTYPE_BF16 || k->gate_arg >= 0 ||
+        !cuda_is_narrow(k, KERNEL_ARG_IN) || !same || !together || in.step < in.channels ||
+        in.step % CUDA_NARROW != 0)
+        in = (LaunchTensor){0};
+    return in;
+}
+
+static Launch tile_launch(const Kernel *k, const Target *t)
 {
     const CudaTile *c = &k->tile.cuda;
     int64_t groups = at_least_one(k->groups);
@@ -277,7 +299,8 @@ static Launch tile_launch(const Kernel *k)
                     .per_block = c->m,
                     .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
                     .threads = c->threads,
-                    .shared = cuda_tile_shared(c)};
+                    .shared = cuda_tile_shared(c),
+                    .in = cuda_on_matrix_units(k) ? input_tensor(k, t) : (LaunchTensor){0}};
 }
 
 Launch family_launch(const Kernel *k, const Target *t)
@@ -292,13 +315,13 @@ Launch family_launch(const Kernel *k, const Target *t)
     case FAM_CONV:
     case FAM_CONVT:
         if (c->m > 0)
-            return tile_launch(k);
+            return tile_launch(k, t);
         if (!whole_groups(k, t))
             l.items = mul(pixels, padded(k->out.c, t));
         break;
     case FAM_DENSE:
         if (cuda_on_matrix_units(k))
-            return tile_launch(k);
+            return tile_launch(k, t);
         l.items = 1;
         l.per_block = c->tm;
         l.rows = ceil_div(k->out.c, c->n);

@@ -5,8 +5,8 @@
 
 enum {
     CUDA_WARP = 32,
-    CUDA_MULTIPROCESSORS = 108,                     /* of a device that tiles are chosen for */
-    CUDA_RESIDENT = 2,                              /* blocks that keep one of them busy */
+    CUDA_MULTIPROCESSORS = 108, /* of a device that tiles are chosen for */
+    CUDA_RESIDENT = 2,          /* blocks that keep one of them busy */
     CUDA_BLOCKS_WANTED = CUDA_RESIDENT * CUDA_MULTIPROCESSORS
 };
 

@@ -20,7 +20,10 @@ static const CudaChoice of_groups[] = {
 #include "family/cuda_wgmma.def"
 };
 
-#define ALL(CHOICES) {CHOICES, sizeof CHOICES / sizeof *CHOICES}
+#define ALL(CHOICES)                                                                               \
+    {                                                                                              \
+        CHOICES, sizeof CHOICES / sizeof *CHOICES                                                  \
+    }
 const CudaChoices cuda_tile_choices = ALL(tiles), cuda_mma_choices = ALL(of_warps),
                   cuda_wgmma_choices = ALL(of_groups);
 

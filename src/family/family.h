@@ -28,8 +28,8 @@ typedef struct Target {
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
     Dtype dtype;         /* CUDA: of contractions that suit matrix units */
     bool warp_groups;    /* CUDA: matrix units take operands from shared memory (sm_90a) */
-    /* CUDA, bytes of shared memory: that a block can ask for on every GPU the code runs on, and of a
-     * multiprocessor. 0: not known. */
+    /* CUDA, bytes of shared memory: that a block can ask for on every GPU the code runs on, and of
+     * a multiprocessor. 0: not known. */
     int64_t block_shared, shared;
 } Target;
 
@@ -227,11 +227,19 @@ int64_t family_units(const Kernel *k, const Target *t);
 enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
 /* Bytes of shared memory that every GPU gives without being asked: what a kernel can declare. */
 enum { CUDA_DECLARED_SHARED = 48 << 10 };
+/* A map that is copied to shared memory by the hardware, as a tensor of rows of elements of 16
+ * bits: rows * b of them, `step` elements from one to the next. A copy brings the tile's m rows by
+ * k elements; elements past the rows' end are zeros. */
+typedef struct LaunchTensor {
+    int64_t channels; /* of a row; 0: there is none */
+    int64_t rows, step;
+} LaunchTensor;
 typedef struct Launch {
     int64_t items, per_block, rows;
     int threads;
     bool once;
-    int64_t shared; /* bytes of shared memory: declared, or asked for at the launch */
+    int64_t shared;  /* bytes of shared memory: declared, or asked for at the launch */
+    LaunchTensor in; /* the input, of kernels that take its tensor map behind all else */
 } Launch;
 Launch family_launch(const Kernel *k, const Target *t);
 /* Bytes that the launch has to ask for: all of those that are too many to be declared. */
@@ -262,8 +270,8 @@ int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most);
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Matrix units: elements of the packed weights per output channel, whole groups of 16 bytes. */
 int64_t cuda_weight_line(const Kernel *k, const Target *t);
-/* Warp groups: panels of n rows of k elements, each a step of the reduction of a tile of columns: as
- * they lie in shared memory, in one piece. */
+/* Warp groups: panels of n rows of k elements, each a step of the reduction of a tile of columns:
+ * as they lie in shared memory, in one piece. */
 typedef struct CudaPanels {
     int64_t tiles, steps; /* of a group's columns; of the reduction */
     int64_t count;        /* panels of all groups: [group][tile][step] */

@@ -32,8 +32,8 @@ static void tile_numbers(const Tile *t, bool gpu, int out[TILE_FIELDS])
     const CudaTile *c = &t->cuda;
     const int here[TILE_FIELDS] = {t->ocv,  t->px,       t->rb,       t->kc,
                                    t->flat, t->split_oc, t->prefetch, t->winograd};
-    const int there[TILE_FIELDS] = {c->threads, c->m,         c->n,      c->k,    c->tm, c->tn,
-                                    t->px,      (int)c->dtype, c->stages, c->group};
+    const int there[TILE_FIELDS] = {c->threads, c->m,  c->n,          c->k,      c->tm,
+                                    c->tn,      t->px, (int)c->dtype, c->stages, c->group};
     for (int i = 0; i < TILE_FIELDS; i++)
         out[i] = gpu ? there[i] : here[i];
 }

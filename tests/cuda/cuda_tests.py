@@ -97,7 +97,7 @@ def check_launches(path, launches, steps):
         return f"{len(launches)} launches of {steps} steps"
     for launch in launches:
         name = launch["kernel"]
-        if params.get(name) != len(launch["arguments"]) + 1 + ("run" in launch):
+        if params.get(name) != len(launch["arguments"]) + 1 + ("run" in launch) + ("tensor" in launch):
             return f"{launch['name']}: {name} has not {len(launch['arguments'])} arguments"
         if int(threads[name]) != launch["threads"]:
             return f"{launch['name']}: {name} is for {threads[name]} threads"

@@ -1,4 +1,5 @@
 #include "codegen/cuda/round.h"
+#include "codegen/llvm/nvptx_bulk.h"
 #include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
@@ -88,14 +89,15 @@ static int blocks_wanted(const CudaKern *kn)
         return 0;
     int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k)));
     int blocks = warps * NVPTX_WARP / c->threads;
-    int64_t room = launch_shared(&kn->launch) ? kn->e->t->shared / (kn->launch.shared + SYSTEM) : blocks;
+    int64_t room =
+        launch_shared(&kn->launch) ? kn->e->t->shared / (kn->launch.shared + SYSTEM) : blocks;
     return room < blocks ? (int)room : blocks;
 }
 
 static void open_function(CudaKern *kn, const char *name)
 {
     Emit *e = kn->e;
-    LLVMTypeRef params[KERNEL_ARGS + 2], global = nvptx_pointer(e, NVPTX_GLOBAL);
+    LLVMTypeRef params[KERNEL_ARGS + 3], global = nvptx_pointer(e, NVPTX_GLOBAL);
     int arg[KERNEL_ARGS];
     unsigned n = 0;
     for (int i = 0; i < KERNEL_ARGS; i++)
@@ -104,10 +106,11 @@ static void open_function(CudaKern *kn, const char *name)
             arg[n++] = i;
         }
     params[n] = e->i32;
+    bool run = kernel_reads_run(kn->k), tensor = kn->launch.in.channels > 0;
     params[n + 1] = global;
-    bool run = kernel_reads_run(kn->k);
+    params[n + 1 + run] = e->ptr;
     LLVMValueRef fn =
-        nvptx_kernel(e, name, params, n + 1 + run, kn->launch.threads, blocks_wanted(kn));
+        nvptx_kernel(e, name, params, n + 1 + run + tensor, kn->launch.threads, blocks_wanted(kn));
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef p = LLVMGetParam(fn, i);
         nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));
@@ -118,6 +121,10 @@ static void open_function(CudaKern *kn, const char *name)
     }
     kn->batch = LLVMGetParam(fn, n);
     kn->run = run ? LLVMGetParam(fn, n + 1) : NULL;
+    if (tensor) {
+        kn->tensor = LLVMGetParam(fn, n + 1 + run);
+        nvptx_param_constant(e, fn, n + 1 + run, NVPTX_TENSOR, NVPTX_TENSOR_ALIGN);
+    }
 }
 
 bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)

@@ -26,6 +26,9 @@ typedef struct Mma {
     CudaTile t;
     Patches left;
     bool through;          /* inputs pass through registers */
+    bool boxes;            /* they come in bulk, as the weights do */
+    bool overlaps;         /* the product of a step goes on while the next one is asked for */
+    int ahead;             /* steps that loads are before products */
     bool rounds;           /* they are rounded after they are read from shared memory */
     int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
     int64_t steps;         /* of the reduction */
@@ -131,7 +134,7 @@ static void open_loads(Mma *g)
     Emit *e = g->e;
     int bytes = g->row / g->vectors, apart = g->t.threads / g->vectors;
     LLVMValueRef row = cuda_split(kn, kn->thread, g->vectors, &g->vector), at, swapped;
-    for (int j = 0; j < g->a_loads; j++) {
+    for (int j = 0; j < g->a_loads && !g->boxes; j++) {
         LLVMValueRef i = emit_add(e, row, cuda_int(kn, (int64_t)j * apart));
         g->in[j] = patches_row(&g->left, emit_add(e, g->first_row, i));
     }
@@ -189,12 +192,15 @@ static LLVMValueRef full_of(const Mma *g, LLVMValueRef buffer)
 static void copy_panel(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
 {
     Emit *e = g->e;
-    int64_t bytes = panel_bytes(g);
+    int64_t bytes = panel_bytes(g), box = g->boxes ? (int64_t)g->t.m * g->row : 0;
     LLVMValueRef from = cuda_bytes(g->kn, g->w, emit_mul(e, step, bytes));
     If lead;
     if_begin(e, &lead, leads(g));
-    nvptx_phase_expect(e, full_of(g, buffer), bytes);
+    nvptx_phase_expect(e, full_of(g, buffer), bytes + box);
     nvptx_bulk(e, into(g, g->b, buffer, g->t.n), from, bytes, full_of(g, buffer));
+    if (g->boxes)
+        nvptx_bulk_box(e, into(g, g->a, buffer, g->t.m), g->kn->tensor, emit_mul(e, step, g->t.k),
+                       g->first_row, full_of(g, buffer));
     if_end(e, &lead);
 }
 
@@ -300,6 +306,7 @@ static void multiply_by_group(Mma *g, LLVMValueRef a, LLVMValueRef b)
     for (int at = 0; at < g->row; at += DEPTH)
         nvptx_group_multiply(e, g->t.dtype, g->t.tn, nvptx_group_further(e, a, at),
                              nvptx_group_further(e, b, at), g->acc);
+    nvptx_group_end(e);
 }
 
 /* Parts of a row are exchanged by the same number: where they lie differs in one bit. */
@@ -322,18 +329,19 @@ static void multiply_step(Mma *g, LLVMValueRef buffer)
 static void fill_ring(const Mma *g)
 {
     PatchLoad loads[MOST_STAGES][MOST_LOADS];
-    for (int s = 0; s < g->t.stages - 1; s++) {
+    for (int s = 0; s < g->ahead; s++) {
         LLVMValueRef step = cuda_int(g->kn, s);
         if (s < g->steps) {
             copy_weights(g, step, step);
             if (g->through)
                 load_inputs(g, step, false, loads[s]);
-            else
+            else if (!g->boxes)
                 copy_inputs(g, step, step);
         }
-        nvptx_copy_close(g->e);
+        if (!g->boxes)
+            nvptx_copy_close(g->e);
     }
-    for (int s = 0; s < g->t.stages - 1 && s < g->steps && g->through; s++)
+    for (int s = 0; s < g->ahead && s < g->steps && g->through; s++)
         store_inputs(g, cuda_int(g->kn, s), loads[s]);
     if (g->t.group) /* barriers are open for all */
         nvptx_barrier(g->e);
@@ -345,7 +353,7 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
 {
     Emit *e = g->e;
     PatchLoad loads[MOST_LOADS];
-    bool more = g->steps > g->t.stages - 1;
+    bool more = g->steps > g->ahead;
     LLVMValueRef free = emit_rem(e, next, g->t.stages), at = emit_rem(e, i, g->t.stages);
     LLVMValueRef there = emit_less(e, next, cuda_int(g->kn, g->steps));
     If f;
@@ -356,11 +364,12 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
             load_inputs(g, next, true, loads);
         if_begin(e, &f, there);
         copy_weights(g, next, free);
-        if (!g->through)
+        if (!g->through && !g->boxes)
             copy_inputs(g, next, free);
         if_end(e, &f);
     }
-    nvptx_copy_close(e);
+    if (!g->boxes)
+        nvptx_copy_close(e);
     if (!g->t.group)
         multiply_step(g, at);
     if (more && g->through) {
@@ -369,39 +378,42 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
         if_end(e, &f);
     }
     if (g->t.group)
-        nvptx_group_end(e, g->t.tn, g->acc);
+        nvptx_group_wait(e, g->overlaps, g->t.tn, g->acc);
 }
 
 /* What the threads, and the one that asks for panels, have brought for step i is there. */
 static void await_step(const Mma *g, LLVMValueRef i)
 {
     Emit *e = g->e;
-    nvptx_copy_wait(e, g->t.stages - 2);
+    if (!g->boxes)
+        nvptx_copy_wait(e, g->ahead - 1);
     if (!g->t.group)
         return;
     LLVMValueRef round = emit_div(e, i, g->t.stages), buffer = emit_rem(e, i, g->t.stages);
     nvptx_phase_wait(e, full_of(g, buffer), emit_rem(e, round, 2));
-    nvptx_group_publish(e);
+    if (!g->boxes)
+        nvptx_group_publish(e);
 }
 
 /* One barrier a step: after it what this step reads has landed for all threads, and the buffer of
- * the step before is free. */
+ * the step before is free; where products overlap, that of the step before that one. */
 static void reduce(Mma *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    int ahead = g->t.stages - 1;
     Loop l;
     fill_ring(g);
     loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->steps), 1, true, g->high * g->wide * 8,
                g->acc);
     await_step(g, l.iv);
     nvptx_barrier(e);
-    advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, ahead)));
+    advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, g->ahead)));
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
     loop_end(e, &l, g->acc);
     if (g->steps > 1)
         nvptx_keep_rolled(e, latch);
+    if (g->overlaps)
+        nvptx_group_wait(e, 0, g->t.tn, g->acc);
 }
 
 /* Four channels of row i of the 8 that `half` names, of tile (high, wide). */
@@ -460,8 +472,8 @@ static bool fits(const Mma *g)
            t->tm % HIGH == 0 && t->tn % WIDE == 0 && t->stages > 1 && t->stages <= MOST_STAGES &&
            (g->row == 64 || g->row == 128) && g->a_loads <= MOST_LOADS &&
            g->a_loads * t->threads == t->m * g->vectors && t->threads / g->vectors % 8 == 0 &&
-           (t->group || (g->b_loads * t->threads == t->n * g->pieces &&
-                         t->threads / g->pieces % WIDE == 0));
+           (t->group ||
+            (g->b_loads * t->threads == t->n * g->pieces && t->threads / g->pieces % WIDE == 0));
 }
 
 /* A dense layer is a convolution of maps of one position. */
@@ -493,6 +505,9 @@ bool cuda_mma(CudaKern *kn)
     int bytes = dtype_info[g.t.dtype].bytes;
     kn->k = &k;
     g.through = cuda_inputs_pass(&k);
+    g.boxes = kn->tensor != NULL;
+    g.overlaps = g.t.group && g.t.stages > 3; /* else loads had to be too near */
+    g.ahead = g.t.stages - 1 - g.overlaps;
     g.rounds = g.t.dtype == DTYPE_TF32 && !g.through;
     g.per_out = k.out.c / k.groups;
     g.line = cuda_weight_line(&k, e->t) * bytes;

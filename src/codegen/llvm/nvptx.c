@@ -66,6 +66,27 @@ void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read
     }
 }
 
+/* Without being a constant of the grid it would be copied to the thread's own memory. */
+void nvptx_param_constant(Emit *e, LLVMValueRef fn, unsigned i, unsigned bytes, unsigned align)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName("byval", strlen("byval"));
+    LLVMTypeRef type = LLVMArrayType2(LLVMInt8TypeInContext(e->ctx), bytes);
+    LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateTypeAttribute(e->ctx, kind, type));
+    add_param_attribute(e, fn, i, "align", align);
+#if LLVM_VERSION_MAJOR < 21
+    static const char name[] = "grid_constant";
+    LLVMMetadataRef index = LLVMValueAsMetadata(LLVMConstInt(e->i32, i + 1, 0));
+    LLVMMetadataRef ops[3] = {LLVMValueAsMetadata(fn),
+                              LLVMMDStringInContext2(e->ctx, name, sizeof name - 1),
+                              LLVMMDNodeInContext2(e->ctx, &index, 1)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(e->ctx, ops, 3);
+    LLVMAddNamedMetadataOperand(e->mod, "nvvm.annotations", LLVMMetadataAsValue(e->ctx, node));
+#else
+    LLVMAttributeRef a = LLVMCreateStringAttribute(e->ctx, "nvvm.grid_constant", 18, "", 0);
+    LLVMAddAttributeAtIndex(fn, i + 1, a);
+#endif
+}
+
 /* Of all kernels of a module: where it begins is the same for each. */
 static LLVMValueRef shared_at_launch(Emit *e)
 {

@@ -13,6 +13,8 @@ LLVMValueRef nvptx_kernel(Emit *e, const char *name, LLVMTypeRef *params, unsign
 /* Pointer parameter i is aligned to `align` bytes; read-only ones that nothing else of the kernel
  * writes through are loaded past the first-level cache's coherence. */
 void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read_only);
+/* Parameter i, a pointer, is to `bytes` of the launch's own that nothing writes, aligned so. */
+void nvptx_param_constant(Emit *e, LLVMValueRef fn, unsigned i, unsigned bytes, unsigned align);
 /* Shared memory of the function under construction, all that it has: `floats` of it, aligned to a
  * line of banks. What is more than kernels can declare is asked for at the launch (launch_shared).
  */

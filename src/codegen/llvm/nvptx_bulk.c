@@ -34,7 +34,7 @@ void nvptx_phase_wait(Emit *e, LLVMValueRef barrier, LLVMValueRef parity)
     LLVMValueRef args[2] = {address(e, barrier), parity};
     nvptx_assembly(e, e->none,
                    "{ .reg .pred p; again: mbarrier.try_wait.parity.shared::cta.b64 p, [$0], $1; "
-                   "@!p bra.uni again; }",
+                   "@!p bra again; }",
                    "r,r,~{memory}", args, 2);
 }
 
@@ -46,4 +46,16 @@ void nvptx_bulk(Emit *e, LLVMValueRef to, LLVMValueRef from, int64_t bytes, LLVM
                    "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1], "
                    "$2, [$3];",
                    "r,l,r,r,~{memory}", args, 4);
+}
+
+void nvptx_bulk_box(Emit *e, LLVMValueRef to, LLVMValueRef map, LLVMValueRef column,
+                    LLVMValueRef row, LLVMValueRef barrier)
+{
+    LLVMValueRef args[5] = {address(e, to), LLVMBuildPtrToInt(e->b, map, e->i64, ""), column, row,
+                            address(e, barrier)};
+    nvptx_assembly(
+        e, e->none,
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+        "[$0], [$1, {$2, $3}], [$4];",
+        "r,l,r,r,r,~{memory}", args, 5);
 }

@@ -92,18 +92,22 @@ void nvptx_group_multiply(Emit *e, Dtype d, int n, LLVMValueRef a, LLVMValueRef 
     args[half] = a;
     args[half + 1] = b;
     args[half + 2] = LLVMConstInt(e->i32, 1, 0);
-    take(e, nvptx_assembly(e, all_sums(e, n), code.at, constraints.at, args, (unsigned)half + 3), n, sums);
+    take(e, nvptx_assembly(e, all_sums(e, n), code.at, constraints.at, args, (unsigned)half + 3), n,
+         sums);
+}
+
+void nvptx_group_end(Emit *e)
+{
+    nvptx_assembly(e, e->none, "wgmma.commit_group.sync.aligned;", "~{memory}", NULL, 0);
 }
 
 /* The sums pass through the wait, so that nothing that reads them is moved above it. */
-void nvptx_group_end(Emit *e, int n, LLVMValueRef *sums)
+void nvptx_group_wait(Emit *e, int steps, int n, LLVMValueRef *sums)
 {
-    Text constraints = {0};
-    nvptx_assembly(e, e->none, "wgmma.commit_group.sync.aligned;", "~{memory}", NULL, 0);
+    Text code = {0}, constraints = {0};
+    add(&code, "wgmma.wait_group.sync.aligned %d;", steps);
     tie(&constraints, n);
     add(&constraints, ",~{memory}");
-    take(e,
-         nvptx_assembly(e, all_sums(e, n), "wgmma.wait_group.sync.aligned 0;", constraints.at, sums,
-              (unsigned)n / 2),
-         n, sums);
+    take(e, nvptx_assembly(e, all_sums(e, n), code.at, constraints.at, sums, (unsigned)n / 2), n,
+         sums);
 }

@@ -58,6 +58,8 @@ static const Fault faults[] = {
      BY_GROUPS},
     {"no barrier before a buffer is filled again", "call void @llvm.nvvm.barrier0()", "", REPORTED,
      SIMT_RACE, DTYPE_BF16, BY_GROUPS},
+    {"no fence", "\"fence.proxy.async.shared::cta;\"", "\"griddepcontrol.wait;\"", REPORTED,
+     SIMT_FENCE, DTYPE_BF16, BY_GROUPS},
     {"a product more under way", "wait_group.sync.aligned 1", "wait_group.sync.aligned 2", REPORTED,
      SIMT_RACE, DTYPE_BF16, BY_GROUPS},
     {"the last product not awaited", "wait_group.sync.aligned 0", "wait_group.sync.aligned 1",

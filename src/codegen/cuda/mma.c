@@ -4,11 +4,14 @@
  * exchanged by the row's number (xor), so that the eight rows which are read or written together
  * never meet in a bank.
  *
- * Weights are packed in the operands' own type and are copied asynchronously; those for warp groups
- * in bulk, a step's at a time, as they were packed in that order. So are inputs that lie as bf16 in
- * memory, and those that are multiplied as tf32, which are rounded when they are
+ * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that
+ * lie as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are
  * read from shared memory. Other inputs pass through registers and are rounded on their way: fp32
- * that is multiplied as bf16, and what is multiplied by a gate. */
+ * that is multiplied as bf16, and what is multiplied by a gate.
+ *
+ * Warp groups: weights are packed in panels, and one thread has a step's copied in bulk; inputs
+ * whose rows are the product's come with them, in a box of a tensor. A barrier for each buffer of
+ * the ring says when all of its bytes have come. */
 #include "codegen/cuda/patch.h"
 #include "codegen/cuda/round.h"
 #include "codegen/llvm/nvptx_bulk.h"
@@ -27,9 +30,9 @@ typedef struct Mma {
     Patches left;
     bool through;          /* inputs pass through registers */
     bool boxes;            /* they come in bulk, as the weights do */
+    bool rounds;           /* they are rounded after they are read from shared memory */
     bool overlaps;         /* the product of a step goes on while the next one is asked for */
     int ahead;             /* steps that loads are before products */
-    bool rounds;           /* they are rounded after they are read from shared memory */
     int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
     int64_t steps;         /* of the reduction */
     int row;               /* bytes in shared memory */

@@ -208,7 +208,7 @@ static double tile_cost(const Kernel *k, const Target *t, const CudaTile *c, dou
     int64_t groups = at_least_one(k->groups);
     int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
     int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
-    double made = (double)blocks / CUDA_MULTIPROCESSORS, held = (double)resident(c, t);
+    double made = (double)blocks / (double)CUDA_MULTIPROCESSORS, held = (double)resident(c, t);
     return (made > held ? made : held) * c->m * c->n * tile_depth(k, t, c) * weight;
 }
 

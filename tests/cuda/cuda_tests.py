@@ -28,6 +28,7 @@ LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
 ON_UNITS = ["resnet18", "efficientnet_b0", "convnext_tiny"]  # of the sample, in every dtype
+WIDE = ["resnet50@3x896x896"]  # on matrix units: maps for which the widest tiles are chosen
 TRAINED = ["resnet18", "convnext_tiny"]
 EVERY_FAMILY = ["resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
                 "inception_resnet_v2", "nasnet_mobile", "squeezenet1_1", "vgg11_bn"]
@@ -58,8 +59,10 @@ def dtypes():
 
 def build(net, mode, dtype, cpu, folder):
     """The path of a network's PTX, its manifest, the keys of its kernels. Raises ValueError."""
+    net, _, size = net.partition("@")
     base = str(folder / net)
     how = [f"--mode={mode}", f"--dtype={dtype}"] + [f"--target-cpu={cpu}"] * (cpu is not None)
+    how += [f"--input={size}"] * bool(size)
     made = cnnc("build", net, "--target=cuda", *how, "--emit=ptx,manifest", "--init=1", *LINTS,
                 "-o", base, "--dump=p", f"--dump-dir={folder}")
     if made.returncode:
@@ -228,8 +231,9 @@ def main():
     jobs = []
     for dtype in dtypes():
         for cpu in [None] if dtype == "fp32" else [None, "sm_90a"]:
-            some = SAMPLE if dtype == "fp32" else ON_UNITS
-            jobs += [(n, "inference", dtype, cpu) for n in every or some]
+            some = every or (SAMPLE if dtype == "fp32" else ON_UNITS)
+            wide = WIDE if dtype != "fp32" and not given else []
+            jobs += [(n, "inference", dtype, cpu) for n in some + wide]
         trained = every if dtype == "fp32" else full and EVERY_FAMILY
         jobs += [(n, "train", dtype, None) for n in trained or given or TRAINED]
     check = Check(jobs)

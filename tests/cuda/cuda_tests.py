@@ -34,6 +34,7 @@ EVERY_FAMILY = ["resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", 
                 "inception_resnet_v2", "nasnet_mobile", "squeezenet1_1", "vgg11_bn"]
 CONTRACTIONS = {"conv", "convt", "dense", "conv_dw"}
 DECLARED_MOST = 48 * 1024  # bytes of shared memory; a launch asks for all of what is more
+ALIGNED = 1024  # bytes, as rows that are exchanged repeat
 SPILLED_MOST = 16  # bytes, of any other kernel: ptxas trades registers for threads there
 
 
@@ -117,6 +118,8 @@ def fault(name, key, arch, found, needed, table):
     nothing is."""
     registers, spilled, declared = found
     shared = declared if needed <= DECLARED_MOST else needed + declared
+    if needed <= DECLARED_MOST and needed < declared < needed + ALIGNED:
+        shared = needed  # ptxas fills up what is aligned
     tile = tile_of(key)
     if spilled > (0 if key.split()[0] in CONTRACTIONS else SPILLED_MOST):
         return f"{name} ({key[:60]}): {spilled} bytes spilled, {registers} registers"

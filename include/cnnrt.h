@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* Layout of the structures below; a model of another version is refused with CNNRT_BAD_MODEL. */
-#define CNNRT_ABI_VERSION 6
+#define CNNRT_ABI_VERSION 7
 #define CNNRT_KERNEL_ARGS 16
 #define CNNRT_HYPER 16
 
@@ -171,13 +171,18 @@ typedef struct CnnrtTraining {
 
 /* How a step of a model for a device is started, for a batch b: ceil(b * items / per_block) by
  * `rows` blocks of `threads`; ceil(items / per_block) of a whole step. Parameters of the kernel are
- * the addresses of the step's operands, but for NONE, at image 0; b, 32 bits; and with takes_run
- * the address of the CnnrtRun. */
+ * the addresses of the step's operands, but for NONE, at image 0; b, 32 bits; with takes_run the
+ * address of the CnnrtRun; and where tensor_channels is not 0 a tensor map of the step's input:
+ * tensor_rows * b rows of so many bf16, tensor_step of them from one to the next, in boxes of
+ * box_rows rows, box_channels wide, as rows of that width are exchanged (CU_TENSOR_MAP_SWIZZLE_64B,
+ * _128B). */
 typedef struct CnnrtLaunch {
     const char *kernel; /* its name in the images */
     int64_t items, per_block, rows;
     int32_t threads, shared; /* shared: bytes of dynamic shared memory */
     int32_t takes_run, once; /* once: a whole step */
+    int64_t tensor_channels, tensor_rows, tensor_step;
+    int32_t box_channels, box_rows;
 } CnnrtLaunch;
 
 /* Machine code of all kernels. arch: 10 * major + minor of the least device; `exact`: that one

@@ -7,8 +7,10 @@
 static int present(const CnnrtModel *m)
 {
     int device, arch, status = cuda_device(&device, &arch);
-    if (status != CNNRT_OK || cuda_has_image(m, arch))
+    if (status != CNNRT_OK)
         return status;
+    if (cuda_has_image(m, arch))
+        return cuda_has_shared(m, device);
     cuda_say_no_image(m, arch);
     return CNNRT_NO_DEVICE;
 }

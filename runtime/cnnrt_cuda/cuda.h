@@ -15,14 +15,26 @@ typedef struct CudaGraph {
     cudaGraphExec_t exec;
 } CudaGraph;
 
+/* What the driver makes of a tensor: CUtensorMap. */
+typedef struct CudaTensorMap {
+    _Alignas(128) unsigned char opaque[128];
+} CudaTensorMap;
+
+/* cuTensorMapEncodeTiled; what is of an enumeration there is an int. */
+typedef int CudaEncodeTiled(CudaTensorMap *map, int type, uint32_t rank, void *base,
+                            const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
+                            const uint32_t *steps, int interleave, int swizzle, int promotion,
+                            int fill);
+
 typedef struct CudaContext {
     const CnnrtModel *model;
     int device;
     cudaStream_t stream;
     cudaLibrary_t library;
-    cudaKernel_t *kernel; /* one a step */
-    char *memory;         /* all of it, on the device */
-    float *weights;       /* in memory, or the owner's */
+    cudaKernel_t *kernel;    /* one a step */
+    CudaEncodeTiled *encode; /* NULL: no step takes a tensor map */
+    char *memory;            /* all of it, on the device */
+    float *weights;          /* in memory, or the owner's */
     float *arena, *scratch, *in[CUDA_TENSORS], *out[CUDA_TENSORS];
     CnnrtRun *run; /* on the device */
     CudaGraph graph[CUDA_GRAPHS];
@@ -49,10 +61,24 @@ void cuda_explain_memory(const CnnrtModel *m, size_t bytes, size_t per_image);
 
 /* Whether the model has code for the architecture. */
 bool cuda_has_image(const CnnrtModel *m, int arch);
+/* Whether the device gives blocks the shared memory that the model's kernels ask for; else a
+ * status, with what it says. */
+int cuda_has_shared(const CnnrtModel *m, int device);
 /* Says why it has none. */
 void cuda_say_no_image(const CnnrtModel *m, int arch);
 /* Loads the best image that the driver takes, and finds the kernel of every step in it. */
 int cuda_load(CudaContext *c, int arch);
+
+/* ---- tensor.c ---- */
+
+enum { CUDA_INPUT = 1 /* the operand of a step that tensor maps are of */ };
+/* Finds the driver's encoder, where some launch takes a tensor map; else a status, with what it
+ * says.
+ */
+int cuda_find_encoder(CudaContext *c);
+/* The map of a launch's input, which lies at base, for a batch. */
+cudaError_t cuda_map(const CudaContext *c, const CnnrtLaunch *l, void *base, int batch,
+                     CudaTensorMap *out);
 
 /* ---- launch.c ---- */
 

@@ -65,6 +65,36 @@ static int open_image(CudaContext *c, const CnnrtImage *image)
                        image->kind == CNNRT_CUBIN ? "loading machine code" : "compiling PTX");
 }
 
+int cuda_has_shared(const CnnrtModel *m, int device)
+{
+    int needed = 0, most = 0;
+    for (int64_t i = 0; i < m->step_count; i++)
+        if (m->code->launches[i].shared > needed)
+            needed = m->code->launches[i].shared;
+    if (needed == 0)
+        return CNNRT_OK;
+    int status =
+        cuda_status(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+                    "asking for shared memory");
+    if (status != CNNRT_OK || needed <= most)
+        return status;
+    cuda_say("a block of the model's kernels needs %d bytes of shared memory, and the device gives "
+             "one at most %d: build with --target-cpu for its architecture",
+             needed, most);
+    return CNNRT_NO_DEVICE;
+}
+
+/* More shared memory than a kernel can declare is its own to ask for. */
+static int find_kernel(CudaContext *c, int64_t step)
+{
+    const CnnrtLaunch *l = &c->model->code->launches[step];
+    cudaError_t error = cudaLibraryGetKernel(&c->kernel[step], c->library, l->kernel);
+    if (error == cudaSuccess && l->shared > 0)
+        error = cudaKernelSetAttributeForDevice(
+            c->kernel[step], cudaFuncAttributeMaxDynamicSharedMemorySize, l->shared, c->device);
+    return cuda_status(error, l->kernel);
+}
+
 static int find_kernels(CudaContext *c)
 {
     const CnnrtModel *m = c->model;
@@ -72,9 +102,7 @@ static int find_kernels(CudaContext *c)
     if (c->kernel == NULL)
         return CNNRT_NO_MEMORY;
     for (int64_t i = 0; i < m->step_count; i++) {
-        int status = cuda_status(
-            cudaLibraryGetKernel(&c->kernel[i], c->library, m->code->launches[i].kernel),
-            m->code->launches[i].kernel);
+        int status = find_kernel(c, i);
         if (status != CNNRT_OK)
             return status;
     }
@@ -83,12 +111,17 @@ static int find_kernels(CudaContext *c)
 
 int cuda_load(CudaContext *c, int arch)
 {
-    int status = CNNRT_NO_DEVICE, limit = 1 << 30;
+    int status = cuda_has_shared(c->model, c->device), limit = 1 << 30;
     const CnnrtImage *image;
+    if (status != CNNRT_OK)
+        return status;
+    status = CNNRT_NO_DEVICE;
     cuda_say_no_image(c->model, arch);
     while (status != CNNRT_OK && (image = best_below(c->model, arch, limit)) != NULL) {
         status = open_image(c, image);
         limit = merit(image);
     }
+    if (status == CNNRT_OK)
+        status = cuda_find_encoder(c);
     return status == CNNRT_OK ? find_kernels(c) : status;
 }

@@ -19,7 +19,7 @@ static cudaError_t launch_step(const CudaContext *c, int64_t i, int batch)
 {
     const CnnrtStep *s = &c->model->steps[i];
     const CnnrtLaunch *l = &c->model->code->launches[i];
-    void *address[CNNRT_KERNEL_ARGS], *args[CNNRT_KERNEL_ARGS + 2];
+    void *address[CNNRT_KERNEL_ARGS], *args[CNNRT_KERNEL_ARGS + 3];
     int32_t b = batch;
     int n = 0;
     for (int k = 0; k < CNNRT_KERNEL_ARGS; k++)
@@ -32,6 +32,13 @@ static cudaError_t launch_step(const CudaContext *c, int64_t i, int batch)
     void *run = c->run;
     if (l->takes_run)
         args[n++] = &run;
+    CudaTensorMap map;
+    if (l->tensor_channels > 0) {
+        cudaError_t error = cuda_map(c, l, operand(c, &s->args[CUDA_INPUT], batch), batch, &map);
+        if (error != cudaSuccess)
+            return error;
+        args[n++] = &map;
+    }
     cudaLaunchConfig_t config;
     memset(&config, 0, sizeof config);
     int64_t items = l->once ? l->items : l->items * batch;

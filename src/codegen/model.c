@@ -24,7 +24,7 @@ typedef struct Builder {
 } Builder;
 
 _Static_assert(sizeof(CnnrtModel) == 152 && sizeof(CnnrtTraining) == 208 &&
-                   sizeof(CnnrtParameter) == 72 && sizeof(CnnrtLaunch) == 48 &&
+                   sizeof(CnnrtParameter) == 72 && sizeof(CnnrtLaunch) == 80 &&
                    sizeof(CnnrtImage) == 32 && sizeof(CnnrtCode) == 32,
                "the types below are those of cnnrt.h");
 
@@ -72,7 +72,8 @@ static Types make_types(Emit *e)
                                            ptr,
                                            ptr},
                            TRAINING_FIELDS);
-    t.launch = structure(e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, i32, i32}, 8);
+    t.launch = structure(
+        e, (LLVMTypeRef[]){ptr, i64, i64, i64, i32, i32, i32, i32, i64, i64, i64, i32, i32}, 13);
     t.image = structure(e, (LLVMTypeRef[]){i32, i32, i64, i64, ptr}, 5);
     t.code = structure(e, (LLVMTypeRef[]){ptr, ptr, ptr, i64}, 4);
     t.model = structure(e, (LLVMTypeRef[]){i32, i32, ptr, ptr, ptr, ptr, i64, i64, i64, i64,
@@ -343,22 +344,28 @@ static LLVMValueRef training_constant(Builder *b)
     return constant_global(e, record(b, b->t.training, fields), "training");
 }
 
-/* Shared memory of kernels is their own declaration: none is asked for at a launch. */
 static LLVMValueRef launch_at(Builder *b, uint32_t i)
 {
     Emit *e = b->e;
     const PlanStep *s = &b->p->steps.at[i];
-    Launch l = family_launch(&b->p->kernels.at[s->kernel].k, &b->p->target);
+    const Kernel *k = &b->p->kernels.at[s->kernel].k;
+    Launch l = family_launch(k, &b->p->target);
+    bool boxes = l.in.channels > 0;
     char name[300] = "";
     kernel_name(b, name, sizeof name, s->kernel);
-    LLVMValueRef fields[8] = {text(e, name),
-                              emit_int(e, l.items),
-                              emit_int(e, l.per_block),
-                              emit_int(e, l.rows),
-                              constant32(e, l.threads),
-                              constant32(e, 0),
-                              constant32(e, kernel_reads_run(&b->p->kernels.at[s->kernel].k)),
-                              constant32(e, l.once)};
+    LLVMValueRef fields[13] = {text(e, name),
+                               emit_int(e, l.items),
+                               emit_int(e, l.per_block),
+                               emit_int(e, l.rows),
+                               constant32(e, l.threads),
+                               constant32(e, launch_shared(&l)),
+                               constant32(e, kernel_reads_run(k)),
+                               constant32(e, l.once),
+                               emit_int(e, l.in.channels),
+                               emit_int(e, l.in.rows),
+                               emit_int(e, l.in.step),
+                               constant32(e, boxes ? k->tile.cuda.k : 0),
+                               constant32(e, boxes ? k->tile.cuda.m : 0)};
     return record(b, b->t.launch, fields);
 }
 

@@ -106,10 +106,10 @@ static const char *native_level(void)
 
 typedef struct GpuRow {
     const char *name;
-    int ptx;
+    int ptx, block_shared, shared; /* KB */
 } GpuRow;
 static const GpuRow gpus[] = {
-#define ARCH(NAME, PTX, DOC) {NAME, PTX},
+#define ARCH(NAME, PTX, BLOCK, ALL, DOC) {NAME, PTX, BLOCK, ALL},
 #include "codegen/cuda/arch.def"
 };
 
@@ -162,6 +162,8 @@ static bool describe_gpu(const char *name, Target *out, char *err, size_t err_le
             snprintf(out->cpu, sizeof out->cpu, "%s", name);
             snprintf(out->features, sizeof out->features, "+ptx%d", gpus[i].ptx);
             out->warp_groups = strcmp(name, "sm_90a") == 0;
+            out->block_shared = (int64_t)gpus[i].block_shared << 10;
+            out->shared = (int64_t)gpus[i].shared << 10;
             return true;
         }
         if (at > 0 && (size_t)at < err_len)

@@ -52,6 +52,11 @@ static void launch_step(const char *prefix, const Plan *p, uint32_t step, bool l
     buf_printf(out, ", \"shared\": %" PRId64 "%s%s, \"family\": \"%s\"", l.shared,
                l.once ? ", \"once\": true" : "", kernel_reads_run(k) ? ", \"run\": true" : "",
                family_name[k->family]);
+    if (l.in.channels > 0)
+        buf_printf(out,
+                   ", \"tensor\": {\"channels\": %" PRId64 ", \"rows\": %" PRId64
+                   ", \"step\": %" PRId64 ", \"box\": [%d, %d]}",
+                   l.in.channels, l.in.rows, l.in.step, k->tile.cuda.k, k->tile.cuda.m);
     launch_work(p, step, out);
     buf_add(out, ",\n     \"arguments\": [");
     for (int i = 0; i <= final; i++)

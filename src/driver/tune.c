@@ -171,6 +171,8 @@ static void tile_text(const Tile *t, Buf *out)
         buf_printf(out, "%dx%dx%d/%dx%d", c->m, c->n, c->k, c->tm, c->tn);
     else if (c->threads > 0)
         buf_printf(out, "px=%d", t->px);
+    if (c->dtype != DTYPE_FP32)
+        buf_printf(out, "%s*%d%s", dtype_info[c->dtype].name, c->stages, c->group ? "g" : "");
     if (c->threads > 0)
         return;
     buf_printf(out, "%dx%d rb=%d", t->ocv, t->px, t->rb);

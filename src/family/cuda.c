@@ -69,18 +69,39 @@ bool cuda_may_be_narrow(const Kernel *k, int arg)
            k->out.layout == LAYOUT_CHANNELS;
 }
 
+CudaPanels cuda_panels(const Kernel *k, const Target *t)
+{
+    const CudaTile *c = &k->tile.cuda;
+    int64_t groups = at_least_one(k->groups);
+    CudaPanels p = {.tiles = ceil_div(k->out.c / groups, c->n),
+                    .steps = ceil_div(cuda_weight_line(k, t), c->k),
+                    .elements = (int64_t)c->n * c->k};
+    p.count = mul(mul(groups, p.tiles), p.steps);
+    return p;
+}
+
+/* Elements of packed weights for matrix units. */
+static int64_t packed_elements(const Kernel *k, const Target *t)
+{
+    CudaPanels p;
+    if (!k->tile.cuda.group)
+        return mul(k->out.c, cuda_weight_line(k, t));
+    p = cuda_panels(k, t);
+    return mul(p.count, p.elements);
+}
+
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t)
 {
     if (!cuda_on_matrix_units(k))
         return cuda_weight_floats(k, t) / t->vl;
-    return mul(k->out.c, cuda_weight_line(k, t)) / t->vl;
+    return packed_elements(k, t) / t->vl;
 }
 
 int64_t cuda_weight_floats(const Kernel *k, const Target *t)
 {
     int64_t oc = padded(k->out.c, t), taps = mul(k->kh, k->kw);
     if (cuda_on_matrix_units(k) && has_weights(k))
-        return mul(k->out.c, cuda_weight_line(k, t)) * dtype_info[k->tile.cuda.dtype].bytes / 4;
+        return packed_elements(k, t) * dtype_info[k->tile.cuda.dtype].bytes / 4;
     switch (k->family) {
     case FAM_CONV:
     case FAM_CONVT: return mul(mul(taps, cuda_weight_rows(k, t)), oc);
@@ -91,11 +112,32 @@ int64_t cuda_weight_floats(const Kernel *k, const Target *t)
     }
 }
 
+/* Of output channel o, element `at` of its line, in panels. Sixteen channels are dealt to two
+ * matrices of eight, and pieces of 16 bytes exchanged by the row, as mma.c has both. */
+static int64_t panel_index(const Kernel *k, const Target *t, int64_t o, int64_t at)
+{
+    enum { PIECE = 16 };
+    const CudaTile *c = &k->tile.cuda;
+    CudaPanels p = cuda_panels(k, t);
+    int64_t per_out = k->out.c / at_least_one(k->groups), bytes = dtype_info[c->dtype].bytes;
+    int64_t column = o % per_out % c->n, of16 = column % 16, elements = PIECE / bytes;
+    int64_t row = column - of16 + of16 % 4 / 2 * 8 + of16 / 4 * 2 + of16 % 2;
+    int64_t exchange = c->k * bytes == 64 ? row % 8 / 2 : row % 8;
+    int64_t panel = (o / per_out * p.tiles + o % per_out / c->n) * p.steps + at / c->k;
+    int64_t piece = at % c->k / elements ^ exchange;
+    return panel * p.elements + row * c->k + piece * elements + at % elements;
+}
+
 int64_t cuda_weight_index(const Kernel *k, const Target *t, int64_t o, int64_t i, int64_t y,
                           int64_t x)
 {
     int64_t oc = padded(k->out.c, t), rows = cuda_weight_rows(k, t);
     bool units = cuda_on_matrix_units(k);
+    if (k->tile.cuda.group) {
+        Kernel lines = *k;
+        lines.tile.cuda.group = false;
+        return panel_index(k, t, o, cuda_weight_index(&lines, t, 0, i, y, x));
+    }
     int64_t line = units ? o * cuda_weight_line(k, t) : o, step = units ? 1 : oc;
     if (k->family == FAM_DEPTHWISE || k->family == FAM_DEPTHWISE_DX)
         return (y * k->kw + x) * oc + o;
@@ -121,26 +163,67 @@ static bool tiled(const Kernel *k, const Target *t)
     return groups == 1 || (whole_groups(k, t) && k->out.c / groups >= GEMM_GROUP);
 }
 
-/* Blocks of a launch are equal: what counts is how many rounds of them there are and what each
- * does, also past the edges of the map. */
-static double tile_cost(const Kernel *k, const CudaTile *c, double weight)
+int64_t cuda_tile_shared(const CudaTile *c)
+{
+    if (c->dtype == DTYPE_FP32)
+        return (int64_t)8 * c->k * (c->m + 4 + c->n);
+    int64_t barriers = c->group ? (int64_t)c->stages * 8 : 0; /* that say when weights have come */
+    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes + barriers;
+}
+
+int64_t cuda_most_shared(const Target *t)
+{
+    return t->block_shared > CUDA_DECLARED_SHARED ? t->block_shared : CUDA_DECLARED_SHARED;
+}
+
+int64_t launch_shared(const Launch *l)
+{
+    return l->shared > CUDA_DECLARED_SHARED ? l->shared : 0;
+}
+
+/* Blocks of such a tile that a multiprocessor holds, of those that keep it busy: as far as their
+ * sums, addresses and shared memory go. */
+static int64_t resident(const CudaTile *c, const Target *t)
+{
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64, SYSTEM = 1024 /* bytes that a block takes, too */ };
+    int64_t n = min64(CUDA_RESIDENT, REGISTERS / (c->m * c->n + BESIDE_SUMS * c->threads));
+    if (t->shared > 0)
+        n = min64(n, t->shared / (cuda_tile_shared(c) + SYSTEM));
+    return at_least_one(n);
+}
+
+/* Steps of the reduction are whole; those of ordinary units are short. */
+static double tile_depth(const Kernel *k, const Target *t, const CudaTile *c)
+{
+    Kernel own = *k;
+    own.tile.cuda = *c;
+    return c->dtype == DTYPE_FP32 ? 1
+                                  : (double)mul(ceil_div(cuda_weight_line(&own, t), c->k), c->k);
+}
+
+/* Blocks of a launch are equal: what counts is how many a multiprocessor makes, at least those that
+ * it holds, and what each does, also past the edges of the map. */
+static double tile_cost(const Kernel *k, const Target *t, const CudaTile *c, double weight)
 {
     int64_t groups = at_least_one(k->groups);
     int64_t positions = mul(mul(k->out.h, k->out.w), BATCH_GUESS);
     int64_t blocks = mul(ceil_div(positions, c->m), mul(groups, ceil_div(k->out.c / groups, c->n)));
-    double rounds = (double)blocks / (double)CUDA_BLOCKS_WANTED;
-    return (rounds > 1 ? rounds : 1) * c->m * c->n * weight;
+    double made = (double)blocks / (double)CUDA_MULTIPROCESSORS, held = (double)resident(c, t);
+    return (made > held ? made : held) * c->m * c->n * tile_depth(k, t, c) * weight;
 }
 
-static void best_tile(Kernel *k, const CudaChoice *all, int count)
+static void best_tile(Kernel *k, const Target *t, CudaChoices all, Dtype d)
 {
     double best = 0;
-    for (int i = 0; i < count; i++) {
-        double cost = tile_cost(k, &all[i].tile, all[i].weight);
-        if (best > 0 && cost >= best)
+    for (int i = 0; i < all.count; i++) {
+        CudaTile c = all.at[i].tile;
+        if (d != DTYPE_FP32)
+            cuda_on_units(&c, d);
+        double cost = tile_cost(k, t, &c, all.at[i].weight);
+        if (cuda_tile_shared(&c) > cuda_most_shared(t) || (best > 0 && cost >= best))
             continue;
         best = cost;
-        k->tile.cuda = all[i].tile;
+        k->tile.cuda = c;
     }
 }
 
@@ -154,24 +237,10 @@ static bool suits_matrix_units(const Kernel *k, const Target *t)
     return contraction(k) && tiled(k, t);
 }
 
-static void tile_matrix_units(Kernel *k, const Target *t)
+bool cuda_suits_groups(const Kernel *k, const Target *t)
 {
     enum { LEAST_OF_GROUPS = 16 /* more columns than the least tile of warps has */ };
-    static const CudaChoice groups[] = {
-#define WGMMA(M, N, BYTES, WN, STAGES, WEIGHT)                                                     \
-    {{CUDA_UNITS(M, N, BYTES, 64, WN, STAGES, 4), .group = true}, WEIGHT},
-#include "family/cuda_wgmma.def"
-    };
-    static const CudaChoice tiles[] = {
-#define MMA(M, N, BYTES, WM, WN, STAGES, WEIGHT)                                                   \
-    {{CUDA_UNITS(M, N, BYTES, WM, WN, STAGES, 1)}, WEIGHT},
-#include "family/cuda_mma.def"
-    };
-    if (t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS)
-        best_tile(k, groups, sizeof groups / sizeof *groups);
-    else
-        best_tile(k, tiles, sizeof tiles / sizeof *tiles);
-    cuda_on_units(&k->tile.cuda, t->dtype);
+    return t->warp_groups && k->out.c / at_least_one(k->groups) > LEAST_OF_GROUPS;
 }
 
 void cuda_choose_tile(Kernel *k, const Target *t)
@@ -179,9 +248,9 @@ void cuda_choose_tile(Kernel *k, const Target *t)
     CudaTile *c = &k->tile.cuda;
     *c = (CudaTile){.threads = THREADS};
     if (suits_matrix_units(k, t))
-        tile_matrix_units(k, t);
+        best_tile(k, t, cuda_suits_groups(k, t) ? cuda_wgmma_choices : cuda_mma_choices, t->dtype);
     else if (contraction(k) && tiled(k, t))
-        best_tile(k, cuda_tile_choices, cuda_tile_choice_count);
+        best_tile(k, t, cuda_tile_choices, DTYPE_FP32);
     else if (k->family == FAM_DENSE)
         *c = (CudaTile){.threads = THREADS, .m = 4, .n = 32, .tm = 4, .tn = 4};
     else if (k->family == FAM_CONV_DW)
@@ -201,14 +270,28 @@ static int64_t copied(const Kernel *k, const Target *t)
     return ends ? padded(k->out.c, t) - k->dst_c : k->count_c;
 }
 
-static int64_t tile_shared(const CudaTile *c)
+/* Warp groups read inputs that lie as the units want them, and whose rows are the product's:
+ * positions of all images, one after another. */
+static LaunchTensor input_tensor(const Kernel *k, const Target *t)
 {
-    if (c->dtype == DTYPE_FP32)
-        return (int64_t)8 * c->k * (c->m + 4 + c->n);
-    return (int64_t)c->stages * (c->m + c->n) * c->k * dtype_info[c->dtype].bytes;
+    bool dense = k->family == FAM_DENSE;
+    int64_t positions = dense ? 1 : mul(k->in.h, k->in.w),
+            pixel = map_pixel(k->in, t->vl, k->in_pixel);
+    bool same = dense || (k->family == FAM_CONV && k->kh == 1 && k->kw == 1 && k->sh <= 1 &&
+                          k->sw <= 1 && k->pt == 0 && k->pl == 0 && k->in.h == k->out.h &&
+                          k->in.w == k->out.w && k->groups <= 1);
+    LaunchTensor in = {.channels = dense ? map_floats(k->in, t->vl) : k->in.c,
+                       .rows = positions,
+                       .step = positions == 1 ? k->in_step : pixel};
+    bool together = positions == 1 || k->in_step == mul(positions, pixel);
+    if (!k->tile.cuda.group || k->tile.cuda.dtype != DTYPE_BF16 || k->gate_arg >= 0 ||
+        !cuda_is_narrow(k, KERNEL_ARG_IN) || !same || !together || in.step < in.channels ||
+        in.step % CUDA_NARROW != 0)
+        in = (LaunchTensor){0};
+    return in;
 }
 
-static Launch tile_launch(const Kernel *k)
+static Launch tile_launch(const Kernel *k, const Target *t)
 {
     const CudaTile *c = &k->tile.cuda;
     int64_t groups = at_least_one(k->groups);
@@ -216,7 +299,8 @@ static Launch tile_launch(const Kernel *k)
                     .per_block = c->m,
                     .rows = mul(groups, ceil_div(k->out.c / groups, c->n)),
                     .threads = c->threads,
-                    .shared = tile_shared(c)};
+                    .shared = cuda_tile_shared(c),
+                    .in = cuda_on_matrix_units(k) ? input_tensor(k, t) : (LaunchTensor){0}};
 }
 
 Launch family_launch(const Kernel *k, const Target *t)
@@ -231,13 +315,13 @@ Launch family_launch(const Kernel *k, const Target *t)
     case FAM_CONV:
     case FAM_CONVT:
         if (c->m > 0)
-            return tile_launch(k);
+            return tile_launch(k, t);
         if (!whole_groups(k, t))
             l.items = mul(pixels, padded(k->out.c, t));
         break;
     case FAM_DENSE:
         if (cuda_on_matrix_units(k))
-            return tile_launch(k);
+            return tile_launch(k, t);
         l.items = 1;
         l.per_block = c->tm;
         l.rows = ceil_div(k->out.c, c->n);

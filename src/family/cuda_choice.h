@@ -5,7 +5,9 @@
 
 enum {
     CUDA_WARP = 32,
-    CUDA_BLOCKS_WANTED = 216 /* that keep a device busy: two on each of 108 multiprocessors */
+    CUDA_MULTIPROCESSORS = 108, /* of a device that tiles are chosen for */
+    CUDA_RESIDENT = 2,          /* blocks that keep one of them busy */
+    CUDA_BLOCKS_WANTED = CUDA_RESIDENT * CUDA_MULTIPROCESSORS
 };
 
 /* weight: what a multiply-add of the tile costs, relative to the others. */
@@ -14,9 +16,19 @@ typedef struct CudaChoice {
     double weight;
 } CudaChoice;
 
-/* On ordinary units: cuda_tile.def; cuda_tiles.c */
-extern const CudaChoice cuda_tile_choices[];
-extern const int cuda_tile_choice_count;
+/* On ordinary units: cuda_tile.def; on matrix units, by warps and by warp groups, k in bytes:
+ * cuda_mma.def, cuda_wgmma.def; cuda_tiles.c */
+typedef struct CudaChoices {
+    const CudaChoice *at;
+    int count;
+} CudaChoices;
+extern const CudaChoices cuda_tile_choices, cuda_mma_choices, cuda_wgmma_choices;
+
+/* Whether k, a contraction that suits matrix units, suits warp groups, too. */
+bool cuda_suits_groups(const Kernel *k, const Target *t);
+/* Bytes of shared memory that a contraction's tile takes, and that one may take. */
+int64_t cuda_tile_shared(const CudaTile *c);
+int64_t cuda_most_shared(const Target *t);
 
 /* On matrix units, parts of WM by WN for each of the TEAM warps that share one; rows of BYTES are
  * counted in elements once the arithmetic is known: cuda_on_units. */

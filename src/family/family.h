@@ -28,6 +28,9 @@ typedef struct Target {
     bool exact_conv;     /* no Winograd convolutions: sums in their own order of magnitude */
     Dtype dtype;         /* CUDA: of contractions that suit matrix units */
     bool warp_groups;    /* CUDA: matrix units take operands from shared memory (sm_90a) */
+    /* CUDA, bytes of shared memory: that a block can ask for on every GPU the code runs on, and of
+     * a multiprocessor. 0: not known. */
+    int64_t block_shared, shared;
 } Target;
 
 /* PLANAR [C][H][W]; BLOCKED [ceil(C/vl)][H][W][vl]; CHANNELS [H][W][C, up to a multiple of vl].
@@ -232,13 +235,25 @@ int64_t family_units(const Kernel *k, const Target *t);
  * then the batch, an i32, then, of kernels that read it, the run. b * items must stay below 2^31.
  */
 enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
+/* Bytes of shared memory that every GPU gives without being asked: what a kernel can declare. */
+enum { CUDA_DECLARED_SHARED = 48 << 10 };
+/* A map that is copied to shared memory by the hardware, as a tensor of rows of elements of 16
+ * bits: rows * b of them, `step` elements from one to the next. A copy brings the tile's m rows by
+ * k elements; elements past the rows' end are zeros. */
+typedef struct LaunchTensor {
+    int64_t channels; /* of a row; 0: there is none */
+    int64_t rows, step;
+} LaunchTensor;
 typedef struct Launch {
     int64_t items, per_block, rows;
     int threads;
     bool once;
-    int64_t shared; /* bytes of shared memory, all of them static */
+    int64_t shared;  /* bytes of shared memory: declared, or asked for at the launch */
+    LaunchTensor in; /* the input, of kernels that take its tensor map behind all else */
 } Launch;
 Launch family_launch(const Kernel *k, const Target *t);
+/* Bytes that the launch has to ask for: all of those that are too many to be declared. */
+int64_t launch_shared(const Launch *l);
 bool kernel_has_arg(const Kernel *k, const Target *t, int arg);
 bool kernel_reads_run(const Kernel *k);
 /* The same of the kernels of training steps, cuda_train.c; false: k is none of them. */
@@ -265,6 +280,14 @@ int cuda_tiles(const Kernel *k, const Target *t, Tile *out, int most);
 int64_t cuda_weight_rows(const Kernel *k, const Target *t);
 /* Matrix units: elements of the packed weights per output channel, whole groups of 16 bytes. */
 int64_t cuda_weight_line(const Kernel *k, const Target *t);
+/* Warp groups: panels of n rows of k elements, each a step of the reduction of a tile of columns:
+ * as they lie in shared memory, in one piece. */
+typedef struct CudaPanels {
+    int64_t tiles, steps; /* of a group's columns; of the reduction */
+    int64_t count;        /* panels of all groups: [group][tile][step] */
+    int64_t elements;     /* of a panel */
+} CudaPanels;
+CudaPanels cuda_panels(const Kernel *k, const Target *t);
 /* Vectors of packed weights, of vl elements: of output channels or, on matrix units, of a line. */
 int64_t cuda_packed_vectors(const Kernel *k, const Target *t);
 /* Whether a kernel is a contraction, and whether it is one for matrix units; its tile is chosen. */
@@ -306,7 +329,7 @@ int64_t family_bias_floats(const Kernel *k, const Target *t);
  *   CONV, CONVT [kh][kw][cuda_weight_rows][o]   DEPTHWISE [kh][kw][c]
  *   DENSE  [input float in its physical order][o]
  * CUDA, matrix units: [o][the above without o, up to cuda_weight_line], elements of the kernel's
- *   dtype (family_put_weight), whose positions these are.
+ *   dtype (family_put_weight), whose positions these are; for warp groups in panels (cuda_panels).
  * Padding positions hold zero. All sizes saturate at FAMILY_LIMIT. */
 #define FAMILY_LIMIT ((int64_t)1 << 60)
 int64_t family_tile_weights(const Kernel *k, const Target *t, int64_t tile); /* offset of a tile */

@@ -91,6 +91,10 @@ void plan_order(Plan *p);
 uint32_t plan_find_kernel(Planner *s, const Kernel *k, bool tuned);
 /* narrow.c: bf16 in memory between kernels that can read and write it. */
 void plan_narrow(Planner *s);
+/* The rules' tile for k, or one that was measured; whether it was. */
+bool plan_choose_tile(const Planner *s, Kernel *k);
+/* retile.c: the same again for kernels that were narrowed. */
+void plan_retile(Planner *s);
 /* ahead.c: who fetches the weights of dense layers. */
 void plan_ahead(Planner *s);
 void plan_memory(Plan *p);

@@ -122,9 +122,12 @@ static void pack_channel(const Packer *s, const Kernel *k, int64_t o, const floa
             continue;
         }
         for (int64_t y = 0; y < taps.h; y++)
-            for (int64_t x = 0; x < taps.w; x++)
-                family_put_weight(k, out, to + y * taps.row + x * taps.column,
-                                  (float)(from[y * taps.w + x] * scale));
+            for (int64_t x = 0; x < taps.w; x++) {
+                int64_t at = to + y * taps.row + x * taps.column;
+                if (k->tile.cuda.group) /* in panels taps are not evenly apart */
+                    at = family_weight_index(k, t, o, first + i, y, x);
+                family_put_weight(k, out, at, (float)(from[y * taps.w + x] * scale));
+            }
     }
 }
 

@@ -126,15 +126,24 @@ Value plan_result_value(Planner *s, const FuseGroup *g, bool may_be_output)
     return s->value[n.v];
 }
 
-/* The rules' tile, or one that was measured; whether it was. */
-static bool choose_tile(Planner *s, Kernel *k)
+/* Threads count items of an image, and floats inside it, in 32 bits. */
+static bool fits_threads(const Planner *s, const Kernel *k)
+{
+    return s->p->target.kind != TARGET_CUDA ||
+           (k->in_step <= CUDA_IMAGE_LIMIT && k->out_step <= CUDA_IMAGE_LIMIT &&
+            family_weight_floats(k, &s->p->target) <= CUDA_IMAGE_LIMIT &&
+            family_launch(k, &s->p->target).rows <= CUDA_ROWS_LIMIT);
+}
+
+bool plan_choose_tile(const Planner *s, Kernel *k)
 {
     const Target *t = &s->p->target;
     family_choose_tile(k, t);
     if (s->tiles == NULL)
         return false;
     Kernel other = *k;
-    if (!s->tiles->find(s->tiles->ctx, k, t, &other.tile) || !family_tile_fits(&other, t))
+    if (!s->tiles->find(s->tiles->ctx, k, t, &other.tile) || !family_tile_fits(&other, t) ||
+        !fits_threads(s, &other))
         return false;
     k->tile = other.tile;
     return true;
@@ -259,15 +268,6 @@ static void place_sums(Planner *s, Draft *d)
     s->sums[d->group->result.v] = sums;
 }
 
-/* Threads count items of an image, and floats inside it, in 32 bits. */
-static bool fits_threads(const Planner *s, const Kernel *k)
-{
-    return s->p->target.kind != TARGET_CUDA ||
-           (k->in_step <= CUDA_IMAGE_LIMIT && k->out_step <= CUDA_IMAGE_LIMIT &&
-            family_weight_floats(k, &s->p->target) <= CUDA_IMAGE_LIMIT &&
-            family_launch(k, &s->p->target).rows <= CUDA_ROWS_LIMIT);
-}
-
 void plan_finish_step(Planner *s, Draft *d)
 {
     Plan *p = s->p;
@@ -285,7 +285,7 @@ void plan_finish_step(Planner *s, Draft *d)
         return;
     }
     /* what packs has the tile of the kernel it packs for */
-    bool tuned = d->k.family != FAM_PACK && choose_tile(s, &d->k);
+    bool tuned = d->k.family != FAM_PACK && plan_choose_tile(s, &d->k);
     if (!fits_threads(s, &d->k)) {
         s->failed = "a tensor is too large for a GPU kernel";
         return;
@@ -432,6 +432,7 @@ static const char *planner_close(Planner *s)
     if (s->failed != NULL)
         return s->failed;
     plan_narrow(s);
+    plan_retile(s);
     plan_ahead(s);
     if (s->failed != NULL)
         return s->failed;

@@ -13,20 +13,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILE_LIMIT = 64 << 20, SUM_DIGITS = 16, TILE_FIELDS = 8 };
+enum { FILE_LIMIT = 64 << 20, SUM_DIGITS = 16, TILE_FIELDS = 10, CPU_FIELDS = 8 };
 
 static const char *heading(TuneHow how)
 {
-    return how.batch > 0 ? "cnnc tiles of GPUs 1\n" : "cnnc tiles 1\n";
+    return how.batch > 0 ? "cnnc tiles of GPUs 2\n" : "cnnc tiles 1\n";
 }
 
-/* A tile as the numbers of a line, and back. */
+/* How many numbers of a line are a tile. */
+static int tile_fields(bool gpu)
+{
+    return gpu ? TILE_FIELDS : CPU_FIELDS;
+}
+
+/* A tile as those numbers, and back. */
 static void tile_numbers(const Tile *t, bool gpu, int out[TILE_FIELDS])
 {
     const CudaTile *c = &t->cuda;
     const int here[TILE_FIELDS] = {t->ocv,  t->px,       t->rb,       t->kc,
                                    t->flat, t->split_oc, t->prefetch, t->winograd};
-    const int there[TILE_FIELDS] = {c->threads, c->m, c->n, c->k, c->tm, c->tn, t->px, 0};
+    const int there[TILE_FIELDS] = {c->threads, c->m,  c->n,          c->k,      c->tm,
+                                    c->tn,      t->px, (int)c->dtype, c->stages, c->group};
     for (int i = 0; i < TILE_FIELDS; i++)
         out[i] = gpu ? there[i] : here[i];
 }
@@ -36,11 +43,18 @@ static Tile tile_of(const double v[TILE_FIELDS], bool gpu)
     int n[TILE_FIELDS];
     for (int i = 0; i < TILE_FIELDS; i++)
         n[i] = (int)v[i];
-    if (gpu)
-        return (Tile){
-            .ocv = 1,
-            .px = n[6],
-            .cuda = {.threads = n[0], .m = n[1], .n = n[2], .k = n[3], .tm = n[4], .tn = n[5]}};
+    if (gpu) /* what is no tile of the kernel's, no build will take */
+        return (Tile){.ocv = 1,
+                      .px = n[6],
+                      .cuda = {.threads = n[0],
+                               .m = n[1],
+                               .n = n[2],
+                               .k = n[3],
+                               .tm = n[4],
+                               .tn = n[5],
+                               .dtype = (Dtype)n[7],
+                               .stages = n[8],
+                               .group = n[9] != 0}};
     return (Tile){.ocv = n[0],
                   .px = n[1],
                   .rb = n[2],
@@ -87,7 +101,7 @@ static void print_row(const TuneRow *row, bool gpu, Buf *out)
     int n[TILE_FIELDS];
     Buf rest = {0};
     tile_numbers(&row->tile, gpu, n);
-    for (int i = 0; i < TILE_FIELDS; i++)
+    for (int i = 0; i < tile_fields(gpu); i++)
         buf_printf(&rest, "%d ", n[i]);
     buf_printf(&rest, "%.3f %.3f %d %s", row->us, row->rule_us, row->tried, row->key);
     if (buf_ok(&rest))
@@ -110,8 +124,9 @@ static bool parse_number(const char **at, double *out)
 /* A line without its end, which is NUL; false when it is damaged. */
 static bool parse_row(TuneCache *c, const char *line)
 {
-    enum { FIELDS = TILE_FIELDS + 3 };
-    double v[FIELDS];
+    enum { TIMES = 3 };
+    bool gpu = c->how.batch > 0;
+    double v[TILE_FIELDS] = {0}, times[TIMES];
     char sum[SUM_DIGITS + 1];
     if (strlen(line) <= SUM_DIGITS || line[SUM_DIGITS] != ' ')
         return false;
@@ -119,14 +134,17 @@ static bool parse_row(TuneCache *c, const char *line)
     snprintf(sum, sizeof sum, "%016" PRIx64, rng_key(at, 1));
     if (memcmp(sum, line, SUM_DIGITS) != 0)
         return false;
-    for (int i = 0; i < FIELDS; i++)
+    for (int i = 0; i < tile_fields(gpu); i++)
         if (!parse_number(&at, &v[i]))
             return false;
+    for (int i = 0; i < TIMES; i++)
+        if (!parse_number(&at, &times[i]))
+            return false;
     TuneRow row = {.key = arena_strdup(c->arena, at),
-                   .tile = tile_of(v, c->how.batch > 0),
-                   .us = v[TILE_FIELDS],
-                   .rule_us = v[TILE_FIELDS + 1],
-                   .tried = (int)v[TILE_FIELDS + 2]};
+                   .tile = tile_of(v, gpu),
+                   .us = times[0],
+                   .rule_us = times[1],
+                   .tried = (int)times[2]};
     vec_push(c->arena, &c->all, row);
     return true;
 }

@@ -1,5 +1,6 @@
 #include "tune/trial.h"
 #include "rng.h"
+#include <string.h>
 
 enum { LINE = 16 };
 
@@ -109,7 +110,11 @@ void trial_fill(float *to, int64_t count, float scale)
 {
     uint64_t key = rng_key("trial", 1);
     for (int64_t i = 0; i < count; i++) {
-        float u = 2 * rng_uniform(key, (uint64_t)i) - 1;
-        to[i] = scale * (u > -0.01f && u < 0.01f ? 0.01f : u);
+        float u = 2 * rng_uniform(key, (uint64_t)i) - 1, v;
+        uint32_t word;
+        v = scale * (u > -0.01f && u < 0.01f ? 0.01f : u);
+        memcpy(&word, &v, sizeof word); /* its upper half is a bf16: the lower one is another */
+        word = (word & 0xFFFF0000) | word >> 16;
+        memcpy(&to[i], &word, sizeof word);
     }
 }

@@ -16,6 +16,7 @@ typedef struct Trial {
  * success or a message (limits). x must stay where it is. */
 const char *trial_build(Trial *x, Arena *a, const Kernel *k, const Target *t, const Tile *tiles,
                         int count, int batch);
-/* Harmless values for the weights or the workspace: in [-scale, scale), none of them denormal. */
+/* Harmless values for the weights or the workspace: in [-scale, scale), none of them denormal; two
+ * bf16 each, too. */
 void trial_fill(float *to, int64_t count, float scale);
 #endif

@@ -28,10 +28,13 @@ LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
 ON_UNITS = ["resnet18", "efficientnet_b0", "convnext_tiny"]  # of the sample, in every dtype
+WIDE = ["resnet50@3x896x896"]  # on matrix units: maps for which the widest tiles are chosen
 TRAINED = ["resnet18", "convnext_tiny"]
 EVERY_FAMILY = ["resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
                 "inception_resnet_v2", "nasnet_mobile", "squeezenet1_1", "vgg11_bn"]
 CONTRACTIONS = {"conv", "convt", "dense", "conv_dw"}
+DECLARED_MOST = 48 * 1024  # bytes of shared memory; a launch asks for all of what is more
+ALIGNED = 1024  # bytes, as rows that are exchanged repeat
 SPILLED_MOST = 16  # bytes, of any other kernel: ptxas trades registers for threads there
 
 
@@ -57,8 +60,10 @@ def dtypes():
 
 def build(net, mode, dtype, cpu, folder):
     """The path of a network's PTX, its manifest, the keys of its kernels. Raises ValueError."""
+    net, _, size = net.partition("@")
     base = str(folder / net)
     how = [f"--mode={mode}", f"--dtype={dtype}"] + [f"--target-cpu={cpu}"] * (cpu is not None)
+    how += [f"--input={size}"] * bool(size)
     made = cnnc("build", net, "--target=cuda", *how, "--emit=ptx,manifest", "--init=1", *LINTS,
                 "-o", base, "--dump=p", f"--dump-dir={folder}")
     if made.returncode:
@@ -96,16 +101,25 @@ def check_launches(path, launches, steps):
         return f"{len(launches)} launches of {steps} steps"
     for launch in launches:
         name = launch["kernel"]
-        if params.get(name) != len(launch["arguments"]) + 1 + ("run" in launch):
+        if params.get(name) != len(launch["arguments"]) + 1 + ("run" in launch) + ("tensor" in launch):
             return f"{launch['name']}: {name} has not {len(launch['arguments'])} arguments"
         if int(threads[name]) != launch["threads"]:
             return f"{launch['name']}: {name} is for {threads[name]} threads"
     return None
 
 
-def fault(name, key, arch, found, table):
-    """What is wrong with a kernel that assembled; None when nothing is."""
-    registers, spilled, shared = found
+def shared_of(launches):
+    """Bytes of shared memory, by the names of kernels."""
+    return {launch["kernel"]: launch["shared"] for launch in launches}
+
+
+def fault(name, key, arch, found, needed, table):
+    """What is wrong with a kernel that assembled, and needs so many bytes of shared memory; None when
+    nothing is."""
+    registers, spilled, declared = found
+    shared = declared if needed <= DECLARED_MOST else needed + declared
+    if needed <= DECLARED_MOST and needed < declared < needed + ALIGNED:
+        shared = needed  # ptxas fills up what is aligned
     tile = tile_of(key)
     if spilled > (0 if key.split()[0] in CONTRACTIONS else SPILLED_MOST):
         return f"{name} ({key[:60]}): {spilled} bytes spilled, {registers} registers"
@@ -131,22 +145,23 @@ class Check:
         print(f"[{self.done}/{len(self.jobs)}, about {left / 60:.0f} min left] {' '.join(filter(None, job))}",
               file=sys.stderr, flush=True)
 
-    def assemble(self, path, arch, keys, count):
-        """What is wrong with the kernels of a network; None when nothing is."""
+    def assemble(self, path, arch, keys, needed):
+        """What is wrong with the kernels of a network, which need that much shared memory; None when
+        nothing is."""
         try:
             found = self.assembler.ask(path, arch)
         except ValueError as error:
             return str(error)
         wrong = None
         for name, numbers in found.items():
-            wrong = wrong or fault(name, keys[name], arch, numbers, self.table)
+            wrong = wrong or fault(name, keys[name], arch, numbers, needed[name], self.table)
             tile = tile_of(keys[name])
             if numbers[1]:
                 self.spilled[arch, keys[name].split()[0]] = numbers[1]
             if tile and not keys[name].startswith("pack "):
                 before = self.seen.get((arch, tile), (0, 0))[0]
-                self.seen[arch, tile] = (max(numbers[0], before), numbers[2])
-        return wrong or (None if len(found) == count else f"{len(found)} kernels of {count}")
+                self.seen[arch, tile] = (max(numbers[0], before), needed[name])
+        return wrong or (None if len(found) == len(keys) else f"{len(found)} kernels of {len(keys)}")
 
     def net(self, job):
         """Lines on a network."""
@@ -163,7 +178,8 @@ class Check:
                                                 manifest["training"]["steps"])
             lines = [verdict(f"{label}.launches", error)]
             for arch in (ARCHS if cpu is None else [cpu]) if self.assembler else []:
-                error = self.assemble(path, arch, keys, len(keys))
+                needed = shared_of(manifest["launches"] + manifest.get("step_launches", []))
+                error = self.assemble(path, arch, keys, needed)
                 lines.append(verdict(f"{label}.{arch}", error))
         self.progress(job)
         return lines
@@ -218,8 +234,9 @@ def main():
     jobs = []
     for dtype in dtypes():
         for cpu in [None] if dtype == "fp32" else [None, "sm_90a"]:
-            some = SAMPLE if dtype == "fp32" else ON_UNITS
-            jobs += [(n, "inference", dtype, cpu) for n in every or some]
+            some = every or (SAMPLE if dtype == "fp32" else ON_UNITS)
+            wide = WIDE if dtype != "fp32" and not given else []
+            jobs += [(n, "inference", dtype, cpu) for n in some + wide]
         trained = every if dtype == "fp32" else full and EVERY_FAMILY
         jobs += [(n, "train", dtype, None) for n in trained or given or TRAINED]
     check = Check(jobs)

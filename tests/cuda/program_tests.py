@@ -169,6 +169,52 @@ def test_old_gpu_is_told():
     assert "needs compute capability 8.0 or newer, and the device has 7.5" in done.stderr, done.stderr
 
 
+WIDE = """net wide {
+  input image[3, 96, 96]
+  stage s1(stride=1) { conv(64, k=3) -> relu -> conv(128, k=3) -> relu }
+  head logits = gap -> flatten -> dense(5)
+}
+"""
+
+
+def test_little_shared_memory_is_told():
+    pathlib.Path("wide.cnn").write_text(WIDE)
+    made = cnnc("build", "wide.cnn", *LINTS, "--target=cuda", "--dtype=bf16", "--emit=manifest,ptx", "-o", "wide")
+    assert made.returncode == 0, made.stderr
+    most = max(x["shared"] for x in json.loads(pathlib.Path("wide.json").read_text())["launches"])
+    assert 48 * 1024 < most <= 99 * 1024, most
+    for command in ("bench", "verify"):
+        done = on_emulator(command, "wide.cnn", dtype="bf16", SIMT_CUDA_SHARED=str(most - 1))
+        assert done.returncode == 3, done
+        assert f"needs {most} bytes of shared memory" in done.stderr, done.stderr
+
+
+POINTS = """net points {
+  input image[3, 64, 64]
+  stage s1(stride=1) { conv(32, k=1) -> relu -> conv(64, k=1) -> relu }
+  stage s2(stride=8) { maxpool(8) -> conv(40, k=3) -> relu -> conv(24, k=1) }
+  head logits = gap -> flatten -> dense(5)
+}
+"""
+
+
+def test_warp_groups_on_the_emulator():
+    """Inputs by tensor maps, and more shared memory than kernels can declare."""
+    pathlib.Path("points.cnn").write_text(POINTS)
+    for dtype, tensors in (("bf16", 2), ("tf32", 0)):
+        made = cnnc("build", "points.cnn", *LINTS, "--target=cuda", "--target-cpu=sm_90a", f"--dtype={dtype}",
+                    "--emit=manifest,ptx", "-o", dtype)
+        assert made.returncode == 0, made.stderr
+        launches = json.loads(pathlib.Path(dtype + ".json").read_text())["launches"]
+        assert sum("tensor" in x for x in launches) == tensors, launches
+        assert max(x["shared"] for x in launches) > 48 * 1024, launches
+        done = on_emulator("verify", "points.cnn", "--target-cpu=sm_90a", dtype=dtype)
+        assert done.returncode == 0 and "agrees" in done.stdout, done
+    done = on_emulator("verify", "points.cnn", "--target-cpu=sm_90a", dtype="bf16",
+                       SIMT_CUDA_FAIL_CALL="cudaGetDriverEntryPointByVersion:1:500")
+    assert done.returncode == 3 and "tensor maps" in done.stderr, done
+
+
 def test_run_on_the_emulator():
     write_input()
     done = on_emulator("run", NET, "--input=x.npy", "-o", "cuda.npy")

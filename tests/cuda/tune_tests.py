@@ -94,12 +94,63 @@ def test_what_is_measured_is_built():
     assert sorted(the_file().read_text().splitlines()) == sorted(text.splitlines())
 
 
+def unit_tiles(dtype, groups):
+    """Of matrix units, as plans write them: (m, n, threads)."""
+    found, width = {}, {"tf32": 4, "bf16": 2}[dtype]
+
+    def rows(name, kind):
+        text = (SRC / "src" / "family" / name).read_text()
+        return [list(map(int, x.split(", "))) for x in re.findall(rf"^{kind}\((\d+(?:, \d+)+), [\d.]+\)$", text, re.M)]
+
+    for m, n, line, tm, tn, stages in rows("cuda_mma.def", "MMA"):
+        found[f"{m}x{n}x{line // width}/{tm}x{tn}{dtype}*{stages}"] = (m, n, m // tm * (n // tn) * 32)
+    for m, n, line, tn, stages in rows("cuda_wgmma.def", "WGMMA") if groups else []:
+        found[f"{m}x{n}x{line // width}/64x{tn}{dtype}*{stages}g"] = (m, n, m // 64 * (n // tn) * 128)
+    return found
+
+
+def check_units(dtype, cpu):
+    how = (f"--dtype={dtype}", f"--target-cpu={cpu}")
+    rules, _ = plan("--max-batch=2", *how)
+    table = tune("-q", *how).stdout
+    tuned, _ = plan("--max-batch=2", *how, "-q")
+    assert len(rules) == len(tuned) and ", 4 measured now" in table, table
+    changed = met = 0
+    for before, after in zip(rules, tuned):
+        kind = re.match(r"(conv|dense) .* out=.(\d+)x(\d+)x(\d+)", after)
+        if not kind:
+            continue
+        channels, height, width = map(int, kind.groups()[1:])
+        known = unit_tiles(dtype, cpu == "sm_90a" and channels > 16)
+
+        def takes(tile):
+            m, n, threads = known[tile]
+            return 1 + 1e-3 * -(-BATCH * height * width // m) * -(-channels // n) * threads
+
+        mine, rule = (takes(re.search(r" tile=(\S+)", x)[1]) for x in (after, before))
+        best = min(map(takes, known))
+        assert mine <= best * 1.0001 or mine == rule <= best / 0.98, (after, mine, rule, best)
+        assert after.endswith("(tuned)"), after
+        changed += mine < rule
+        met += 1
+    assert changed > 0 and met == 3, tuned
+    assert ", 0 measured now" in tune("-q", *how).stdout
+    done = cnnc("verify", "n.cnn", "--target=cuda", "--init=1", f"--batch={BATCH}", "-v", *how, SIMT_CUDA_CHECK="1")
+    assert "agrees" in done.stdout and "4 of" in done.stderr and "were measured" in done.stderr, done
+
+
+def test_tiles_of_matrix_units():
+    pathlib.Path("n.cnn").write_text(NET)
+    for dtype, cpu in (("bf16", "sm_80"), ("tf32", "sm_80"), ("bf16", "sm_90a"), ("tf32", "sm_90a")):
+        check_units(dtype, cpu)
+
+
 def test_files_that_are_not_right():
     pathlib.Path("n.cnn").write_text(NET)
     tune("-q")
     good, path = the_file().read_text(), the_file()
     for bad in (good[:-9], good.replace(" conv ", " canv "), "junk", "cnnc tiles 1\n",
-                good.replace("GPUs 1", "GPUs 0")):
+                good.replace("GPUs 2", "GPUs 1")):
         path.write_text(bad)
         kernels, said = plan("--max-batch=2")
         assert "not used; 'cnnc tune' begins it anew" in said and str(path) in said, (bad[:40], said)

@@ -165,6 +165,8 @@ static void land(Bulk *b)
             land_im2col(b);
         else
             land_tile(b);
+        if (checked)
+            proxy_written(b->to, b->bytes, true);
     }
     mbarrier_bytes(b->mbarrier + (uintptr_t)shared_arena(), b->thread, -(int64_t)b->bytes, b->site);
     block.now = now;

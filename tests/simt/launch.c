@@ -129,6 +129,7 @@ static void report_deadlock(void)
 static void run_block(void)
 {
     race_begin_block();
+    proxy_begin_block();
     shared_poison();
     set_up(&block);
     report.blocks++;

@@ -49,6 +49,7 @@ typedef struct Thread {
     uint32_t site;             /* where it waits */
     int barrier;               /* which named barrier it waits at */
     uint32_t mbarrier, parity; /* which mbarrier (an offset in shared memory), and which phase */
+    uint32_t fences;           /* of its writes, for matrix instructions: how many */
     Copies *copies;
 } Thread;
 

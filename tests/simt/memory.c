@@ -190,6 +190,8 @@ static void *access_shared(uint32_t offset, size_t bytes, Access access, uint32_
         return nowhere();
     }
     race_access(&shared, offset, bytes, access, site);
+    if (access != ACCESS_LOAD)
+        proxy_written(offset, bytes, false);
     return (void *)(shared.base + offset);
 }
 

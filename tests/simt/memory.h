@@ -65,6 +65,12 @@ void race_flight(size_t offset, size_t bytes, int change);
 /* An asynchronous product begins (+1) or ends (-1) to read shared memory. */
 void race_reading(size_t offset, size_t bytes, int change);
 
+/* --- proxy.c: writes of the running thread, or of a copy in bulk that it began; reads of matrix
+ * instructions. */
+void proxy_begin_block(void);
+void proxy_written(uint32_t offset, size_t bytes, bool in_bulk);
+void proxy_read(uint32_t offset, size_t bytes, uint32_t site);
+
 /* --- bank.c: a shared memory access of the running thread; the lanes' accesses are put side by
  * side where the warp meets. */
 void bank_note(uint32_t offset, uint32_t bytes, uint32_t align, uint32_t site);

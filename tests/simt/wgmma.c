@@ -120,6 +120,8 @@ static void fetch(Group *g, const Call *c, uint64_t descriptor, int rows, float 
             uint32_t offset = chunk_offset(descriptor, r, chunk);
             const char *p =
                 memory_access(shared_arena() + offset, 16, ACCESS_LOAD, SPACE_SHARED, c->site);
+            if (checked() && p == shared_arena() + offset)
+                proxy_read(offset, 16, c->site);
             for (int i = 0; i < per; i++)
                 out[r][chunk * per + i] = element(type, p, i);
             if (checked() && p == shared_arena() + offset && g->reads < READS) {

@@ -29,6 +29,20 @@ static inline SimtModule *cuda_load(const CodegenApi *api, const Plan *p, char *
     return cuda_load_for(api, p, SIMT_CHECK, err, len);
 }
 
+/* Of a launch's input, as the runtime has the driver make it. */
+static inline bool cuda_tensor_map(const Kernel *k, const Launch *l, float *in, int batch,
+                                   SimtTensorMap *out)
+{
+    SimtTensor t = {.base = in, .rank = 2, .element_bytes = 2};
+    t.dim[0] = (uint32_t)l->in.channels;
+    t.dim[1] = (uint32_t)(l->in.rows * batch);
+    t.stride[0] = (uint64_t)l->in.step * 2;
+    t.box[0] = (uint32_t)k->tile.cuda.k;
+    t.box[1] = (uint32_t)k->tile.cuda.m;
+    t.swizzle_bytes = 2 * k->tile.cuda.k;
+    return simt_tensor_map(out, &t);
+}
+
 /* Runs kernel number `index` on args[KERNEL_ARGS], of which it takes those it has, and on the run,
  * which may be NULL where nothing reads it. False with a
  * message when it cannot be launched, or needs other shared memory than its launch says. */
@@ -37,7 +51,8 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
 {
     const Kernel *k = &p->kernels.at[index].k;
     Launch l = family_launch(k, &p->target);
-    void *param[KERNEL_ARGS + 2];
+    void *param[KERNEL_ARGS + 3];
+    SimtTensorMap map;
     int n = 0;
     char name[64];
     snprintf(name, sizeof name, CUDA_PREFIX "_k%u", (unsigned)index);
@@ -47,8 +62,15 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
     param[n++] = &batch;
     if (kernel_reads_run(k))
         param[n++] = (void *)&run;
+    if (l.in.channels > 0)
+        param[n++] = &map;
+    if (l.in.channels > 0 && !cuda_tensor_map(k, &l, args[KERNEL_ARG_IN], batch, &map)) {
+        snprintf(err, len, "%s: no tensor map", name);
+        return false;
+    }
     const SimtKernel *have = simt_kernel(m, name);
-    if (have == NULL || have->params != n || (int64_t)have->static_shared != l.shared ||
+    int64_t asked = launch_shared(&l);
+    if (have == NULL || have->params != n || (int64_t)have->static_shared + asked != l.shared ||
         have->max_threads != (unsigned)l.threads) {
         snprintf(err, len, "%s is not what its launch says (shared %zu, %lld)", name,
                  have ? have->static_shared : 0, (long long)l.shared);
@@ -57,7 +79,8 @@ static inline bool cuda_launch(SimtModule *m, const Plan *p, uint32_t index, flo
     int64_t items = (l.once ? 1 : batch) * l.items;
     SimtLaunch how = {
         .grid = {(unsigned)((items + l.per_block - 1) / l.per_block), (unsigned)l.rows},
-        .block = {(unsigned)l.threads}};
+        .block = {(unsigned)l.threads},
+        .shared = (size_t)asked};
     return simt_launch(m, name, &how, param, err, len);
 }
 

@@ -3,6 +3,7 @@
 #include "graph_build.h"
 #include "plan/plan.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void test_maps(void **state)
@@ -417,6 +418,69 @@ static void test_rounding(void **state)
     assert_true(half[0] == 0 && half[1] == 0x3F82 && half[2] == 0 && half[3] == 0);
 }
 
+/* Channels, side of the window, groups. */
+typedef struct Shaped {
+    int64_t ic, oc, k, groups;
+} Shaped;
+
+/* A convolution for warp groups, with a tile of n columns and k elements. */
+static Kernel grouped_kernel(const Shaped *c, Dtype d, int n, int k)
+{
+    Kernel r = conv_kernel(c->ic, c->oc, 4, c->k, 1);
+    r.groups = c->groups;
+    r.in.layout = r.out.layout = LAYOUT_CHANNELS;
+    r.tile.cuda = (CudaTile){.m = 64, .n = n, .k = k, .dtype = d, .stages = 4, .group = true};
+    return r;
+}
+
+/* Every weight has a place of its own: in the panel of its tile and step, in the row of its
+ * channel, in the piece that the row exchanges it for. */
+static void check_panels(const Kernel *k, const Target *t)
+{
+    static const int dealt[16] = {0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15};
+    const CudaTile *c = &k->tile.cuda;
+    CudaPanels p = cuda_panels(k, t);
+    int64_t bytes = dtype_info[c->dtype].bytes, all = p.count * p.elements, piece = 16 / bytes;
+    int64_t per_out = k->out.c / k->groups, per_in = k->in.c / k->groups;
+    int64_t rows = cuda_weight_rows(k, t);
+    char *met = calloc((size_t)all, 1);
+    assert_non_null(met);
+    assert_int_equal(family_weight_floats(k, t), all * bytes / 4);
+    assert_int_equal(cuda_packed_vectors(k, t), all / t->vl);
+    for (int64_t o = 0; o < k->out.c; o++)
+        for (int64_t j = 0; j < per_in * k->kh * k->kw; j++) {
+            int64_t i = j % per_in, tap = j / per_in, group = o / per_out;
+            int64_t at = family_weight_index(k, t, o, group * per_in + i, tap / k->kw, tap % k->kw);
+            int64_t line = tap * rows + i, column = o % per_out;
+            assert_in_range(at, 0, all - 1);
+            assert_false(met[at]++);
+            assert_int_equal(at / p.elements,
+                             (group * p.tiles + column / c->n) * p.steps + line / c->k);
+            int64_t row = at % p.elements / c->k, in_row = at % c->k;
+            assert_int_equal(row / 16 * 16 + dealt[row % 16], column % c->n);
+            int64_t exchange = c->k * bytes == 64 ? row / 2 % 4 : row % 8;
+            assert_int_equal((in_row / piece ^ exchange) * piece + in_row % piece, line % c->k);
+        }
+    free(met);
+}
+
+static void test_panels(void **state)
+{
+    (void)state;
+    static const Shaped shapes[] = {{8, 40, 3, 1}, {20, 130, 1, 1}, {36, 96, 3, 3}, {3, 17, 5, 1}};
+    static const int columns[] = {32, 64, 256};
+    Target t = targets[0];
+    t.kind = TARGET_CUDA;
+    for (int d = DTYPE_TF32; d < DTYPE_COUNT; d++)
+        for (int row = 64; row <= 128; row *= 2)
+            for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+                for (size_t n = 0; n < sizeof columns / sizeof *columns; n++) {
+                    Kernel k =
+                        grouped_kernel(&shapes[i], (Dtype)d, columns[n], row / dtype_info[d].bytes);
+                    check_panels(&k, &t);
+                }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +489,7 @@ int main(void)
         WITH_ARENA(test_scratch),       WITH_ARENA(test_key_text),
         WITH_ARENA(test_keys_differ),   WITH_ARENA(test_monotone),
         WITH_ARENA(test_operators),     WITH_ARENA(test_rounding),
+        WITH_ARENA(test_panels),
     };
     return cmocka_run_group_tests_name("family", tests, NULL, NULL);
 }

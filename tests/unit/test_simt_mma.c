@@ -140,6 +140,40 @@ static void narrow(Suite *s)
     }
 }
 
+/* Inputs that are copied by tensor maps: images follow each other, positions may be parts of wider
+ * ones; fewer rows and channels than a box, and more. */
+static void boxes(Suite *s)
+{
+    static const Conv shapes[] = {
+        {64, 64, 8, 16, 1, 1, 1, 0, 1},   {8, 24, 5, 3, 1, 1, 1, 0, 1},
+        {40, 72, 9, 10, 1, 1, 1, 0, 1},   {200, 136, 7, 7, 1, 1, 1, 0, 1},
+        {328, 32, 4, 4, 1, 1, 1, 0, 1},   {128, 300, 3, 5, 1, 1, 1, 0, 1},
+        {24, 128, 13, 11, 1, 1, 1, 0, 1}, {96, 256, 12, 12, 1, 1, 1, 0, 1},
+    };
+    int found = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int wide = 0; wide < 2; wide++) {
+            Kernel k = with(s, biased(windowed(FAM_CONV, shapes[i])), wide ? RESIDUAL : SILU);
+            family_choose_tile(&k, &s->plan.target);
+            k.narrow = 1 << KERNEL_ARG_IN | (i % 2 ? 1u << KERNEL_ARG_OUT : 0);
+            k = cuda_spread(k, wide);
+            k.in_step = k.in.h * k.in.w * map_pixel(k.in, 4, k.in_pixel);
+            found += family_launch(&k, &s->plan.target).in.channels > 0;
+            suite_add(s, k);
+        }
+    for (int64_t c = 8; c <= 1032; c *= 3) {
+        MapDesc m = map(c, 1 + c % 3, 2);
+        Kernel k = kernel(FAM_DENSE, m, map(c / 2 + 60, 1, 1));
+        k.kh = k.kw = 1;
+        family_choose_tile(&k, &s->plan.target);
+        k.narrow = 1 << KERNEL_ARG_IN;
+        k = cuda_spread(biased(k), false);
+        found += family_launch(&k, &s->plan.target).in.channels > 0;
+        suite_add(s, k);
+    }
+    assert_int_equal(found, s->plan.kernels.len);
+}
+
 #define EACH(X) X(conv_shapes) X(conv_pointwise) X(conv_groups) X(transposed) X(dense) X(tiles)
 #define TEST(NAME)                                                                                 \
     static void tf32_##NAME(void **state)                                                          \
@@ -176,13 +210,20 @@ static void group_bf16_narrow(void **state)
     run_on("sm_90a", narrow, DTYPE_BF16);
 }
 
+static void group_bf16_boxes(void **state)
+{
+    (void)state;
+    run_on("sm_90a", boxes, DTYPE_BF16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define ROW(NAME)                                                                                  \
     cmocka_unit_test(tf32_##NAME), cmocka_unit_test(bf16_##NAME),                                  \
         cmocka_unit_test(group_tf32_##NAME), cmocka_unit_test(group_bf16_##NAME),
-        EACH(ROW) cmocka_unit_test(bf16_narrow), cmocka_unit_test(group_bf16_narrow)};
+        EACH(ROW) cmocka_unit_test(bf16_narrow), cmocka_unit_test(group_bf16_narrow),
+        cmocka_unit_test(group_bf16_boxes)};
     api = suite_api();
     return cmocka_run_group_tests_name("cuda, matrix units", tests, NULL, NULL);
 }

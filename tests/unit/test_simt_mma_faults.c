@@ -12,6 +12,9 @@ static const CodegenApi *api;
 
 typedef enum Finding { CLEAN, REPORTED, CONFLICTS, WRONG } Finding;
 
+/* A convolution by warps; by warp groups; one whose inputs come by a tensor map. */
+typedef enum Victim { BY_WARPS, BY_GROUPS, BY_BOXES } Victim;
+
 /* Every `from` becomes `to`; a "%" that ends `from` stands for a register, which stays where `to`
  * has one, and the rest of its line goes. */
 typedef struct Fault {
@@ -19,24 +22,56 @@ typedef struct Fault {
     Finding found;
     SimtFault kind;
     Dtype dtype;
+    Victim victim;
 } Fault;
 
 static const Fault faults[] = {
-    {"none, tf32", "", "", CLEAN, 0, DTYPE_TF32},
-    {"none, bf16", "", "", CLEAN, 0, DTYPE_BF16},
+    {"none, tf32", "", "", CLEAN, 0, DTYPE_TF32, BY_WARPS},
+    {"none, bf16", "", "", CLEAN, 0, DTYPE_BF16, BY_WARPS},
     {"waits for a group less", "wait.group(i32 2)", "wait.group(i32 3)", REPORTED, SIMT_WAIT,
-     DTYPE_TF32},
+     DTYPE_TF32, BY_WARPS},
     {"waits for a group less", "wait.group(i32 2)", "wait.group(i32 3)", REPORTED, SIMT_WAIT,
-     DTYPE_BF16},
+     DTYPE_BF16, BY_WARPS},
     {"copies in no group", "call void @llvm.nvvm.cp.async.commit.group()", "", REPORTED, SIMT_WAIT,
-     DTYPE_TF32},
-    {"no barrier", "call void @llvm.nvvm.barrier0()", "", REPORTED, SIMT_RACE, DTYPE_TF32},
-    {"no barrier", "call void @llvm.nvvm.barrier0()", "", REPORTED, SIMT_RACE, DTYPE_BF16},
-    {"nothing is zeros", ", i32 16, i32 0", ", i32 16, i32 16", REPORTED, SIMT_BOUNDS, DTYPE_TF32},
-    {"pieces in their own places", "xor i32 %, %", "add i32 %, 0", CONFLICTS, 0, DTYPE_TF32},
-    {"pieces in their own places", "xor i32 %, %", "add i32 %, 0", CONFLICTS, 0, DTYPE_BF16},
+     DTYPE_TF32, BY_WARPS},
+    {"no barrier", "call void @llvm.nvvm.barrier0()", "", REPORTED, SIMT_RACE, DTYPE_TF32,
+     BY_WARPS},
+    {"no barrier", "call void @llvm.nvvm.barrier0()", "", REPORTED, SIMT_RACE, DTYPE_BF16,
+     BY_WARPS},
+    {"nothing is zeros", ", i32 16, i32 0", ", i32 16, i32 16", REPORTED, SIMT_BOUNDS, DTYPE_TF32,
+     BY_WARPS},
+    {"pieces in their own places", "xor i32 %, %", "add i32 %, 0", CONFLICTS, 0, DTYPE_TF32,
+     BY_WARPS},
+    {"pieces in their own places", "xor i32 %, %", "add i32 %, 0", CONFLICTS, 0, DTYPE_BF16,
+     BY_WARPS},
     {"inputs not rounded", "call i32 @llvm.nvvm.f2tf32.rna(float %)", "bitcast float % to i32",
-     WRONG, 0, DTYPE_TF32},
+     WRONG, 0, DTYPE_TF32, BY_WARPS},
+    {"none", "", "", CLEAN, 0, DTYPE_TF32, BY_GROUPS},
+    {"none", "", "", CLEAN, 0, DTYPE_BF16, BY_GROUPS},
+    {"no bytes announced", "arrive.expect_tx.shared::cta.b64 _, [$0], $1",
+     "arrive.shared::cta.b64 _, [$0]", REPORTED, SIMT_WAIT, DTYPE_BF16, BY_GROUPS},
+    {"half of the bytes announced", "i32 4096)", "i32 2048)", REPORTED, SIMT_DEADLOCK, DTYPE_BF16,
+     BY_GROUPS},
+    {"waits for even phases alone", "p, [$0], $1", "p, [$0], 0", REPORTED, SIMT_WAIT, DTYPE_BF16,
+     BY_GROUPS},
+    {"waits for odd phases alone", "p, [$0], $1", "p, [$0], 1", REPORTED, SIMT_WAIT, DTYPE_TF32,
+     BY_GROUPS},
+    {"no barrier before a buffer is filled again", "call void @llvm.nvvm.barrier0()", "", REPORTED,
+     SIMT_RACE, DTYPE_BF16, BY_GROUPS},
+    {"no fence", "\"fence.proxy.async.shared::cta;\"", "\"griddepcontrol.wait;\"", REPORTED,
+     SIMT_FENCE, DTYPE_BF16, BY_GROUPS},
+    {"a product more under way", "wait_group.sync.aligned 1", "wait_group.sync.aligned 2", REPORTED,
+     SIMT_RACE, DTYPE_BF16, BY_GROUPS},
+    {"the last product not awaited", "wait_group.sync.aligned 0", "wait_group.sync.aligned 1",
+     WRONG, 0, DTYPE_BF16, BY_GROUPS},
+    {"none", "", "", CLEAN, 0, DTYPE_BF16, BY_BOXES},
+    {"the panel's bytes alone announced", "i32 12288)", "i32 4096)", REPORTED, SIMT_DEADLOCK,
+     DTYPE_BF16, BY_BOXES},
+    {"waits for even phases alone", "p, [$0], $1", "p, [$0], 0", REPORTED, SIMT_WAIT, DTYPE_BF16,
+     BY_BOXES},
+    {"no barrier before a buffer is filled again", "call void @llvm.nvvm.barrier0()", "", REPORTED,
+     SIMT_RACE, DTYPE_BF16, BY_BOXES},
+    {"columns for rows", "{$2, $3}", "{$3, $2}", WRONG, 0, DTYPE_BF16, BY_BOXES},
 };
 
 static const char *register_end(const char *p)
@@ -84,9 +119,29 @@ static int plant(Buf *out, const char *text, const Fault *f)
     return planted;
 }
 
-static Kernel victim(Dtype d)
+/* Tails in every dimension, and more steps of the reduction than the ring has. */
+static Kernel victim(Dtype d, Victim v)
 {
     int k = 64 / dtype_info[d].bytes;
+    const CudaTile groups = {.threads = 256,
+                             .m = 128,
+                             .n = 64,
+                             .k = k,
+                             .tm = 64,
+                             .tn = 64,
+                             .dtype = d,
+                             .stages = 4,
+                             .group = true};
+    if (v == BY_GROUPS)
+        return cuda_spread(
+            biased(tiled(windowed(FAM_CONV, (Conv){36, 60, 9, 10, 3, 1, 1, 1, 1}), groups)), false);
+    if (v == BY_BOXES) {
+        Kernel b = tiled(windowed(FAM_CONV, (Conv){328, 60, 9, 10, 1, 1, 1, 0, 1}), groups);
+        b = cuda_spread(biased(b), false);
+        b.narrow = 1 << KERNEL_ARG_IN;
+        b.in_step = b.in.h * b.in.w * b.in.c;
+        return b;
+    }
     CudaTile tile = {
         .threads = 128, .m = 64, .n = 64, .k = k, .tm = 32, .tn = 32, .dtype = d, .stages = 4};
     return cuda_spread(
@@ -127,12 +182,12 @@ static void test_fault(void **state)
     Target t;
     char err[1024] = "";
     assert_non_null(api);
-    assert_true(api->target("sm_80", &t, err, sizeof err));
+    assert_true(api->target(f->victim == BY_WARPS ? "sm_80" : "sm_90a", &t, err, sizeof err));
     t.dtype = f->dtype;
     if (setjmp(s.oom.env))
         fail_msg("out of memory");
     suite_open(&s, &t);
-    suite_add(&s, victim(f->dtype));
+    suite_add(&s, victim(f->dtype, f->victim));
     SimtModule *m = load_with(&s, f, err, sizeof err);
     if (!m)
         fail_msg("%s", err);

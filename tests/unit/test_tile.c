@@ -361,6 +361,40 @@ static void test_candidates_for_gpus(void **state)
     }
 }
 
+/* On matrix units: tiles of warps and, where there are any, of groups, as shared memory allows. */
+static void test_candidates_on_matrix_units(void **state)
+{
+    (void)state;
+    Tile tiles[FAMILY_CANDIDATES];
+    int most = 0;
+    for (int round = 0; round < 400; round++) {
+        Target t = targets[0];
+        t.kind = TARGET_CUDA;
+        t.dtype = round % 2 ? DTYPE_BF16 : DTYPE_TF32;
+        t.warp_groups = round % 4 >= 2;
+        t.block_shared = (int64_t)draw(0, 227) << 10;
+        t.shared = t.block_shared + 1024;
+        Kernel k = random_conv_kernel();
+        k.in.layout = k.out.layout = LAYOUT_CHANNELS;
+        family_choose_tile(&k, &t);
+        int n = family_candidates(&k, &t, tiles, FAMILY_CANDIDATES);
+        bool units = cuda_on_matrix_units(&k);
+        assert_true(family_same_tile(&tiles[0], &k.tile));
+        assert_true(!units || n > 1);
+        for (int i = 0; i < n && units; i++) {
+            k.tile = tiles[i];
+            assert_int_equal(k.tile.cuda.dtype, t.dtype);
+            assert_true(!k.tile.cuda.group || (t.warp_groups && k.out.c / k.groups > 16));
+            int64_t room =
+                t.block_shared > CUDA_DECLARED_SHARED ? t.block_shared : CUDA_DECLARED_SHARED;
+            assert_in_range(family_launch(&k, &t).shared, 1, room);
+            assert_true(family_tile_fits(&k, &t));
+        }
+        most = n > most ? n : most;
+    }
+    assert_true(most > 12);
+}
+
 /* What no code could be made for, or would pass a buffer's end. */
 static void test_tiles_that_do_not_fit(void **state)
 {
@@ -420,6 +454,7 @@ int main(void)
         WITH_ARENA(test_copies),
         WITH_ARENA(test_candidates),
         WITH_ARENA(test_candidates_for_gpus),
+        WITH_ARENA(test_candidates_on_matrix_units),
         WITH_ARENA(test_tiles_that_do_not_fit),
     };
     return cmocka_run_group_tests_name("tile", tests, NULL, NULL);

@@ -113,6 +113,15 @@ static void test_rows_of_gpus(void **state)
     assert_true(tune_add(path, &row, gpu, a->oom, &err));
     read_all(&c, a, 1);
     assert_true(family_same_tile(&tune_find(&c, row.key)->tile, &row.tile));
+    TuneRow units = {.key = "sm_90a bf16 batch=8 conv", .us = 1, .rule_us = 3, .tried = 9};
+    units.tile = row.tile;
+    units.tile.cuda.dtype = DTYPE_BF16;
+    units.tile.cuda.stages = 4;
+    units.tile.cuda.group = true;
+    assert_true(tune_add(path, &units, gpu, a->oom, &err));
+    read_all(&c, a, 2);
+    assert_true(family_same_tile(&tune_find(&c, row.key)->tile, &row.tile));
+    assert_true(family_same_tile(&tune_find(&c, units.key)->tile, &units.tile));
     assert_false(tune_read(&processor, a, path, &err));
     assert_non_null(strstr(err, "begin"));
     unlink(path);

@@ -1,4 +1,5 @@
 #include "codegen/cuda/round.h"
+#include "codegen/llvm/nvptx_bulk.h"
 #include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
@@ -78,21 +79,25 @@ static int registers_wanted(const Kernel *k)
 }
 
 /* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. Each of
- * its four parts has registers of its own, for whole warps. */
-static int blocks_wanted(const Kernel *k)
+ * its four parts has registers of its own, for whole warps. Where shared memory has room for fewer,
+ * threads may have more registers. */
+static int blocks_wanted(const CudaKern *kn)
 {
-    enum { PARTS = 4, REGISTERS = 16384 };
-    const CudaTile *c = &k->tile.cuda;
-    if (c->m == 0 || !cuda_contraction(k))
+    enum { PARTS = 4, REGISTERS = 16384, SYSTEM = 1024 /* of shared memory, a block */ };
+    const CudaTile *c = &kn->k->tile.cuda;
+    if (c->m == 0 || !cuda_contraction(kn->k))
         return 0;
-    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(k)));
-    return warps * NVPTX_WARP / c->threads;
+    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k)));
+    int blocks = warps * NVPTX_WARP / c->threads;
+    int64_t room =
+        launch_shared(&kn->launch) ? kn->e->t->shared / (kn->launch.shared + SYSTEM) : blocks;
+    return room < blocks ? (int)room : blocks;
 }
 
 static void open_function(CudaKern *kn, const char *name)
 {
     Emit *e = kn->e;
-    LLVMTypeRef params[KERNEL_ARGS + 2], global = nvptx_pointer(e, NVPTX_GLOBAL);
+    LLVMTypeRef params[KERNEL_ARGS + 3], global = nvptx_pointer(e, NVPTX_GLOBAL);
     int arg[KERNEL_ARGS];
     unsigned n = 0;
     for (int i = 0; i < KERNEL_ARGS; i++)
@@ -101,10 +106,11 @@ static void open_function(CudaKern *kn, const char *name)
             arg[n++] = i;
         }
     params[n] = e->i32;
+    bool run = kernel_reads_run(kn->k), tensor = kn->launch.in.channels > 0;
     params[n + 1] = global;
-    bool run = kernel_reads_run(kn->k);
+    params[n + 1 + run] = e->ptr;
     LLVMValueRef fn =
-        nvptx_kernel(e, name, params, n + 1 + run, kn->launch.threads, blocks_wanted(kn->k));
+        nvptx_kernel(e, name, params, n + 1 + run + tensor, kn->launch.threads, blocks_wanted(kn));
     for (unsigned i = 0; i < n; i++) {
         LLVMValueRef p = LLVMGetParam(fn, i);
         nvptx_param(e, fn, i, alignment(kn->k, arg[i]), never_written(kn->k, arg[i]));
@@ -115,6 +121,10 @@ static void open_function(CudaKern *kn, const char *name)
     }
     kn->batch = LLVMGetParam(fn, n);
     kn->run = run ? LLVMGetParam(fn, n + 1) : NULL;
+    if (tensor) {
+        kn->tensor = LLVMGetParam(fn, n + 1 + run);
+        nvptx_param_constant(e, fn, n + 1 + run, NVPTX_TENSOR, NVPTX_TENSOR_ALIGN);
+    }
 }
 
 bool cuda_emit(Emit *e, const Kernel *kernel, const char *name)

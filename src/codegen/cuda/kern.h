@@ -19,6 +19,7 @@ typedef struct CudaKern {
     /* Training: the run (CnnrtRun; NULL when it is not read), the code of each root of kernels that
      * have several results, and what any of them uses. */
     LLVMValueRef run;
+    LLVMValueRef tensor; /* the input's tensor map; NULL: the launch has none */
     ExprCode root[KERNEL_MAX_ROOTS];
     bool uses[EXPR_MAX_ARGS];
 } CudaKern;

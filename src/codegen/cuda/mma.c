@@ -7,14 +7,19 @@
  * Weights are packed in the operands' own type and are copied asynchronously. So are inputs that
  * lie as bf16 in memory, and those that are multiplied as tf32, which are rounded when they are
  * read from shared memory. Other inputs pass through registers and are rounded on their way: fp32
- * that is multiplied as bf16, and what is multiplied by a gate. */
+ * that is multiplied as bf16, and what is multiplied by a gate.
+ *
+ * Warp groups: weights are packed in panels, and one thread has a step's copied in bulk; inputs
+ * whose rows are the product's come with them, in a box of a tensor. A barrier for each buffer of
+ * the ring says when all of its bytes have come. */
 #include "codegen/cuda/patch.h"
 #include "codegen/cuda/round.h"
+#include "codegen/llvm/nvptx_bulk.h"
 #include "codegen/llvm/nvptx_group.h"
 #include "codegen/llvm/nvptx_matrix.h"
 #include <stddef.h>
 
-enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 2, MOST_STAGES = 4, MOST_SUMS = 64 };
+enum { MOST_LOADS = 16, MOST_HIGH = 4, MOST_WIDE = 4, MOST_STAGES = 4, MOST_SUMS = 128 };
 enum { HIGH = 16, WIDE = 16, DEPTH = 32 /* bytes of one instruction */ };
 
 typedef struct Mma {
@@ -24,7 +29,10 @@ typedef struct Mma {
     CudaTile t;
     Patches left;
     bool through;          /* inputs pass through registers */
+    bool boxes;            /* they come in bulk, as the weights do */
     bool rounds;           /* they are rounded after they are read from shared memory */
+    bool overlaps;         /* the product of a step goes on while the next one is asked for */
+    int ahead;             /* steps that loads are before products */
     int64_t per_out, line; /* channels of a group; bytes of weights per output channel */
     int64_t steps;         /* of the reduction */
     int row;               /* bytes in shared memory */
@@ -33,10 +41,12 @@ typedef struct Mma {
     int high, wide;        /* of a warp's part: 16 rows, 16 columns */
     LLVMValueRef first_row, first_column; /* of the block; the column in its group */
     LLVMValueRef a, b, a_to, b_to;        /* shared memory; where this thread's first loads go */
+    LLVMValueRef full;                    /* groups: barriers that say when weights have come */
     LLVMValueRef a_from, b_from;          /* bytes to the row that a lane names (ldmatrix) */
     PatchRow in[MOST_LOADS];
     LLVMValueRef vector, piece; /* of the loads of this thread, in a step */
-    LLVMValueRef w, column;     /* of its first weights; their output channel, in the block */
+    LLVMValueRef w, column;     /* of its first weights; their output channel, in the block;
+                                   groups: w is the block's first panel */
     LLVMValueRef warp_row, warp_column, lane; /* its part: rows and columns of the block */
     LLVMValueRef group_row;                   /* of the warp group's part */
     LLVMValueRef acc[MOST_SUMS];
@@ -77,6 +87,18 @@ static void open_part(Mma *g)
         g->warp_row = emit_add(e, g->warp_row, emit_mul(e, of4, HIGH));
 }
 
+/* Of the weights of a step, as they lie in shared memory. */
+static int64_t panel_bytes(const Mma *g)
+{
+    return (int64_t)g->t.n * g->row;
+}
+
+/* Whether this is the thread that asks for panels. */
+static LLVMValueRef leads(const Mma *g)
+{
+    return emit_less(g->e, g->kn->thread, cuda_int(g->kn, 1));
+}
+
 static void open_tile(Mma *g)
 {
     CudaKern *kn = g->kn;
@@ -91,6 +113,21 @@ static void open_tile(Mma *g)
     if (g->t.group) /* rows that are exchanged alike repeat within that */
         LLVMSetAlignment(g->a, 1024);
     g->b = emit_at_const(e, g->a, a_bytes / 4);
+    if (g->t.group)
+        g->full = emit_at_const(e, g->b, panel_bytes(g) * g->t.stages / 4);
+}
+
+/* Barriers for panels, and where these lie. */
+static void open_panels(Mma *g)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    If lead;
+    LLVMValueRef first = LLVMBuildSExt(e->b, kn->row, e->i64, ""); /* bytes may pass 2^31 */
+    g->w = cuda_bytes(kn, kn->w, emit_mul(e, first, g->steps * panel_bytes(g)));
+    if_begin(e, &lead, leads(g));
+    nvptx_phases_open(e, g->full, g->t.stages);
+    if_end(e, &lead);
 }
 
 /* Where loads come from and go to. All rows that a thread brings lie alike among their eight. */
@@ -100,7 +137,7 @@ static void open_loads(Mma *g)
     Emit *e = g->e;
     int bytes = g->row / g->vectors, apart = g->t.threads / g->vectors;
     LLVMValueRef row = cuda_split(kn, kn->thread, g->vectors, &g->vector), at, swapped;
-    for (int j = 0; j < g->a_loads; j++) {
+    for (int j = 0; j < g->a_loads && !g->boxes; j++) {
         LLVMValueRef i = emit_add(e, row, cuda_int(kn, (int64_t)j * apart));
         g->in[j] = patches_row(&g->left, emit_add(e, g->first_row, i));
     }
@@ -108,6 +145,10 @@ static void open_loads(Mma *g)
     swapped = emit_mul(e, swizzle(g, emit_rem(e, row, 8)), NVPTX_COPY);
     g->a_to =
         cuda_bytes(kn, g->a, emit_add(e, emit_mul(e, row, g->row), cuda_xor(kn, at, swapped)));
+    if (g->t.group) {
+        open_panels(g);
+        return;
+    }
     g->column = cuda_split(kn, kn->thread, g->pieces, &g->piece);
     row = dealt(g, g->column, &swapped);
     at = emit_mul(e, cuda_xor(kn, g->piece, swizzle(g, swapped)), NVPTX_COPY);
@@ -146,10 +187,34 @@ static LLVMValueRef into(const Mma *g, LLVMValueRef p, LLVMValueRef buffer, int 
     return cuda_bytes(g->kn, p, emit_mul(g->e, buffer, (int64_t)rows * g->row));
 }
 
+static LLVMValueRef full_of(const Mma *g, LLVMValueRef buffer)
+{
+    return cuda_bytes(g->kn, g->full, emit_mul(g->e, buffer, NVPTX_PHASES));
+}
+
+static void copy_panel(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
+{
+    Emit *e = g->e;
+    int64_t bytes = panel_bytes(g), box = g->boxes ? (int64_t)g->t.m * g->row : 0;
+    LLVMValueRef from = cuda_bytes(g->kn, g->w, emit_mul(e, step, bytes));
+    If lead;
+    if_begin(e, &lead, leads(g));
+    nvptx_phase_expect(e, full_of(g, buffer), bytes + box);
+    nvptx_bulk(e, into(g, g->b, buffer, g->t.n), from, bytes, full_of(g, buffer));
+    if (g->boxes)
+        nvptx_bulk_box(e, into(g, g->a, buffer, g->t.m), g->kn->tensor, emit_mul(e, step, g->t.k),
+                       g->first_row, full_of(g, buffer));
+    if_end(e, &lead);
+}
+
 static void copy_weights(const Mma *g, LLVMValueRef step, LLVMValueRef buffer)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
+    if (g->t.group) {
+        copy_panel(g, step, buffer);
+        return;
+    }
     int apart = g->t.threads / g->pieces;
     LLVMValueRef to = into(g, g->b_to, buffer, g->t.n), valid = NULL;
     LLVMValueRef from = cuda_bytes(kn, g->w, emit_mul(e, step, g->row));
@@ -244,6 +309,7 @@ static void multiply_by_group(Mma *g, LLVMValueRef a, LLVMValueRef b)
     for (int at = 0; at < g->row; at += DEPTH)
         nvptx_group_multiply(e, g->t.dtype, g->t.tn, nvptx_group_further(e, a, at),
                              nvptx_group_further(e, b, at), g->acc);
+    nvptx_group_end(e);
 }
 
 /* Parts of a row are exchanged by the same number: where they lie differs in one bit. */
@@ -266,19 +332,22 @@ static void multiply_step(Mma *g, LLVMValueRef buffer)
 static void fill_ring(const Mma *g)
 {
     PatchLoad loads[MOST_STAGES][MOST_LOADS];
-    for (int s = 0; s < g->t.stages - 1; s++) {
+    for (int s = 0; s < g->ahead; s++) {
         LLVMValueRef step = cuda_int(g->kn, s);
         if (s < g->steps) {
             copy_weights(g, step, step);
             if (g->through)
                 load_inputs(g, step, false, loads[s]);
-            else
+            else if (!g->boxes)
                 copy_inputs(g, step, step);
         }
-        nvptx_copy_close(g->e);
+        if (!g->boxes)
+            nvptx_copy_close(g->e);
     }
-    for (int s = 0; s < g->t.stages - 1 && s < g->steps && g->through; s++)
+    for (int s = 0; s < g->ahead && s < g->steps && g->through; s++)
         store_inputs(g, cuda_int(g->kn, s), loads[s]);
+    if (g->t.group) /* barriers are open for all */
+        nvptx_barrier(g->e);
 }
 
 /* Brings step `next`, if there is one, beside the product of step i; groups multiply beside the
@@ -287,7 +356,7 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
 {
     Emit *e = g->e;
     PatchLoad loads[MOST_LOADS];
-    bool more = g->steps > g->t.stages - 1;
+    bool more = g->steps > g->ahead;
     LLVMValueRef free = emit_rem(e, next, g->t.stages), at = emit_rem(e, i, g->t.stages);
     LLVMValueRef there = emit_less(e, next, cuda_int(g->kn, g->steps));
     If f;
@@ -298,11 +367,12 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
             load_inputs(g, next, true, loads);
         if_begin(e, &f, there);
         copy_weights(g, next, free);
-        if (!g->through)
+        if (!g->through && !g->boxes)
             copy_inputs(g, next, free);
         if_end(e, &f);
     }
-    nvptx_copy_close(e);
+    if (!g->boxes)
+        nvptx_copy_close(e);
     if (!g->t.group)
         multiply_step(g, at);
     if (more && g->through) {
@@ -311,29 +381,42 @@ static void advance(Mma *g, LLVMValueRef i, LLVMValueRef next)
         if_end(e, &f);
     }
     if (g->t.group)
-        nvptx_group_end(e, g->t.tn, g->acc);
+        nvptx_group_wait(e, g->overlaps, g->t.tn, g->acc);
+}
+
+/* What the threads, and the one that asks for panels, have brought for step i is there. */
+static void await_step(const Mma *g, LLVMValueRef i)
+{
+    Emit *e = g->e;
+    if (!g->boxes)
+        nvptx_copy_wait(e, g->ahead - 1);
+    if (!g->t.group)
+        return;
+    LLVMValueRef round = emit_div(e, i, g->t.stages), buffer = emit_rem(e, i, g->t.stages);
+    nvptx_phase_wait(e, full_of(g, buffer), emit_rem(e, round, 2));
+    if (!g->boxes)
+        nvptx_group_publish(e);
 }
 
 /* One barrier a step: after it what this step reads has landed for all threads, and the buffer of
- * the step before is free. */
+ * the step before is free; where products overlap, that of the step before that one. */
 static void reduce(Mma *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    int ahead = g->t.stages - 1;
     Loop l;
     fill_ring(g);
     loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, g->steps), 1, true, g->high * g->wide * 8,
                g->acc);
-    nvptx_copy_wait(e, ahead - 1);
-    if (g->t.group)
-        nvptx_group_publish(e);
+    await_step(g, l.iv);
     nvptx_barrier(e);
-    advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, ahead)));
+    advance(g, l.iv, emit_add(e, l.iv, cuda_int(kn, g->ahead)));
     LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
     loop_end(e, &l, g->acc);
     if (g->steps > 1)
         nvptx_keep_rolled(e, latch);
+    if (g->overlaps)
+        nvptx_group_wait(e, 0, g->t.tn, g->acc);
 }
 
 /* Four channels of row i of the 8 that `half` names, of tile (high, wide). */
@@ -391,9 +474,9 @@ static bool fits(const Mma *g)
     return part && t->threads == parts * threads && t->m % t->tm == 0 && t->n % t->tn == 0 &&
            t->tm % HIGH == 0 && t->tn % WIDE == 0 && t->stages > 1 && t->stages <= MOST_STAGES &&
            (g->row == 64 || g->row == 128) && g->a_loads <= MOST_LOADS &&
-           g->a_loads * t->threads == t->m * g->vectors &&
-           g->b_loads * t->threads == t->n * g->pieces && t->threads / g->vectors % 8 == 0 &&
-           t->threads / g->pieces % WIDE == 0;
+           g->a_loads * t->threads == t->m * g->vectors && t->threads / g->vectors % 8 == 0 &&
+           (t->group ||
+            (g->b_loads * t->threads == t->n * g->pieces && t->threads / g->pieces % WIDE == 0));
 }
 
 /* A dense layer is a convolution of maps of one position. */
@@ -425,6 +508,9 @@ bool cuda_mma(CudaKern *kn)
     int bytes = dtype_info[g.t.dtype].bytes;
     kn->k = &k;
     g.through = cuda_inputs_pass(&k);
+    g.boxes = kn->tensor != NULL;
+    g.overlaps = g.t.group && g.t.stages > 3; /* else loads had to be too near */
+    g.ahead = g.t.stages - 1 - g.overlaps;
     g.rounds = g.t.dtype == DTYPE_TF32 && !g.through;
     g.per_out = k.out.c / k.groups;
     g.line = cuda_weight_line(&k, e->t) * bytes;

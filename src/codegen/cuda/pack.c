@@ -68,6 +68,34 @@ static void by_outputs(Pack *s, LLVMValueRef item)
     cuda_store(kn, v, emit_at(e, kn->out, emit_mul(e, item, e->vl)));
 }
 
+/* Of a vector of panels (cuda_panels): its output channel and its place in that one's line; whether
+ * there is such a channel, NULL for yes. */
+static LLVMValueRef of_panel(const Pack *s, LLVMValueRef item, LLVMValueRef *o, LLVMValueRef *at)
+{
+    enum { EIGHT = 8, DEALT = 16, PIECE = 16 };
+    CudaKern *kn = s->kn;
+    Emit *e = s->e;
+    const Kernel *k = &s->k;
+    const CudaTile *c = &k->tile.cuda;
+    CudaPanels p = cuda_panels(k, e->t);
+    int bytes = dtype_info[c->dtype].bytes, per_piece = PIECE / bytes / e->vl;
+    int64_t per_out = k->out.c / (k->groups > 1 ? k->groups : 1);
+    LLVMValueRef vector, row, step, tile, rest, half, pair, odd, of16;
+    LLVMValueRef panel = cuda_split(kn, cuda_split(kn, item, c->k / e->vl, &vector), c->n, &row);
+    LLVMValueRef group = cuda_split(kn, cuda_split(kn, panel, p.steps, &step), p.tiles, &tile);
+    LLVMValueRef first = emit_mul(e, cuda_split(kn, row, DEALT, &of16), DEALT);
+    half = cuda_split(kn, of16, EIGHT, &rest);
+    LLVMValueRef exchange = c->k * bytes == 64 ? emit_div(e, rest, 2) : rest;
+    pair = cuda_split(kn, rest, 2, &odd);
+    LLVMValueRef column = emit_add(e, emit_mul(e, pair, 4), emit_add(e, emit_mul(e, half, 2), odd));
+    column = emit_add(e, emit_add(e, first, column), emit_mul(e, tile, c->n));
+    LLVMValueRef piece = cuda_xor(kn, cuda_split(kn, vector, per_piece, &rest), exchange);
+    *o = emit_add(e, emit_mul(e, group, per_out), column);
+    *at = emit_add(e, emit_mul(e, piece, per_piece), rest);
+    *at = emit_add(e, emit_mul(e, step, c->k / e->vl), *at);
+    return per_out % c->n ? cuda_inside(kn, column, per_out) : NULL;
+}
+
 /* For matrix units: lines of an output channel, rounded. Vectors at their ends may be none. */
 static void by_lines(Pack *s, LLVMValueRef item)
 {
@@ -77,10 +105,17 @@ static void by_lines(Pack *s, LLVMValueRef item)
     Dtype d = k->tile.cuda.dtype;
     int64_t per_tap = cuda_weight_rows(k, e->t) / e->vl, all = per_tap * k->kh * k->kw;
     int64_t line = cuda_weight_line(k, e->t) / e->vl;
-    LLVMValueRef i, at, o = cuda_split(kn, item, line, &at);
-    LLVMValueRef there = line == all ? NULL : cuda_inside(kn, at, all);
-    if (there)
+    LLVMValueRef i, at, o, there = NULL;
+    if (k->tile.cuda.group)
+        there = of_panel(s, item, &o, &at);
+    else
+        o = cuda_split(kn, item, line, &at);
+    if (line != all || k->tile.cuda.group)
+        there = cuda_and(kn, there, cuda_inside(kn, at, all));
+    if (there) {
+        o = emit_select(e, there, o, cuda_int(kn, 0));
         at = emit_select(e, there, at, cuda_int(kn, 0));
+    }
     s->tap = cuda_split(kn, at, per_tap, &i);
     turn(s);
     LLVMValueRef v = gather(s, o, emit_mul(e, i, e->vl), false, there);

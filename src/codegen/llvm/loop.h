@@ -3,7 +3,7 @@
 #define CNNC_LOOP_H
 #include "codegen/llvm/emit.h"
 
-enum { LOOP_MAX_VALUES = 72 };
+enum { LOOP_MAX_VALUES = 136 };
 
 /* A counted loop carrying values. One that is known to run once is no loop at all: its body is
  * emitted in place. */

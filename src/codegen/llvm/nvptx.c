@@ -66,10 +66,45 @@ void nvptx_param(Emit *e, LLVMValueRef fn, unsigned i, unsigned align, bool read
     }
 }
 
+/* Without being a constant of the grid it would be copied to the thread's own memory. */
+void nvptx_param_constant(Emit *e, LLVMValueRef fn, unsigned i, unsigned bytes, unsigned align)
+{
+    unsigned kind = LLVMGetEnumAttributeKindForName("byval", strlen("byval"));
+    LLVMTypeRef type = LLVMArrayType2(LLVMInt8TypeInContext(e->ctx), bytes);
+    LLVMAddAttributeAtIndex(fn, i + 1, LLVMCreateTypeAttribute(e->ctx, kind, type));
+    add_param_attribute(e, fn, i, "align", align);
+#if LLVM_VERSION_MAJOR < 21
+    static const char name[] = "grid_constant";
+    LLVMMetadataRef index = LLVMValueAsMetadata(LLVMConstInt(e->i32, i + 1, 0));
+    LLVMMetadataRef ops[3] = {LLVMValueAsMetadata(fn),
+                              LLVMMDStringInContext2(e->ctx, name, sizeof name - 1),
+                              LLVMMDNodeInContext2(e->ctx, &index, 1)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(e->ctx, ops, 3);
+    LLVMAddNamedMetadataOperand(e->mod, "nvvm.annotations", LLVMMetadataAsValue(e->ctx, node));
+#else
+    LLVMAttributeRef a = LLVMCreateStringAttribute(e->ctx, "nvvm.grid_constant", 18, "", 0);
+    LLVMAddAttributeAtIndex(fn, i + 1, a);
+#endif
+}
+
+/* Of all kernels of a module: where it begins is the same for each. */
+static LLVMValueRef shared_at_launch(Emit *e)
+{
+    static const char name[] = "shared_at_launch";
+    enum { ALIGN = 1024 /* what exchanged rows repeat within */ };
+    LLVMValueRef g = LLVMGetNamedGlobal(e->mod, name);
+    if (!g)
+        g = LLVMAddGlobalInAddressSpace(e->mod, LLVMArrayType2(e->f32, 0), name, NVPTX_SHARED);
+    LLVMSetAlignment(g, ALIGN);
+    return g;
+}
+
 LLVMValueRef nvptx_shared(Emit *e, int64_t floats)
 {
     char name[320];
     size_t len;
+    if (floats * (int64_t)sizeof(float) > CUDA_DECLARED_SHARED)
+        return shared_at_launch(e);
     snprintf(name, sizeof name, "%s_shared", LLVMGetValueName2(e->fn, &len));
     LLVMTypeRef type = LLVMArrayType2(e->f32, (uint64_t)floats);
     LLVMValueRef g = LLVMAddGlobalInAddressSpace(e->mod, type, name, NVPTX_SHARED);
@@ -98,6 +133,22 @@ void nvptx_keep_rolled(Emit *e, LLVMBasicBlockRef latch)
     LLVMSetMetadata(LLVMGetBasicBlockTerminator(latch),
                     LLVMGetMDKindIDInContext(e->ctx, "llvm.loop", 9),
                     LLVMMetadataAsValue(e->ctx, loop));
+}
+
+LLVMValueRef nvptx_assembly(Emit *e, LLVMTypeRef result, const char *code, const char *constraints,
+                            LLVMValueRef *args, unsigned count)
+{
+    LLVMTypeRef types[NVPTX_OPERANDS] = {NULL};
+    for (unsigned i = 0; i < count; i++)
+        types[i] = LLVMTypeOf(args[i]);
+    LLVMTypeRef type = LLVMFunctionType(result, types, count, 0);
+    LLVMValueRef fn = LLVMGetInlineAsm(type, code, strlen(code), constraints, strlen(constraints),
+                                       1, 0, LLVMInlineAsmDialectATT, 0);
+    LLVMValueRef v = LLVMBuildCall2(e->b, type, fn, args, count, "");
+    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", strlen("convergent"));
+    LLVMAddCallSiteAttribute(v, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
+                             LLVMCreateEnumAttribute(e->ctx, kind, 0));
+    return v;
 }
 
 void nvptx_barrier(Emit *e)

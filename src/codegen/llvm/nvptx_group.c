@@ -20,31 +20,14 @@ __attribute__((format(printf, 2, 3))) static void add(Text *t, const char *fmt, 
     t->len += n > 0 ? (size_t)n : 0;
 }
 
-/* Statements of which all threads of a warp take part. */
-static LLVMValueRef call(Emit *e, LLVMTypeRef result, const char *code, const char *constraints,
-                         LLVMValueRef *args, unsigned count)
-{
-    LLVMTypeRef types[MOST_SUMS + 3] = {NULL};
-    for (unsigned i = 0; i < count; i++)
-        types[i] = LLVMTypeOf(args[i]);
-    LLVMTypeRef type = LLVMFunctionType(result, types, count, 0);
-    LLVMValueRef fn = LLVMGetInlineAsm(type, code, strlen(code), constraints, strlen(constraints),
-                                       1, 0, LLVMInlineAsmDialectATT, 0);
-    LLVMValueRef v = LLVMBuildCall2(e->b, type, fn, args, count, "");
-    unsigned kind = LLVMGetEnumAttributeKindForName("convergent", strlen("convergent"));
-    LLVMAddCallSiteAttribute(v, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
-                             LLVMCreateEnumAttribute(e->ctx, kind, 0));
-    return v;
-}
-
 void nvptx_group_publish(Emit *e)
 {
-    call(e, e->none, "fence.proxy.async.shared::cta;", "~{memory}", NULL, 0);
+    nvptx_assembly(e, e->none, "fence.proxy.async.shared::cta;", "~{memory}", NULL, 0);
 }
 
 void nvptx_group_begin(Emit *e)
 {
-    call(e, e->none, "wgmma.fence.sync.aligned;", "~{memory}", NULL, 0);
+    nvptx_assembly(e, e->none, "wgmma.fence.sync.aligned;", "~{memory}", NULL, 0);
 }
 
 LLVMValueRef nvptx_group_operand(Emit *e, LLVMValueRef p, int row_bytes)
@@ -109,18 +92,22 @@ void nvptx_group_multiply(Emit *e, Dtype d, int n, LLVMValueRef a, LLVMValueRef 
     args[half] = a;
     args[half + 1] = b;
     args[half + 2] = LLVMConstInt(e->i32, 1, 0);
-    take(e, call(e, all_sums(e, n), code.at, constraints.at, args, (unsigned)half + 3), n, sums);
+    take(e, nvptx_assembly(e, all_sums(e, n), code.at, constraints.at, args, (unsigned)half + 3), n,
+         sums);
+}
+
+void nvptx_group_end(Emit *e)
+{
+    nvptx_assembly(e, e->none, "wgmma.commit_group.sync.aligned;", "~{memory}", NULL, 0);
 }
 
 /* The sums pass through the wait, so that nothing that reads them is moved above it. */
-void nvptx_group_end(Emit *e, int n, LLVMValueRef *sums)
+void nvptx_group_wait(Emit *e, int steps, int n, LLVMValueRef *sums)
 {
-    Text constraints = {0};
-    call(e, e->none, "wgmma.commit_group.sync.aligned;", "~{memory}", NULL, 0);
+    Text code = {0}, constraints = {0};
+    add(&code, "wgmma.wait_group.sync.aligned %d;", steps);
     tie(&constraints, n);
     add(&constraints, ",~{memory}");
-    take(e,
-         call(e, all_sums(e, n), "wgmma.wait_group.sync.aligned 0;", constraints.at, sums,
-              (unsigned)n / 2),
-         n, sums);
+    take(e, nvptx_assembly(e, all_sums(e, n), code.at, constraints.at, sums, (unsigned)n / 2), n,
+         sums);
 }

@@ -73,7 +73,8 @@ void cudart_broken(cudaError_t e);
 cudaError_t cudart_error(void);
 /* Of the environment; `fallback` when it is not set. */
 unsigned long long cudart_setting(const char *name, unsigned long long fallback);
-int cudart_capability(void); /* 90 for 9.0 */
+int cudart_capability(void);  /* 90 for 9.0 */
+int cudart_most_shared(void); /* bytes of a block */
 
 /* --- allocation.c: device memory can be touched only between open and close. */
 void memory_open(void);

@@ -32,7 +32,6 @@ static const struct {
     {cudaDevAttrIntegrated, 0},
     {cudaDevAttrL2CacheSize, 4 << 20},
     {cudaDevAttrMaxSharedMemoryPerMultiprocessor, 228 * 1024},
-    {cudaDevAttrMaxSharedMemoryPerBlockOptin, 227 * 1024},
 };
 
 unsigned long long cudart_setting(const char *name, unsigned long long fallback)
@@ -49,6 +48,13 @@ int cudart_capability(void)
         return 90;
     long major = strtol(v, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
     return (int)(10 * major + minor);
+}
+
+int cudart_most_shared(void)
+{
+    enum { MOST = 227 * 1024 };
+    unsigned long long n = cudart_setting("SIMT_CUDA_SHARED", MOST);
+    return n < MOST ? (int)n : MOST;
 }
 
 static bool fails(const char *how)
@@ -133,6 +139,10 @@ static cudaError_t attribute(int *value, enum cudaDeviceAttr attr, int device)
     if (attr == cudaDevAttrComputeCapabilityMajor || attr == cudaDevAttrComputeCapabilityMinor) {
         bool major = attr == cudaDevAttrComputeCapabilityMajor;
         *value = major ? cudart_capability() / 10 : cudart_capability() % 10;
+        return cudaSuccess;
+    }
+    if (attr == cudaDevAttrMaxSharedMemoryPerBlockOptin) {
+        *value = cudart_most_shared();
         return cudaSuccess;
     }
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)

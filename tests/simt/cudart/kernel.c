@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SHARED = 48 * 1024, MOST_SHARED = 227 * 1024 };
+enum { DEFAULT_SHARED = 48 * 1024 };
 
 struct CUkern_st {
     SimtModule *module;
@@ -215,7 +215,7 @@ static cudaError_t set_attribute(const void *handle, enum cudaFuncAttribute attr
     if (!k)
         return cudaErrorInvalidDeviceFunction;
     if (attr != cudaFuncAttributeMaxDynamicSharedMemorySize || value < 0 ||
-        (size_t)value + k->known->static_shared > MOST_SHARED)
+        (size_t)value + k->known->static_shared > (size_t)cudart_most_shared())
         return cudaErrorInvalidValue;
     k->dynamic_limit = (size_t)value;
     return cudaSuccess;

@@ -13,7 +13,29 @@ typedef struct Compiled {
     Fusion fusion;
     Plan plan;
     CudaDevice device;
+    int64_t batch;
+    bool *narrow; /* by node: its value is stored as bf16 */
 } Compiled;
+
+static int narrow_tensors; /* of all plans */
+
+/* A value's tensor has its node, or is a concatenation that the value is a part of. */
+static void find_narrow(Compiled *c, uint32_t nodes)
+{
+    const Plan *p = &c->plan;
+    c->narrow = arena_new_n(&arena, bool, nodes);
+    for (uint32_t i = 0; i < p->tensors.len; i++) {
+        const PlanTensor *t = &p->tensors.at[i];
+        c->narrow[t->node.v] |= t->narrow;
+        narrow_tensors += t->narrow;
+    }
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        const PlanStep *s = &p->steps.at[i];
+        uint32_t to = s->args[KERNEL_ARG_OUT].tensor;
+        if (s->group != UINT32_MAX && to != 0)
+            c->narrow[c->fusion.groups.at[s->group].result.v] |= p->tensors.at[to - 1].narrow;
+    }
+}
 
 static void compile(Compiled *c, Built *b, const Target *t, const char *what)
 {
@@ -27,6 +49,8 @@ static void compile(Compiled *c, Built *b, const Target *t, const char *what)
         bad = plan_verify(&c->plan);
     if (bad != NULL)
         fail_msg("%s\n%s", bad, what);
+    c->batch = b->batch;
+    find_narrow(c, b->t.g.nodes.len);
     c->device = (CudaDevice){.p = &c->plan, .code = cuda_load(api, &c->plan, err, sizeof err)};
     if (c->device.code == NULL)
         fail_msg("%s\n%s", err, what);
@@ -53,7 +77,7 @@ static void check_run(Worst *w, Compiled *c, const Built *b, double **want, cons
 /* As the kernels of the node's steps take it. */
 static double operand(void *ctx, NodeId n, double v)
 {
-    const Plan *p = ctx;
+    const Plan *p = &((const Compiled *)ctx)->plan;
     const char *name = graph_node(p->an->g, n)->name;
     for (uint32_t i = 0; i < p->steps.len; i++) {
         const Kernel *k = &p->kernels.at[p->steps.at[i].kernel].k;
@@ -61,6 +85,15 @@ static double operand(void *ctx, NodeId n, double v)
             return dtype_round(k->tile.cuda.dtype, (float)v);
     }
     return v;
+}
+
+static bool stored(void *ctx, NodeId n, const RefTensor *value)
+{
+    const Compiled *c = ctx;
+    int64_t count = c->batch * shape_count(value->shape);
+    for (int64_t i = 0; i < count && c->narrow[n.v]; i++)
+        value->data[i] = dtype_round(DTYPE_BF16, (float)value->data[i]);
+    return true;
 }
 
 static void try_body(Worst *w, const char *body, const Target *t)
@@ -75,7 +108,7 @@ static void try_body(Worst *w, const char *body, const Target *t)
         compile(&c, &b, t, body);
         uint32_t planned = b.t.g.outs.len; /* gradients are none of a plan's outputs */
         b.t.g.outs.len = outs;
-        double **want = run_rounded(&b, operand, &c.plan);
+        double **want = run_rounded(&b, operand, stored, &c);
         b.t.g.outs.len = planned;
         check_run(w, &c, &b, want, body);
         simt_unload(c.device.code);
@@ -99,11 +132,14 @@ static void check_all(Dtype d)
     Worst w = {.allowed = d == DTYPE_FP32 ? 0 : ldexp(1, -dtype_info[d].bits)};
     assert_true(api->target("sm_80", &t, err, sizeof err));
     t.dtype = d;
+    narrow_tensors = 0;
+    channel_unit = d == DTYPE_BF16 ? CUDA_NARROW : 4;
     for (int i = 0; i < BODIES; i++)
         if (only == NULL || atoi(only) == i)
             try_body(&w, bodies[i], &t);
-    printf("%s: %d values, worst error %.1e of the largest\n", dtype_info[d].name, w.values,
-           w.error);
+    printf("%s: %d values, worst error %.1e of the largest; %d maps as bf16\n", dtype_info[d].name,
+           w.values, w.error, narrow_tensors);
+    assert_true((d == DTYPE_BF16) == (narrow_tensors > 0));
 }
 
 static void test_gradients(void **state)

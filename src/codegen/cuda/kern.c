@@ -1,4 +1,4 @@
-#include "codegen/cuda/round.h"
+#include "codegen/cuda/kern.h"
 #include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
@@ -164,56 +164,6 @@ LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, 
     return emit_at(e, p, emit_mul(e, LLVMBuildSExt(e->b, image, e->i64, ""), step));
 }
 
-LLVMValueRef cuda_map(const CudaKern *kn, int arg)
-{
-    return arg == KERNEL_ARG_OUT  ? kn->out
-           : arg == KERNEL_ARG_IN ? kn->in
-                                  : kn->extra[arg - KERNEL_ARG_EXTRA];
-}
-
-LLVMValueRef cuda_map_at(const CudaKern *kn, int arg, LLVMValueRef p, LLVMValueRef off)
-{
-    if (!cuda_is_narrow(kn->k, arg))
-        return emit_at(kn->e, p, off);
-    LLVMTypeRef i16 = LLVMInt16TypeInContext(kn->e->ctx);
-    return LLVMBuildGEP2(kn->e->b, i16, p, &off, 1, "");
-}
-
-LLVMValueRef cuda_map_image(const CudaKern *kn, int arg, LLVMValueRef image)
-{
-    Emit *e = kn->e;
-    const Kernel *k = kn->k;
-    int64_t step = arg == KERNEL_ARG_OUT  ? k->out_step
-                   : arg == KERNEL_ARG_IN ? k->in_step
-                                          : k->extra_step[arg - KERNEL_ARG_EXTRA];
-    LLVMValueRef p = cuda_map(kn, arg);
-    if (step == 0)
-        return p;
-    image = LLVMBuildSExt(e->b, image, e->i64, "");
-    return cuda_map_at(kn, arg, p, emit_mul(e, image, step));
-}
-
-LLVMValueRef cuda_map_load(const CudaKern *kn, int arg, LLVMValueRef p)
-{
-    Emit *e = kn->e;
-    if (!cuda_is_narrow(kn->k, arg))
-        return cuda_load(kn, p);
-    LLVMTypeRef i16 = LLVMInt16TypeInContext(e->ctx), words = emit_int_type(e, e->vec);
-    LLVMValueRef v = LLVMBuildLoad2(e->b, LLVMVectorType(i16, (unsigned)e->vl), p, "");
-    LLVMSetAlignment(v, 2 * (unsigned)e->vl);
-    v = LLVMBuildZExt(e->b, v, words, ""); /* the upper half of a float */
-    return LLVMBuildBitCast(e->b, LLVMBuildShl(e->b, v, emit_bits(words, 16), ""), e->vec, "");
-}
-
-LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMValueRef valid, LLVMValueRef p,
-                              LLVMValueRef base, double other)
-{
-    if (!valid)
-        return cuda_map_load(kn, arg, p);
-    LLVMValueRef v = cuda_map_load(kn, arg, emit_select(kn->e, valid, p, base));
-    return emit_select(kn->e, valid, v, emit_real(kn->e->vec, other));
-}
-
 LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest)
 {
     LLVMValueRef q = emit_div(kn->e, i, by);
@@ -327,11 +277,9 @@ static void arguments(const CudaKern *kn, LLVMTypeRef type, Spot s,
         if (!kn->code.uses[i + 1])
             continue;
         int arg = KERNEL_ARG_EXTRA + i;
-        LLVMValueRef p = cuda_map_image(kn, arg, s.image), at = s.chan;
-        if (k->extra[i] == KARG_MAP)
-            at = emit_add(e, at, emit_mul(e, s.pixel, map_pixel(k->out, e->vl, k->extra_pixel[i])));
-        p = cuda_map_at(kn, arg, p, at);
-        args[i + 1] = type == e->vec ? cuda_map_load(kn, arg, p) : emit_load(e, type, p);
+        int64_t pixel = k->extra[i] == KARG_MAP ? map_pixel(k->out, e->vl, k->extra_pixel[i]) : 0;
+        LLVMValueRef p = cuda_place(kn, arg, pixel, s);
+        args[i + 1] = cuda_map_load_as(kn, arg, type, p);
     }
 }
 
@@ -353,14 +301,6 @@ static void store_planar(const CudaKern *kn, LLVMValueRef v, Spot s)
     }
 }
 
-static LLVMValueRef place_out(const CudaKern *kn, Spot s)
-{
-    Emit *e = kn->e;
-    LLVMValueRef p = cuda_map_image(kn, KERNEL_ARG_OUT, s.image);
-    return cuda_map_at(kn, KERNEL_ARG_OUT, p,
-                       emit_add(e, emit_mul(e, s.pixel, kn->out_pixel), s.chan));
-}
-
 void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
 {
     LLVMValueRef args[EXPR_MAX_ARGS] = {v};
@@ -368,10 +308,8 @@ void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
     v = expr_emit(kn->e, &kn->code, kn->e->vec, args);
     if (kn->k->out.layout == LAYOUT_PLANAR)
         store_planar(kn, v, s);
-    else if (cuda_is_narrow(kn->k, KERNEL_ARG_OUT))
-        cuda_store_rounded(kn, DTYPE_BF16, v, place_out(kn, s));
     else
-        cuda_store(kn, v, place_out(kn, s));
+        cuda_map_store(kn, v, cuda_place(kn, KERNEL_ARG_OUT, kn->out_pixel, s));
 }
 
 void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)
@@ -379,7 +317,7 @@ void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)
     LLVMValueRef args[EXPR_MAX_ARGS] = {v};
     arguments(kn, kn->e->f32, s, args);
     v = expr_emit(kn->e, &kn->code, kn->e->f32, args);
-    emit_store(kn->e, v, place_out(kn, s));
+    cuda_map_store(kn, v, cuda_place(kn, KERNEL_ARG_OUT, kn->out_pixel, s));
 }
 
 LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan)

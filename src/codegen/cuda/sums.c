@@ -4,11 +4,11 @@
 /* Arguments that are the same for all positions of a vector of channels. */
 static void channel_args(const CudaKern *kn, LLVMValueRef chan, LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    Emit *e = kn->e;
     for (int i = 0; i < kn->k->extra_count; i++) {
         ArgKind kind = kn->k->extra[i];
+        int arg = KERNEL_ARG_EXTRA + i;
         if (kn->uses[i + 1] && (kind == KARG_CHANNEL || kind == KARG_PIVOT))
-            args[i + 1] = cuda_load(kn, emit_at(e, kn->extra[i], chan));
+            args[i + 1] = cuda_map_load(kn, arg, cuda_map_at(kn, arg, kn->extra[i], chan));
     }
 }
 
@@ -16,12 +16,13 @@ static void position_args(const CudaKern *kn, Spot s, LLVMValueRef args[EXPR_MAX
 {
     const Kernel *k = kn->k;
     if (kn->uses[0])
-        args[0] = cuda_load(kn, cuda_place(kn, kn->in, k->in_step, kn->in_pixel, s));
+        args[0] = cuda_map_load(kn, KERNEL_ARG_IN, cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, s));
     for (int i = 0; i < k->extra_count; i++) {
+        int arg = KERNEL_ARG_EXTRA + i;
         if (kn->uses[i + 1] && k->extra[i] == KARG_MAP)
             args[i + 1] = cuda_extra_map(kn, i, s);
         else if (kn->uses[i + 1] && k->extra[i] == KARG_GATE)
-            args[i + 1] = cuda_load(kn, cuda_place(kn, kn->extra[i], k->extra_step[i], 0, s));
+            args[i + 1] = cuda_load(kn, cuda_place(kn, arg, 0, s));
     }
 }
 

@@ -310,6 +310,14 @@ static bool stores_out(const Kernel *k)
     return !named;
 }
 
+int kernel_sums_arg(const Kernel *k)
+{
+    for (int i = 0; i < k->extra_count && contraction(k); i++)
+        if (k->extra[i] == KARG_RESULT)
+            return KERNEL_ARG_EXTRA + i;
+    return -1;
+}
+
 bool kernel_reads_run(const Kernel *k)
 {
     for (int i = 0; i < k->extra_count; i++)
@@ -325,7 +333,7 @@ bool kernel_has_arg(const Kernel *k, const Target *t, int arg)
         return stores_out(k);
     if (extra >= 0 && extra < k->extra_count &&
         (k->extra[extra] == KARG_HYPER || k->extra[extra] == KARG_TERM ||
-         k->extra[extra] == KARG_COUNT))
+         k->extra[extra] == KARG_COUNT || k->extra[extra] == KARG_SHARE))
         return false;
     if (arg == KERNEL_ARG_IN)
         return k->in.c > 0;

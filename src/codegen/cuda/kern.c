@@ -1,4 +1,4 @@
-#include "codegen/cuda/kern.h"
+#include "codegen/cuda/round.h"
 #include "cnnrt.h"
 
 typedef bool FamilyEmitter(CudaKern *kn);
@@ -45,11 +45,14 @@ static FamilyEmitter *emitter_of(const Kernel *k)
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
-    if (arg == KERNEL_ARG_OUT || k->root_count > 0)
+    if (arg == KERNEL_ARG_OUT || (k->root_count > 0 && !cuda_contraction(k)))
         return false;
     if (arg == KERNEL_ARG_IN)
         return k->family != FAM_ELEM && k->family != FAM_MASK;
-    return arg < KERNEL_ARG_EXTRA || k->extra[arg - KERNEL_ARG_EXTRA] != KARG_MAP;
+    if (arg < KERNEL_ARG_EXTRA)
+        return true;
+    ArgKind kind = k->extra[arg - KERNEL_ARG_EXTRA];
+    return kind != KARG_MAP && kind != KARG_RESULT;
 }
 
 /* Outputs and inputs of networks are the caller's, floats like any others. */
@@ -230,7 +233,7 @@ LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v)
     return over_warp(kn, v, emit_fmax);
 }
 
-static LLVMValueRef shuffle_vector(const CudaKern *kn, LLVMValueRef v, int lanes)
+LLVMValueRef cuda_shuffle(const CudaKern *kn, LLVMValueRef v, int lanes)
 {
     Emit *e = kn->e;
     LLVMValueRef all = LLVMGetPoison(e->vec);
@@ -247,7 +250,7 @@ LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n)
     LLVMValueRef shared = nvptx_shared(e, (int64_t)warps * CLASSES * n * e->vl);
     for (int i = 0; i < n; i++)
         for (int lanes = CLASSES; lanes < NVPTX_WARP; lanes *= 2)
-            v[i] = emit_fadd(e, v[i], shuffle_vector(kn, v[i], lanes));
+            v[i] = emit_fadd(e, v[i], cuda_shuffle(kn, v[i], lanes));
     LLVMValueRef lane, warp = cuda_split(kn, kn->thread, NVPTX_WARP, &lane);
     If first;
     if_begin(e, &first, emit_less(e, lane, cuda_int(kn, CLASSES)));
@@ -274,7 +277,7 @@ static void arguments(const CudaKern *kn, LLVMTypeRef type, Spot s,
     Emit *e = kn->e;
     const Kernel *k = kn->k;
     for (int i = 0; i < k->extra_count; i++) {
-        if (!kn->code.uses[i + 1])
+        if (k->extra[i] == KARG_RESULT || !(kn->code.uses[i + 1] || kn->uses[i + 1]))
             continue;
         int arg = KERNEL_ARG_EXTRA + i;
         int64_t pixel = k->extra[i] == KARG_MAP ? map_pixel(k->out, e->vl, k->extra_pixel[i]) : 0;
@@ -301,15 +304,23 @@ static void store_planar(const CudaKern *kn, LLVMValueRef v, Spot s)
     }
 }
 
-void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
+LLVMValueRef cuda_finish_with(const CudaKern *kn, LLVMValueRef v, Spot s,
+                              LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    LLVMValueRef args[EXPR_MAX_ARGS] = {v};
+    args[0] = v;
     arguments(kn, kn->e->vec, s, args);
     v = expr_emit(kn->e, &kn->code, kn->e->vec, args);
     if (kn->k->out.layout == LAYOUT_PLANAR)
         store_planar(kn, v, s);
     else
         cuda_map_store(kn, v, cuda_place(kn, KERNEL_ARG_OUT, kn->out_pixel, s));
+    return cuda_is_narrow(kn->k, KERNEL_ARG_OUT) ? cuda_as_bf16(kn, v) : v;
+}
+
+void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
+{
+    LLVMValueRef args[EXPR_MAX_ARGS] = {0};
+    cuda_finish_with(kn, v, s, args);
 }
 
 void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)

@@ -76,11 +76,17 @@ LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v);
 /* Applies the epilogue to a vector and stores it; lanes past the map's channels are stored, too,
  * unless the output is planar. */
 void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s);
-/* The same for the single channel s.chan. */
+/* The same; returns what is stored, as a load finds it, and the epilogue's operands and those of
+ * the kernel's roots in args. */
+LLVMValueRef cuda_finish_with(const CudaKern *kn, LLVMValueRef v, Spot s,
+                              LLVMValueRef args[EXPR_MAX_ARGS]);
+/* The same as cuda_finish for the single channel s.chan. */
 void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s);
 /* The bias of four channels, or zeros. */
 LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan);
 
+/* The vector of lane (own XOR `lanes`); all lanes of the warp take part. */
+LLVMValueRef cuda_shuffle(const CudaKern *kn, LLVMValueRef v, int lanes);
 /* Sums v[0, n) over the threads of a block that have the same tid % 8, in a fixed order: `shared`
  * has room for 8 * n vectors per warp. Afterwards thread t < 8 * n has the sum of v[t / 8] of class
  * t % 8, which is returned; others have nothing of meaning. */

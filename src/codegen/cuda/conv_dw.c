@@ -56,19 +56,29 @@ void cuda_dw_open(ConvDw *c, int64_t m, int64_t n)
     cuda_slice(kn, c->slice, c->k->dy.h * c->k->dy.w, &c->lo, &c->hi);
 }
 
+void cuda_dw_find(const ConvDw *c, LLVMValueRef i, LLVMValueRef at, DwPlace *dy, DwPlace *x)
+{
+    CudaKern *kn = c->kn;
+    Emit *e = c->e;
+    LLVMValueRef there = emit_less(e, i, c->hi), valid;
+    Spot s = position(c, emit_select(e, there, i, c->lo));
+    LLVMValueRef o = emit_add(e, c->first_o, at), in = emit_add(e, c->first_i, at);
+    dy->p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
+    dy->valid = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
+    x->p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
+    x->valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
+}
+
 void cuda_dw_load(const ConvDw *c, LLVMValueRef i, LLVMValueRef column, DwLoad *dy, DwLoad *x)
 {
     CudaKern *kn = c->kn;
     Emit *e = c->e;
-    LLVMValueRef there = emit_less(e, i, c->hi), valid, at = emit_mul(e, column, e->vl);
-    Spot s = position(c, emit_select(e, there, i, c->lo));
-    LLVMValueRef o = emit_add(e, c->first_o, at), in = emit_add(e, c->first_i, at);
-    LLVMValueRef p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
-    dy->valid = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
-    dy->v = cuda_map_load(kn, DY, emit_select(e, dy->valid, p, kn->extra[0]));
-    p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
-    x->valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
-    x->v = cuda_map_load(kn, KERNEL_ARG_IN, emit_select(e, x->valid, p, kn->in));
+    DwPlace from_dy, from_x;
+    cuda_dw_find(c, i, emit_mul(e, column, e->vl), &from_dy, &from_x);
+    LLVMValueRef p = emit_select(e, from_dy.valid, from_dy.p, kn->extra[0]);
+    *dy = (DwLoad){cuda_map_load(kn, DY, p), from_dy.valid};
+    p = emit_select(e, from_x.valid, from_x.p, kn->in);
+    *x = (DwLoad){cuda_map_load(kn, KERNEL_ARG_IN, p), from_x.valid};
 }
 
 LLVMValueRef cuda_dw_arrived(const ConvDw *c, const DwLoad *l)

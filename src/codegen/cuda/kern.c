@@ -73,7 +73,7 @@ static int registers_wanted(const Kernel *k)
         return c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
     int sums = c->m * c->n / c->threads;
     if (k->family == FAM_CONV_DW)
-        return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
+        return sums + BESIDE_SUMS + (cuda_dw_copies(k) ? 0 : (c->m + c->n) * c->k / c->threads);
     if (!cuda_inputs_pass(k))
         return sums + BESIDE_SUMS;
     int passing = c->m * c->k / c->threads; /* a gate beside each */

@@ -121,6 +121,7 @@ void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValu
 bool cuda_conv(CudaKern *kn);
 bool cuda_gemm(CudaKern *kn);
 bool cuda_mma(CudaKern *kn);
+bool cuda_dw_copies(const Kernel *k);   /* conv_dw_mma.c: operands do not */
 bool cuda_inputs_pass(const Kernel *k); /* mma.c: through registers on their way to shared memory */
 bool cuda_depthwise(CudaKern *kn);
 bool cuda_dense(CudaKern *kn);

@@ -152,15 +152,18 @@ def test_old_gpu_beside_new():
 
 
 def test_maps_as_bf16():
-    size = {}
+    """In half the memory, and counted as what they are in what a mean over 64 x 16 x 16 moves."""
+    size, moved = {}, {}
     for dtype in ("tf32", "bf16"):
         made = cnnc("build", NET, *LINTS, "--target=cuda", f"--dtype={dtype}",
                     "--emit=manifest,ptx,packed", "-o", dtype)
         assert made.returncode == 0, made.stderr
         made = json.loads(pathlib.Path(dtype + ".json").read_text())
         size[dtype] = (made["memory"]["bytes_per_image"], os.path.getsize(dtype + ".packed"))
+        moved[dtype] = [x["bytes"] for x in made["launches"] if x["family"] == "gap"]
     maps, weights = (b / a for a, b in zip(size["tf32"], size["bf16"]))
     assert 0.45 < maps < 0.6 and 0.45 < weights < 0.6, size
+    assert moved == {"tf32": [4 * (64 * 16 * 16 + 64)], "bf16": [2 * 64 * 16 * 16 + 4 * 64]}, moved
 
 
 def test_old_gpu_is_told():

@@ -51,22 +51,54 @@ bool cuda_is_narrow(const Kernel *k, int arg)
     return (k->narrow >> arg & 1) != 0;
 }
 
-/* Those whose loads and epilogues are made for it. */
+/* Which operands of a family can be: those whose loads and epilogues are made for it. Losses take
+ * logits, and means and statistics are kept, as they are computed. */
+enum { READS = 1, STORES = 2 };
+
+static int narrow_operands(const Kernel *k)
+{
+    switch (k->family) {
+    case FAM_CONV:
+    case FAM_CONVT:
+        return cuda_on_matrix_units(k) && k->tile.cuda.dtype != DTYPE_BF16 ? 0 : READS | STORES;
+    case FAM_DENSE: return k->tile.cuda.dtype == DTYPE_BF16 ? READS | STORES : 0;
+    case FAM_DEPTHWISE:
+    case FAM_DEPTHWISE_DX:
+    case FAM_POOL:
+    case FAM_POOL_DX:
+    case FAM_ELEM:
+    case FAM_LN:
+    case FAM_LN_DX:
+    case FAM_SOFTMAX:
+    case FAM_SOFTMAX_DX:
+    case FAM_LRN:
+    case FAM_LRN_DX:
+    case FAM_MASK:
+    case FAM_COPY: return READS | STORES;
+    case FAM_CONV_DW: return k->tile.cuda.dtype == DTYPE_TF32 ? 0 : READS;
+    case FAM_DEPTHWISE_DW:
+    case FAM_GAP:
+    case FAM_LN_DW:
+    case FAM_SUMS:
+    case FAM_FINISH: return READS;
+    default: return 0;
+    }
+}
+
 bool cuda_may_be_narrow(const Kernel *k, int arg)
 {
-    int extra = arg - KERNEL_ARG_EXTRA;
-    bool units = cuda_on_matrix_units(k) && has_weights(k);
-    bool maps = units || k->family == FAM_DEPTHWISE || k->family == FAM_POOL ||
-                k->family == FAM_ELEM || k->family == FAM_LN;
-    if (units && k->tile.cuda.dtype != DTYPE_BF16)
-        return false;
-    if (arg == KERNEL_ARG_IN)
-        return (maps || k->family == FAM_GAP) && k->in.layout == LAYOUT_CHANNELS &&
-               !(units && k->in.c / at_least_one(k->groups) % CUDA_NARROW);
+    int extra = arg - KERNEL_ARG_EXTRA, can = narrow_operands(k);
+    bool copied = cuda_on_matrix_units(k) && has_weights(k); /* 16 bytes at a time */
     if (arg == KERNEL_ARG_OUT)
-        return maps && k->out.layout == LAYOUT_CHANNELS;
-    return maps && extra >= 0 && extra < k->extra_count && k->extra[extra] == KARG_MAP &&
-           k->out.layout == LAYOUT_CHANNELS;
+        return (can & STORES) != 0 && k->out.layout == LAYOUT_CHANNELS;
+    if (arg == KERNEL_ARG_IN)
+        return (can & READS) != 0 && k->in.layout == LAYOUT_CHANNELS &&
+               !(copied && k->in.c / at_least_one(k->groups) % CUDA_NARROW);
+    if (extra < 0 || extra >= k->extra_count || (can & READS) == 0 || k->family == FAM_GAP)
+        return false;
+    bool like_out = (can & STORES) != 0;
+    return k->extra[extra] == KARG_PIVOT ||
+           (k->extra[extra] == KARG_MAP && (!like_out || k->out.layout == LAYOUT_CHANNELS));
 }
 
 CudaPanels cuda_panels(const Kernel *k, const Target *t)
@@ -362,6 +394,14 @@ static bool stores_out(const Kernel *k)
     return !named;
 }
 
+int kernel_sums_arg(const Kernel *k)
+{
+    for (int i = 0; i < k->extra_count && contraction(k); i++)
+        if (k->extra[i] == KARG_RESULT)
+            return KERNEL_ARG_EXTRA + i;
+    return -1;
+}
+
 bool kernel_reads_run(const Kernel *k)
 {
     for (int i = 0; i < k->extra_count; i++)
@@ -377,7 +417,7 @@ bool kernel_has_arg(const Kernel *k, const Target *t, int arg)
         return stores_out(k);
     if (extra >= 0 && extra < k->extra_count &&
         (k->extra[extra] == KARG_HYPER || k->extra[extra] == KARG_TERM ||
-         k->extra[extra] == KARG_COUNT))
+         k->extra[extra] == KARG_COUNT || k->extra[extra] == KARG_SHARE))
         return false;
     if (arg == KERNEL_ARG_IN)
         return k->in.c > 0;

@@ -352,6 +352,8 @@ static void key_training(const Kernel *k, Buf *out)
         key_map(out, "dy", k->dy);
     if (k->slices != 0)
         buf_printf(out, " slices=%d", k->slices);
+    if (k->part != 0)
+        buf_printf(out, " part=%lld", (long long)k->part);
     if (k->positions != 0)
         buf_printf(out, " n=%lld", (long long)k->positions);
     if (k->family == FAM_PACK)
@@ -372,9 +374,9 @@ static void key_training(const Kernel *k, Buf *out)
 void family_key(const Kernel *k, const Target *t, Buf *out)
 {
     static const char arg_letter[] = {
-        [KARG_MAP] = 'm',    [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g',  [KARG_SCALAR] = 's',
-        [KARG_HYPER] = 'h',  [KARG_TERM] = 't',    [KARG_COUNT] = 'n', [KARG_PIVOT] = 'p',
-        [KARG_RESULT] = 'r', [KARG_AHEAD] = 'a'};
+        [KARG_MAP] = 'm',   [KARG_CHANNEL] = 'c', [KARG_GATE] = 'g',  [KARG_SCALAR] = 's',
+        [KARG_HYPER] = 'h', [KARG_TERM] = 't',    [KARG_COUNT] = 'n', [KARG_PIVOT] = 'p',
+        [KARG_SHARE] = 'w', [KARG_RESULT] = 'r',  [KARG_AHEAD] = 'a'};
     buf_printf(out, "%s vl=%d", family_name[k->family], t->vl);
     key_map(out, "in", k->in);
     key_map(out, "out", k->out);

@@ -59,7 +59,9 @@ typedef enum ArgKind {
     KARG_TERM,   /* FINISH: sum number hyper[k] of the channel; no operand */
     KARG_COUNT,  /* FINISH: how many values were summed: the batch times `positions`; no operand */
     KARG_PIVOT,  /* the channel's value at position 0 of image 0 of the map that is the operand */
-    KARG_RESULT, /* only written: where a root goes */
+    KARG_SHARE,  /* SUMS of lines: how many positions the line stands for; no operand */
+    KARG_RESULT, /* only written: where a root goes; of a contraction for CUDA, lines of sums over
+                    the positions of each block: kernel_sums_arg */
     /* Inference: */
     KARG_AHEAD, /* weights of a later step, fetched (Kernel.fetch) */
 } ArgKind;
@@ -160,9 +162,11 @@ typedef struct Kernel {
     MapDesc dy;                  /* CONV_DW, DEPTHWISE_DW: the map of extra operand 0 */
     int hyper[KERNEL_MAX_EXTRA]; /* KARG_HYPER, KARG_TERM: which */
     int slices;                  /* SUMS, LN_DW, FINISH: parts of the batch that are summed apart */
-    int64_t positions;           /* FINISH: of one image; GAP: what sums are divided by, where the
-                                    input has them in parts; 0: the positions of the input */
-    int root_count;              /* SUMS, FLAT_SUMS, FINISH, FLAT_FINISH, UPDATE: results */
+    int64_t positions;           /* FINISH, SUMS of lines: of one image; GAP: what sums are divided
+                                    by, where the input has them in parts; 0: its positions */
+    int64_t part;                /* SUMS: the input is lines of sums over so many positions each,
+                                    instead of a map's (kernel_sums_arg) */
+    int root_count;              /* SUMS, FLAT_SUMS, FINISH, FLAT_FINISH, UPDATE, CONV, CONVT */
     ExprId root_of[KERNEL_MAX_ROOTS];
     int root_to[KERNEL_MAX_ROOTS]; /* FINISH, UPDATE: KERNEL_ARG_OUT or _EXTRA + k */
     Family packs;                  /* PACK: the family whose order the weights are brought into */
@@ -256,6 +260,11 @@ Launch family_launch(const Kernel *k, const Target *t);
 int64_t launch_shared(const Launch *l);
 bool kernel_has_arg(const Kernel *k, const Target *t, int arg);
 bool kernel_reads_run(const Kernel *k);
+/* The operand of a CONV or CONVT that takes lines of sums over the positions of its blocks, tile.m
+ * of them each, per channel of what is stored; -1: there is none. A line is the mean and the sum of
+ * squared distances to it or, of a kernel with roots, the sum of each root, whose arg 0 is the
+ * value stored; each takes as many floats as a position of the output has channels, padded. */
+int kernel_sums_arg(const Kernel *k);
 /* The same of the kernels of training steps, cuda_train.c; false: k is none of them. */
 bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l);
 /* Parts of the batch that sums are taken over apart, so that there are blocks enough. Part s of S

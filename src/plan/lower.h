@@ -70,6 +70,9 @@ void plan_packs_first(Planner *s);
 /* The optimizer's part of the state, and its steps; NULL: none. optim.c */
 void plan_optimizer_state(Planner *s, const OptimSpec *spec);
 void plan_optimizer(Planner *s, const OptimSpec *spec);
+/* Has the kernel of d, whose tile is chosen, make the sums over its result in passing, where it
+ * can; sums.c */
+void plan_add_lines(Planner *s, Draft *d);
 /* The gate of a mask over whole images; train.c */
 PlanOperand plan_mask_gate(Planner *s, NodeId mask);
 void plan_copy_layout(Planner *s, NodeId n, Value from, Value to);
@@ -100,6 +103,9 @@ void plan_ahead(Planner *s);
 void plan_memory(Plan *p);
 /* Steps at which each tensor is first and last used, inclusive. */
 void plan_liveness(const Plan *p, uint32_t *first, uint32_t *last);
+/* Whether a step writes its argument `arg` and nothing else does: its output, and results beside
+ * it. */
+bool plan_writes(const Plan *p, const PlanStep *step, int arg);
 /* Whether step i may write its output over its argument `arg` (same place, element by element). */
 bool plan_may_overwrite(const Plan *p, const PlanStep *step, int arg);
 #endif

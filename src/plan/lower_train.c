@@ -1,14 +1,12 @@
 /* From the operators of training graphs to kernels. */
 #include "plan/train.h"
 
-enum { SLICES_MOST = 8, SUM_UNITS = 16 };
-
-static NodeId input(const Planner *s, const Draft *d, uint32_t i)
+NodeId plan_anchor_input(const Planner *s, const Draft *d, uint32_t i)
 {
     return s->f->alias[graph_in(s->g, d->group->anchor, i).v];
 }
 
-static NodeId owner(const Planner *s, const Draft *d)
+NodeId plan_anchor_owner(const Planner *s, const Draft *d)
 {
     return graph_owner(s->g, d->group->anchor);
 }
@@ -26,7 +24,7 @@ static void alone(Draft *d, Family f)
     d->k.family = f;
 }
 
-static void set_in(const Planner *s, Draft *d, Value v)
+void plan_set_images(const Planner *s, Draft *d, Value v)
 {
     plan_set_in(d, v);
     d->k.in_step = plan_step_of(s, v);
@@ -83,7 +81,7 @@ static void finish_map(Planner *s, Draft *d)
 void plan_conv_dx(Planner *s, Draft *d)
 {
     Kernel *k = &d->k;
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     const Shape *in = shape_of(s, graph_in(s->g, n, 0)), *out = shape_of(s, n);
     forward_window(s, d, n);
     int64_t taps = k->kh * k->kw, per_in = in->c / k->groups;
@@ -109,7 +107,7 @@ void plan_conv_dx(Planner *s, Draft *d)
 void plan_convt_dx(Planner *s, Draft *d)
 {
     Kernel *k = &d->k;
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     forward_window(s, d, n);
     k->family = FAM_CONV;
     d->pack_i = k->kh * k->kw;
@@ -149,7 +147,7 @@ static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
     Kernel *k = &d->k;
     int64_t to = plan_gradient(s, d->group->anchor);
     Value from = s->value[x.v], with = plan_blocked_value(s, dy);
-    forward_window(s, d, owner(s, d));
+    forward_window(s, d, plan_anchor_owner(s, d));
     bool depthwise = is_depthwise(k, shape_of(s, x), shape_of(s, dy));
     bool direct = s->p->target.kind == TARGET_CPU && graph_node(s->g, x)->op == OP_INPUT &&
                   from.map.c < s->p->target.vl && k->groups == 1;
@@ -158,7 +156,7 @@ static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
     int64_t count = s->an->shape[d->group->anchor.v].c;
     alone(d, depthwise ? FAM_DEPTHWISE_DW : FAM_CONV_DW);
     k->whole = true;
-    set_in(s, d, from);
+    plan_set_images(s, d, from);
     k->dy = with.map;
     plan_extra_value(s, d, KARG_MAP, with);
     k->out = (MapDesc){LAYOUT_PLANAR, count, 1, 1};
@@ -171,12 +169,12 @@ static void weight_gradient(Planner *s, Draft *d, NodeId x, NodeId dy)
 
 void plan_conv_dw(Planner *s, Draft *d)
 {
-    weight_gradient(s, d, input(s, d, 1), input(s, d, 0));
+    weight_gradient(s, d, plan_anchor_input(s, d, 1), plan_anchor_input(s, d, 0));
 }
 
 void plan_convt_dw(Planner *s, Draft *d)
 {
-    weight_gradient(s, d, input(s, d, 0), input(s, d, 1));
+    weight_gradient(s, d, plan_anchor_input(s, d, 0), plan_anchor_input(s, d, 1));
 }
 
 /* Maps */
@@ -184,10 +182,11 @@ void plan_convt_dw(Planner *s, Draft *d)
 /* dy, and the forward value that the rule reads, to dx. */
 static void map_gradient(Planner *s, Draft *d, Family f, bool reads)
 {
-    Value dy = plan_blocked_value(s, input(s, d, 0)), out = plan_result_value(s, d->group, false);
-    NodeId x = reads ? input(s, d, 1) : NODE_NONE;
+    Value dy = plan_blocked_value(s, plan_anchor_input(s, d, 0)),
+          out = plan_result_value(s, d->group, false);
+    NodeId x = reads ? plan_anchor_input(s, d, 1) : NODE_NONE;
     alone(d, f);
-    set_in(s, d, dy);
+    plan_set_images(s, d, dy);
     plan_set_out(d, out);
     if (reads)
         plan_extra_value(s, d, KARG_MAP, plan_blocked_value(s, x));
@@ -196,7 +195,7 @@ static void map_gradient(Planner *s, Draft *d, Family f, bool reads)
 void plan_pool_dx(Planner *s, Draft *d)
 {
     Kernel *k = &d->k;
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     Op op = graph_node(s->g, n)->op;
     const Shape *in = shape_of(s, graph_in(s->g, n, 0)), *out = shape_of(s, n);
     map_gradient(s, d, FAM_POOL_DX, op == OP_MAXPOOL);
@@ -219,7 +218,7 @@ void plan_pool_dx(Planner *s, Draft *d)
 
 void plan_ln_dx(Planner *s, Draft *d)
 {
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     map_gradient(s, d, FAM_LN_DX, true);
     d->k.eps = graph_attr(s->g, n, AT_LN_eps)->r;
     plan_extra(d, KARG_CHANNEL, plan_state_at(plan_param(s, n, "weight")->offset), 0, 0);
@@ -228,7 +227,7 @@ void plan_ln_dx(Planner *s, Draft *d)
 
 void plan_lrn_dx(Planner *s, Draft *d)
 {
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     map_gradient(s, d, FAM_LRN_DX, true);
     d->k.lrn_size = graph_attr(s->g, n, AT_LRN_size)->i;
     d->k.alpha = graph_attr(s->g, n, AT_LRN_alpha)->r;
@@ -245,7 +244,7 @@ void plan_softmax_dx(Planner *s, Draft *d)
 
 void plan_copy_dx(Planner *s, Draft *d)
 {
-    NodeId n = owner(s, d);
+    NodeId n = plan_anchor_owner(s, d);
     Op op = graph_node(s->g, n)->op;
     Kernel *k = &d->k;
     map_gradient(s, d, FAM_COPY, false);
@@ -269,7 +268,7 @@ void plan_copy_dx(Planner *s, Draft *d)
 void plan_unflatten(Planner *s, Draft *d)
 {
     NodeId n = d->group->anchor;
-    Value from = plan_blocked_value(s, input(s, d, 0));
+    Value from = plan_blocked_value(s, plan_anchor_input(s, d, 0));
     MapDesc vector = {LAYOUT_PLANAR, from.map.c, 1, 1}, map = plan_blocked_map(s, n);
     Value plain = plan_new_value(s, n, vector, SPACE_ARENA, 0);
     plan_copy_layout(s, n, from, plain);
@@ -284,12 +283,13 @@ static void set_loss(Planner *s, Draft *d, NodeId loss, Family f)
 {
     static const LossForm form[OP_COUNT] = {
         [OP_LOSS_CE] = LOSS_FORM_CE, [OP_LOSS_BCE] = LOSS_FORM_BCE, [OP_LOSS_MSE] = LOSS_FORM_MSE};
-    Value z = s->value[input(s, d, 0).v], target = s->value[input(s, d, 1).v];
+    Value z = s->value[plan_anchor_input(s, d, 0).v],
+          target = s->value[plan_anchor_input(s, d, 1).v];
     alone(d, f);
     d->k.loss = form[graph_node(s->g, loss)->op];
     d->k.weight = graph_attr(s->g, loss, AT_LOSS_CE_weight)->r;
     d->k.smoothing = graph_attr(s->g, loss, AT_LOSS_CE_smoothing)->r;
-    set_in(s, d, z);
+    plan_set_images(s, d, z);
     plan_extra_value(s, d, KARG_MAP, target);
 }
 
@@ -310,7 +310,7 @@ void plan_loss(Planner *s, Draft *d)
 void plan_loss_dx(Planner *s, Draft *d)
 {
     Value out = plan_result_value(s, d->group, false);
-    set_loss(s, d, owner(s, d), FAM_LOSS_DX);
+    set_loss(s, d, plan_anchor_owner(s, d), FAM_LOSS_DX);
     plan_set_out(d, out);
     plan_finish_step(s, d);
 }
@@ -327,10 +327,11 @@ static void set_mask(const Planner *s, Draft *d, NodeId mask)
 void plan_mask(Planner *s, Draft *d)
 {
     NodeId n = d->group->anchor;
-    Value from = plan_blocked_value(s, input(s, d, 0)), out = plan_result_value(s, d->group, false);
+    Value from = plan_blocked_value(s, plan_anchor_input(s, d, 0)),
+          out = plan_result_value(s, d->group, false);
     alone(d, FAM_MASK);
     set_mask(s, d, n);
-    set_in(s, d, from);
+    plan_set_images(s, d, from);
     plan_set_out(d, out);
     d->k.out_step = plan_step_of(s, out);
     plan_finish_step(s, d);
@@ -350,214 +351,4 @@ PlanOperand plan_mask_gate(Planner *s, NodeId mask)
         plan_finish_step(s, &d);
     }
     return plan_operand(s, *gate);
-}
-
-/* Sums over the batch, in two steps: slices of it, and the rest. */
-
-static ExprId arg_of(Planner *s, int extra)
-{
-    return expr_arg(&s->train->exprs, (uint32_t)extra + 1);
-}
-
-static ExprId op2(Planner *s, ExprOp op, ExprId a, ExprId b)
-{
-    return expr_binary(&s->train->exprs, op, a, b);
-}
-
-static ExprId real(Planner *s, double v)
-{
-    return expr_const(&s->train->exprs, v);
-}
-
-static void root(Draft *d, ExprId e, int to)
-{
-    d->k.root_of[d->k.root_count] = e;
-    d->k.root_to[d->k.root_count++] = to;
-}
-
-static Draft whole_step(Planner *s, NodeId n, Family f)
-{
-    Draft d = {.node = n, .k = {.family = f, .gate_arg = -1, .whole = true}};
-    d.k.pool_expr = &s->train->exprs;
-    return d;
-}
-
-static int slices_for(const Planner *s, MapDesc m)
-{
-    int64_t blocks = map_blocks(m, s->p->target.vl), n = (SUM_UNITS + blocks - 1) / blocks;
-    return n < SLICES_MOST ? (int)n : SLICES_MOST;
-}
-
-/* d is a SUMS step with its roots: gives it a place for its sums and ends it; *f is opened as the
- * step that goes on with them. */
-static void end_sums(Planner *s, Draft *d, int terms, Draft *f)
-{
-    int64_t floats = d->k.slices * (int64_t)terms * plan_padded(s, d->k.in.c);
-    PlanOperand at = plan_state_at(plan_state_add(s, floats));
-    d->k.out = (MapDesc){LAYOUT_PLANAR, floats, 1, 1};
-    d->args[KERNEL_ARG_OUT] = at;
-    *f = whole_step(s, d->node, FAM_FINISH);
-    f->k.in = d->k.out;
-    f->k.out = (MapDesc){target_layout(&s->p->target), d->k.in.c, 1, 1};
-    f->k.slices = d->k.slices;
-    f->k.positions = d->k.in.h * d->k.in.w;
-    f->args[KERNEL_ARG_IN] = at;
-    plan_finish_step(s, d);
-}
-
-static Draft open_sums(Planner *s, NodeId n, Value in)
-{
-    Draft d = whole_step(s, n, FAM_SUMS);
-    set_in(s, &d, in);
-    bool cuda = s->p->target.kind == TARGET_CUDA;
-    d.k.slices = cuda ? cuda_slices(&d.k, &s->p->target) : slices_for(s, in.map);
-    return d;
-}
-
-/* One root into one gradient. */
-static void sum_to_gradient(Planner *s, Draft *sums, ExprId e, NodeId n)
-{
-    Draft f;
-    root(sums, e, 0);
-    end_sums(s, sums, 1, &f);
-    f.args[KERNEL_ARG_OUT] = plan_state_at(plan_gradient(s, n));
-    root(&f, expr_arg(&s->train->exprs, 0), KERNEL_ARG_OUT);
-    plan_finish_step(s, &f);
-}
-
-void plan_channel_sum(Planner *s, Draft *d)
-{
-    NodeId n = d->group->anchor;
-    if (graph_node(s->g, owner(s, d))->op == OP_BN_APPLY)
-        return; /* with the sum for the scale */
-    Draft sums = open_sums(s, n, plan_blocked_value(s, input(s, d, 0)));
-    sum_to_gradient(s, &sums, expr_arg(&s->train->exprs, 0), n);
-}
-
-void plan_channel_dot(Planner *s, Draft *d)
-{
-    NodeId n = d->group->anchor;
-    Draft sums = open_sums(s, n, plan_blocked_value(s, input(s, d, 0)));
-    ExprId x =
-        arg_of(s, plan_extra_value(s, &sums, KARG_MAP, plan_blocked_value(s, input(s, d, 1))));
-    sum_to_gradient(s, &sums, op2(s, EX_MUL, expr_arg(&s->train->exprs, 0), x), n);
-}
-
-void plan_ln_dw(Planner *s, Draft *d)
-{
-    NodeId n = d->group->anchor;
-    Draft sums = open_sums(s, n, plan_blocked_value(s, input(s, d, 0))), f;
-    sums.k.family = FAM_LN_DW;
-    if (s->p->target.kind == TARGET_CPU)
-        sums.k.slices = SLICES_MOST;
-    sums.k.eps = graph_attr(s->g, owner(s, d), AT_LN_eps)->r;
-    plan_extra_value(s, &sums, KARG_MAP, plan_blocked_value(s, input(s, d, 1)));
-    end_sums(s, &sums, 1, &f);
-    f.args[KERNEL_ARG_OUT] = plan_state_at(plan_gradient(s, n));
-    root(&f, expr_arg(&s->train->exprs, 0), KERNEL_ARG_OUT);
-    plan_finish_step(s, &f);
-}
-
-/* A vector of the state, written (RESULT) or read and perhaps written (CHANNEL). */
-static int vector_at(Draft *d, ArgKind kind, int64_t at)
-{
-    return plan_extra(d, kind, plan_state_at(at), 0, 0);
-}
-
-static int result_at(Draft *d, int64_t at)
-{
-    return KERNEL_ARG_EXTRA + vector_at(d, KARG_RESULT, at);
-}
-
-static void running(Planner *s, Draft *f, const PlanParam *q, ExprId new, double momentum)
-{
-    int i = vector_at(f, KARG_CHANNEL, q->offset);
-    ExprId old = arg_of(s, i), step = op2(s, EX_SUB, new, old);
-    step = op2(s, EX_MUL, step, real(s, momentum));
-    root(f, op2(s, EX_ADD, old, step), KERNEL_ARG_EXTRA + i);
-}
-
-static ExprId weight_of(Planner *s, Draft *f, NodeId bn)
-{
-    const PlanParam *w = plan_param(s, bn, "weight");
-    return w != NULL ? arg_of(s, vector_at(f, KARG_CHANNEL, w->offset)) : real(s, 1);
-}
-
-/* Statistics are those of the distance to one of the values, which takes nothing off their digits
- * where the mean is far from zero. Running ones as PyTorch's: the unbiased variance. */
-void plan_norm_stats(Planner *s, Draft *d)
-{
-    NodeId x = input(s, d, 0), bn = s->train->bn_of[d->group->anchor.v];
-    Value in = plan_blocked_value(s, x);
-    Draft sums = open_sums(s, bn, in), f;
-    ExprId far = op2(s, EX_SUB, expr_arg(&s->train->exprs, 0),
-                     arg_of(s, plan_extra_value(s, &sums, KARG_PIVOT, in)));
-    root(&sums, far, 0);
-    root(&sums, op2(s, EX_MUL, far, far), 0);
-    end_sums(s, &sums, 2, &f);
-    int64_t padded = plan_padded(s, in.map.c);
-    int64_t at = plan_state_add(s, NORM_VECTORS * padded);
-    s->train->norm[bn.v] = at;
-    f.k.dy = in.map;
-    ExprId n = arg_of(s, plan_extra(&f, KARG_COUNT, (PlanOperand){0}, 0, 0));
-    ExprId squares = arg_of(s, plan_extra(&f, KARG_TERM, (PlanOperand){0}, 0, 1));
-    ExprId pivot = arg_of(s, plan_extra_value(s, &f, KARG_PIVOT, in));
-    ExprId shift = op2(s, EX_DIV, expr_arg(&s->train->exprs, 0), n);
-    ExprId mean = op2(s, EX_ADD, pivot, shift);
-    ExprId var = op2(s, EX_SUB, op2(s, EX_DIV, squares, n), op2(s, EX_MUL, shift, shift));
-    var = op2(s, EX_MAX, var, real(s, 0));
-    ExprId eps = real(s, graph_attr(s->g, bn, AT_BN_APPLY_eps)->r);
-    ExprId root_var = expr_unary(&s->train->exprs, EX_SQRT, op2(s, EX_ADD, var, eps));
-    ExprId invstd = op2(s, EX_DIV, real(s, 1), root_var);
-    ExprId scale = op2(s, EX_MUL, weight_of(s, &f, bn), invstd);
-    ExprId bias = arg_of(s, vector_at(&f, KARG_CHANNEL, plan_param(s, bn, "bias")->offset));
-    f.args[KERNEL_ARG_OUT] = plan_state_at(at + NORM_SCALE * padded);
-    root(&f, scale, KERNEL_ARG_OUT);
-    root(&f, op2(s, EX_SUB, bias, op2(s, EX_MUL, mean, scale)),
-         result_at(&f, at + NORM_SHIFT * padded));
-    root(&f, mean, result_at(&f, at + NORM_MEAN * padded));
-    root(&f, invstd, result_at(&f, at + NORM_INVSTD * padded));
-    double momentum = graph_attr(s->g, bn, AT_BN_APPLY_momentum)->r;
-    ExprId less = op2(s, EX_MAX, op2(s, EX_SUB, n, real(s, 1)), real(s, 1));
-    running(s, &f, plan_param(s, bn, "running_mean"), mean, momentum);
-    running(s, &f, plan_param(s, bn, "running_var"), op2(s, EX_MUL, var, op2(s, EX_DIV, n, less)),
-            momentum);
-    plan_finish_step(s, &f);
-}
-
-/* With db and dw the sums of dy and of dy times the normalised x,
- *     dx = w invstd (dy - db / n - (x - mean) invstd dw / n) = A dy + B x + C. */
-void plan_norm_grad(Planner *s, Draft *d)
-{
-    NodeId n = d->group->anchor, bn = owner(s, d);
-    Value dy = plan_blocked_value(s, input(s, d, 0)), x = plan_blocked_value(s, input(s, d, 1));
-    int64_t padded = plan_padded(s, dy.map.c), norm = s->train->norm[bn.v];
-    Draft sums = open_sums(s, n, dy), f;
-    ExprId g = expr_arg(&s->train->exprs, 0);
-    ExprId at_x = arg_of(s, plan_extra_value(s, &sums, KARG_MAP, x));
-    ExprId mean = arg_of(s, vector_at(&sums, KARG_CHANNEL, norm + NORM_MEAN * padded));
-    root(&sums, g, 0);
-    root(&sums, op2(s, EX_MUL, g, op2(s, EX_SUB, at_x, mean)), 0);
-    end_sums(s, &sums, 2, &f);
-    int64_t back = plan_state_add(s, BACK_VECTORS * padded);
-    s->train->back[bn.v] = back;
-    ExprId count = arg_of(s, plan_extra(&f, KARG_COUNT, (PlanOperand){0}, 0, 0));
-    ExprId dot = arg_of(s, plan_extra(&f, KARG_TERM, (PlanOperand){0}, 0, 1));
-    mean = arg_of(s, vector_at(&f, KARG_CHANNEL, norm + NORM_MEAN * padded));
-    ExprId invstd = arg_of(s, vector_at(&f, KARG_CHANNEL, norm + NORM_INVSTD * padded));
-    ExprId dw = op2(s, EX_MUL, dot, invstd);
-    ExprId a = op2(s, EX_MUL, weight_of(s, &f, bn), invstd);
-    ExprId b = op2(s, EX_MUL, op2(s, EX_MUL, a, invstd), op2(s, EX_DIV, dw, count));
-    b = expr_unary(&s->train->exprs, EX_NEG, b);
-    ExprId c = op2(s, EX_MUL, a, op2(s, EX_DIV, g, count));
-    c = op2(s, EX_ADD, c, op2(s, EX_MUL, b, mean));
-    f.args[KERNEL_ARG_OUT] = plan_state_at(back + BACK_A * padded);
-    root(&f, a, KERNEL_ARG_OUT);
-    root(&f, b, result_at(&f, back + BACK_B * padded));
-    root(&f, expr_unary(&s->train->exprs, EX_NEG, c), result_at(&f, back + BACK_C * padded));
-    const PlanParam *bias = plan_param(s, bn, "bias"), *weight = plan_param(s, bn, "weight");
-    root(&f, g, result_at(&f, s->p->state.grad + bias->offset));
-    if (weight != NULL)
-        root(&f, dw, result_at(&f, s->p->state.grad + weight->offset));
-    plan_finish_step(s, &f);
 }

@@ -26,6 +26,14 @@ static bool same_map(MapDesc a, MapDesc b)
     return a.layout == b.layout && a.c == b.c && a.h == b.h && a.w == b.w;
 }
 
+bool plan_writes(const Plan *p, const PlanStep *step, int arg)
+{
+    const Kernel *k = &p->kernels.at[step->kernel].k;
+    int extra = arg - KERNEL_ARG_EXTRA;
+    return arg == KERNEL_ARG_OUT ||
+           (extra >= 0 && extra < k->extra_count && k->extra[extra] == KARG_RESULT);
+}
+
 bool plan_may_overwrite(const Plan *p, const PlanStep *step, int arg)
 {
     const Kernel *k = &p->kernels.at[step->kernel].k;
@@ -80,21 +88,13 @@ static uint32_t overwritten(const Arrangement *l, uint32_t step)
     return 0;
 }
 
-/* A place for tensor t, first written in step i, or, not 0, that of tensor `under`: by index + 1.
- */
-static void make_block(Arrangement *l, uint32_t i, uint32_t t, uint32_t under)
+static void new_block(Arrangement *l, uint32_t tensor, uint32_t step)
 {
-    const Plan *p = l->p;
-    if (t == 0 || p->tensors.at[t - 1].space != SPACE_ARENA || l->first[t - 1] != i)
-        return;
-    if (under != 0 && under != t) {
-        l->block_of[t - 1] = l->block_of[under - 1];
-        l->block[l->block_of[t - 1]].last = l->last[t - 1];
-        return;
-    }
-    l->block_of[t - 1] = l->count;
-    l->block[l->count++] = (Block){
-        .tensor = t - 1, .first = i, .last = l->last[t - 1], .floats = p->tensors.at[t - 1].floats};
+    l->block_of[tensor] = l->count;
+    l->block[l->count++] = (Block){.tensor = tensor,
+                                   .first = step,
+                                   .last = l->last[tensor],
+                                   .floats = l->p->tensors.at[tensor].floats};
 }
 
 static void make_blocks(Arrangement *l)
@@ -102,10 +102,20 @@ static void make_blocks(Arrangement *l)
     const Plan *p = l->p;
     for (uint32_t i = 0; i < p->steps.len; i++) {
         const PlanStep *s = &p->steps.at[i];
-        const Kernel *k = &p->kernels.at[s->kernel].k;
-        make_block(l, i, s->args[KERNEL_ARG_OUT].tensor, overwritten(l, i));
-        if (k->summed)
-            make_block(l, i, s->args[KERNEL_ARG_EXTRA + k->extra_count - 1].tensor, 0);
+        uint32_t out = s->args[KERNEL_ARG_OUT].tensor;
+        for (int arg = KERNEL_ARG_EXTRA; arg < KERNEL_ARG_SCRATCH; arg++)
+            if (s->args[arg].tensor != 0 && plan_writes(p, s, arg) &&
+                l->first[s->args[arg].tensor - 1] == i)
+                new_block(l, s->args[arg].tensor - 1, i);
+        if (out == 0 || p->tensors.at[out - 1].space != SPACE_ARENA || l->first[out - 1] != i)
+            continue;
+        uint32_t under = overwritten(l, i);
+        if (under != 0 && under != out) {
+            l->block_of[out - 1] = l->block_of[under - 1];
+            l->block[l->block_of[out - 1]].last = l->last[out - 1];
+            continue;
+        }
+        new_block(l, out - 1, i);
     }
 }
 

@@ -1,6 +1,8 @@
 /* Maps as bf16 in memory: half of what a network reads and writes. A map is where every kernel that
  * writes or reads it can, so that none is converted between two kernels; inputs and outputs of the
- * network are not. Only inference of plans whose contractions round to bf16 in any case.
+ * network are not, nor what becomes an output by a copy. Only in plans whose contractions round to
+ * bf16 in any case. What is summed over a batch, statistics, losses, gradients of parameters, is in
+ * the state of a training step and stays as it is.
  *
  * needs: all steps and tensors, no offsets in the arena. keeps: steps, their order and weights.
  * breaks: indices of kernels. */
@@ -25,6 +27,11 @@ static bool is_map(int arg)
            (arg >= KERNEL_ARG_EXTRA && arg < KERNEL_ARG_SCRATCH);
 }
 
+static bool given_out(const Kernel *k, const PlanStep *s)
+{
+    return k->family == FAM_COPY && s->args[KERNEL_ARG_OUT].space == SPACE_OUTPUT;
+}
+
 /* Those that some step cannot take so are none. */
 static void choose(const Plan *p)
 {
@@ -37,7 +44,7 @@ static void choose(const Plan *p)
             const PlanOperand *o = &s->args[arg];
             if (o->tensor == 0)
                 continue;
-            bool takes = is_map(arg) && cuda_may_be_narrow(k, arg) &&
+            bool takes = is_map(arg) && cuda_may_be_narrow(k, arg) && !given_out(k, s) &&
                          o->offset % CUDA_NARROW == 0 && pixel_of(k, arg) % CUDA_NARROW == 0;
             PlanTensor *t = &p->tensors.at[o->tensor - 1];
             t->narrow = t->narrow && takes;
@@ -72,7 +79,7 @@ static Kernel narrowed(const Plan *p, PlanStep *s, const Kernel *from)
 void plan_narrow(Planner *s)
 {
     Plan *p = s->p;
-    if (p->target.kind != TARGET_CUDA || p->target.dtype != DTYPE_BF16 || p->on_state)
+    if (p->target.kind != TARGET_CUDA || p->target.dtype != DTYPE_BF16)
         return;
     choose(p);
     for (uint32_t i = 0; i < p->tensors.len; i++) {

@@ -254,7 +254,8 @@ static void place_steps(const Planner *s, Draft *d)
         k->out_step = p->tensors.at[d->out.tensor - 1].floats;
     for (int i = 0; i < k->extra_count; i++) {
         uint32_t tensor = d->args[KERNEL_ARG_EXTRA + i].tensor;
-        k->extra_step[i] = tensor != 0 ? p->tensors.at[tensor - 1].floats : 0;
+        if (k->extra_step[i] == 0) /* else it is known: of lines of sums */
+            k->extra_step[i] = tensor != 0 ? p->tensors.at[tensor - 1].floats : 0;
     }
 }
 
@@ -292,6 +293,8 @@ void plan_finish_step(Planner *s, Draft *d)
     }
     if (d->k.summed)
         place_sums(s, d);
+    if (s->train != NULL && d->group != NULL)
+        plan_add_lines(s, d);
     uint32_t kernel = plan_find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)
         return;

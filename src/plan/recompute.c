@@ -30,6 +30,8 @@ typedef struct Search {
     Use *use;
     uint32_t *uses;   /* by step, and one more: where its part of `use` begins */
     uint32_t *writer; /* by tensor: the step that makes it again, NONE: it is always kept */
+    bool *aside;      /* by tensor: a result beside a step's output, which is used up at once: it
+                         counts for nothing */
     int64_t *cost;    /* by tensor: of making it again */
     uint32_t *order;  /* droppable tensors by cost, dearest first */
     uint32_t droppable;
@@ -110,7 +112,9 @@ static void find_uses(Search *s)
         for (int arg = 0; arg < KERNEL_ARG_SCRATCH; arg++) {
             uint32_t t = s->steps[i].args[arg].tensor;
             bool out = arg == KERNEL_ARG_OUT;
-            if (t != 0 && s->p->tensors.at[t - 1].space == SPACE_ARENA)
+            if (t != 0 && !out && plan_writes(s->p, &s->steps[i], arg))
+                s->aside[t - 1] = true;
+            if (t != 0 && !s->aside[t - 1] && s->p->tensors.at[t - 1].space == SPACE_ARENA)
                 add_use(&end, begin,
                         (Use){t - 1, out, !out && plan_may_overwrite(s->p, &s->steps[i], arg)});
         }
@@ -332,10 +336,16 @@ static void apply(Search *s, const Choice *c)
     schedule(s, c);
     for (uint32_t at = 0; at < s->length; at++) {
         PlanStep step = s->steps[s->step[at]];
-        if (s->again[at]) {
-            uint32_t t = step.args[KERNEL_ARG_OUT].tensor - 1;
-            vec_push(p->arena, &p->tensors, plain.tensors.at[t]);
-            twin[t] = p->tensors.len;
+        if (s->again[at]) { /* with results of its own */
+            for (int arg = 0; arg < KERNEL_ARG_SCRATCH; arg++) {
+                uint32_t t = step.args[arg].tensor;
+                if (t == 0 || !plan_writes(p, &step, arg))
+                    continue;
+                vec_push(p->arena, &p->tensors, plain.tensors.at[t - 1]);
+                twin[t - 1] = p->tensors.len;
+                if (arg != KERNEL_ARG_OUT)
+                    step.args[arg].tensor = p->tensors.len;
+            }
             step.repeats = place[s->step[at]] + 1;
             step.name = arena_printf(p->arena, "%s (again)", step.name);
             p->again_macs += step.macs;
@@ -344,7 +354,7 @@ static void apply(Search *s, const Choice *c)
         }
         for (int arg = 0; arg < KERNEL_ARG_SCRATCH; arg++) {
             uint32_t t = step.args[arg].tensor;
-            if (t != 0 && version(s, c, at, t - 1) != t - 1)
+            if (t != 0 && t <= s->tensors && version(s, c, at, t - 1) != t - 1)
                 step.args[arg].tensor = twin[t - 1];
         }
         vec_push(p->arena, &p->steps, step);
@@ -363,6 +373,7 @@ static void search_open(Search *s, Plan *p, PlanRecompute level)
                   .steps = p->steps.at,
                   .count = steps,
                   .tensors = n,
+                  .aside = arena_new_n(a, bool, n),
                   .writer = arena_new_n(a, uint32_t, n),
                   .cost = arena_new_n(a, int64_t, n),
                   .use = arena_new_n(a, Use, (size_t)steps * KERNEL_ARG_SCRATCH),

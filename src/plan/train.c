@@ -142,6 +142,7 @@ void plan_new_training(Planner *s, const TrainGraph *train)
                      .bn_of = arena_new_n(p->arena, NodeId, n),
                      .norm = arena_new_n(p->arena, int64_t, n),
                      .back = arena_new_n(p->arena, int64_t, n),
+                     .lines = arena_new_n(p->arena, LineSums, n),
                      .gate = arena_new_n(p->arena, Value, n)};
     expr_init(&t->exprs, p->arena);
     s->train = t;
@@ -164,6 +165,7 @@ void plan_open_training(Planner *s, const TrainGraph *train, const OptimSpec *op
     plan_optimizer_state(s, optim);
     p->state.grad = plan_state_add(s, p->state.trained);
     find_gradients(s);
+    plan_find_lines(s);
 }
 
 void plan_close_training(Planner *s, const OptimSpec *optim)
@@ -208,7 +210,7 @@ static PlanOperand pack(Planner *s, const Draft *d, const PlanParam *weight)
     own.k.whole = true;
     own.k.has_bias = false;
     own.k.root = (ExprId){0};
-    own.k.extra_count = 0;
+    own.k.extra_count = own.k.root_count = 0;
     own.k.gate_arg = -1;
     own.k.in_step = own.k.out_step = own.k.in_pixel = own.k.out_pixel = 0;
     own.args[KERNEL_ARG_OUT] = to;

@@ -8,6 +8,13 @@
 enum { NORM_SCALE, NORM_SHIFT, NORM_MEAN, NORM_INVSTD, NORM_VECTORS };
 enum { BACK_A, BACK_B, BACK_C, BACK_VECTORS };
 
+/* Sums over a value, which its own kernel can make in passing. */
+typedef struct LineSums {
+    NodeId of;       /* what they are for: a variance, or a gradient of scale; NODE_NONE: nothing */
+    uint32_t tensor; /* index + 1 of the lines; 0: the kernel does not make them */
+    int64_t part;    /* positions that a line stands for */
+} LineSums;
+
 typedef struct TrainPlan {
     const TrainGraph *t;
     ExprPool exprs;       /* of the steps made here */
@@ -15,6 +22,7 @@ typedef struct TrainPlan {
     uint32_t *grad_of;    /* by node: index + 1 of the parameter whose gradient it is */
     NodeId *bn_of;        /* by node of a variance: the normalisation by it */
     int64_t *norm, *back; /* by normalisation: offset of its vectors, -1 before */
+    LineSums *lines;      /* by node */
     Value *gate;          /* by key of a mask over whole images */
     VEC(PlanStep) packs;
 } TrainPlan;
@@ -40,4 +48,11 @@ int plan_extra(Draft *d, ArgKind kind, PlanOperand o, int64_t step, int hyper);
 /* The same for a value that is an array of maps. */
 int plan_extra_value(const Planner *s, Draft *d, ArgKind kind, Value v);
 int64_t plan_step_of(const Planner *s, Value v);
+/* The i-th input of a group's anchor, the forward node that the anchor belongs to. */
+NodeId plan_anchor_input(const Planner *s, const Draft *d, uint32_t i);
+NodeId plan_anchor_owner(const Planner *s, const Draft *d);
+/* plan_set_in, of all images. */
+void plan_set_images(const Planner *s, Draft *d, Value v);
+/* Notes which values are summed. sums.c */
+void plan_find_lines(Planner *s);
 #endif

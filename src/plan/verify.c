@@ -41,6 +41,10 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
         return 0;
     if (k->extra[i] == KARG_MAP)
         return taken(k, arg, reach(k->out, t, k->extra_pixel[i]));
+    if (arg == kernel_sums_arg(k)) { /* its lines of the first image */
+        int64_t blocks = (k->out.h * k->out.w + k->tile.cuda.m - 1) / k->tile.cuda.m;
+        return blocks * (k->root_count > 0 ? k->root_count : 2) * map_pixel(k->out, t->vl, 0);
+    }
     /* A gate of the input has the input's channels. */
     return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
 }
@@ -90,12 +94,6 @@ static const char *check_train_operand(const Check *c, const PlanOperand *o, boo
     return check_tensor_operand(c, o, need, out);
 }
 
-/* Whether an inference kernel writes operand arg. */
-static bool is_written(const Kernel *k, int arg)
-{
-    return arg == KERNEL_ARG_OUT || (k->summed && arg == KERNEL_ARG_EXTRA + k->extra_count - 1);
-}
-
 static const char *check_operand(const Check *c, const Kernel *k, const PlanStep *s, int arg)
 {
     const PlanOperand *o = &s->args[arg];
@@ -125,7 +123,7 @@ static const char *check_operand(const Check *c, const Kernel *k, const PlanStep
     if (weights && c->p->on_state)
         return check_train_operand(c, o, false, need);
     return weights ? check_pack(c->p, o, need)
-                   : check_tensor_operand(c, o, need, is_written(k, arg));
+                   : check_tensor_operand(c, o, need, plan_writes(c->p, s, arg));
 }
 
 static bool writes_state(const Kernel *k, const PlanStep *s, int64_t offset)
@@ -179,8 +177,8 @@ static const char *check_steps(Check *c)
         const char *why = s->repeats != 0 ? check_repeated(p, i) : NULL;
         if (why != NULL)
             return arena_printf(p->arena, "step %u (%s) %s", (unsigned)i, s->name, why);
-        for (int arg = 0; arg < KERNEL_ARGS; arg++)
-            if (is_written(k, arg) && s->args[arg].tensor != 0)
+        for (int arg = 0; arg < KERNEL_ARG_SCRATCH; arg++)
+            if (s->args[arg].tensor != 0 && plan_writes(p, s, arg))
                 c->written[s->args[arg].tensor - 1] = true;
     }
     for (uint32_t i = 0; i < p->tensors.len; i++)

@@ -44,49 +44,87 @@ static double step_macs(const Kernel *k, const PlanStep *s)
     return (double)s->macs;
 }
 
-/* How many images of an operand a step goes over: a whole one over that of every image, or over one
- * for all, by its step. */
-static double images_of(const PlanStep *s, int64_t image_step, double batch)
+/* Floats of one image of extra operand i, a map: of the output's shape but where it is what is
+ * summed, the gradient of another map, or targets. */
+static int64_t extra_map_floats(const Kernel *k, const Target *t, int i)
 {
-    return s->whole && image_step == 0 ? 1 : batch;
-}
-
-/* Floats of extra operand i of a kernel on a training state. */
-static double state_extra(const PlanStep *s, const Kernel *k, const Target *t, int i, double batch)
-{
-    double images = images_of(s, k->extra_step[i], batch);
-    bool own_size = k->extra_step[i] != 0 && k->extra_pixel[i] == 0; /* not always the output's */
-    int64_t channels = map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
-    switch (k->extra[i]) {
-    case KARG_MAP:
-        return images * (double)(own_size ? k->extra_step[i] : map_floats(k->out, t->vl));
-    case KARG_GATE: return images * (double)channels;
-    case KARG_CHANNEL: return (double)channels;
-    default: return 0; /* a value or so; a result, which the roots count */
+    switch (k->family) {
+    case FAM_SUMS:
+    case FAM_FLAT_SUMS:
+    case FAM_LN_DW: return map_floats(k->in, t->vl);
+    case FAM_CONV_DW:
+    case FAM_DEPTHWISE_DW: return map_floats(i == 0 ? k->dy : k->out, t->vl);
+    case FAM_LOSS:
+    case FAM_LOSS_DX: return k->in.c * k->in.h * k->in.w;
+    default: return map_floats(k->out, t->vl);
     }
 }
 
-/* The same of all operands: packed weights, runs of parameters, sums in parts, maps. */
-static double state_floats(const Plan *p, const PlanStep *s, const Kernel *k, double batch)
+/* Bytes of an element of a map operand. */
+static double element(const Kernel *k, int arg)
 {
-    const Target *t = &p->target;
+    return cuda_is_narrow(k, arg) ? 2 : sizeof(float);
+}
+
+/* How many images of an operand a step goes over: a whole one over that of every image, or over one
+ * for all, by its step; lines of sums stand for images, the last of them for its part. */
+static double images_of(const PlanStep *s, const Kernel *k, int64_t image_step, double batch)
+{
+    if (k->part > 0 && image_step != 0)
+        return batch * (double)k->positions / (double)k->part;
+    return s->whole && image_step == 0 ? 1 : batch;
+}
+
+/* Bytes of extra operand i, of the whole batch. */
+static double extra_bytes(const PlanStep *s, const Kernel *k, const Target *t, int i, double batch)
+{
+    int arg = KERNEL_ARG_EXTRA + i;
+    double images = images_of(s, k, k->extra_step[i], batch);
+    double channels = (double)map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
+    switch (k->extra[i]) {
+    case KARG_MAP: return images * element(k, arg) * (double)extra_map_floats(k, t, i);
+    case KARG_GATE: return images * sizeof(float) * channels;
+    case KARG_CHANNEL: return sizeof(float) * channels;
+    case KARG_RESULT: {
+        double positions = batch * (double)(k->out.h * k->out.w);
+        int sums = k->root_count > 0 ? k->root_count : 2;
+        return arg == kernel_sums_arg(k)
+                   ? sizeof(float) * sums * channels * positions / k->tile.cuda.m
+                   : 0; /* the roots count it */
+    }
+    default: return 0; /* a value or so */
+    }
+}
+
+/* Reads floats, and writes them in the order and of the size that another kernel takes. */
+static double pack_bytes(const Kernel *k, const Target *t)
+{
     Kernel packed = *k;
     packed.family = k->packs;
-    if (k->family == FAM_PACK) /* read and written */
-        return 2 * (double)family_weight_floats(&packed, t);
-    double sum = 0, out = (double)output_floats(k, t);
+    double to = sizeof(float) * (double)family_weight_floats(&packed, t);
+    return to + to * sizeof(float) / dtype_info[packed.tile.cuda.dtype].bytes;
+}
+
+/* Bytes of all operands of a step: packed weights, runs of parameters, sums in parts, maps. */
+static double step_bytes(const Plan *p, const PlanStep *s, const Kernel *k, double batch)
+{
+    const Target *t = &p->target;
+    double sum = 0, out = element(k, KERNEL_ARG_OUT) * (double)output_floats(k, t);
+    if (k->family == FAM_PACK)
+        return pack_bytes(k, t);
     if (s->args[KERNEL_ARG_IN].space != SPACE_NONE)
-        sum += images_of(s, k->in_step, batch) * (double)input_floats(k, t);
+        sum += images_of(s, k, k->in_step, batch) * element(k, KERNEL_ARG_IN) *
+               (double)input_floats(k, t);
     if (k->family == FAM_UPDATE || k->family == FAM_FINISH) /* each root to an operand */
         sum += k->root_count * out;
     else if (s->args[KERNEL_ARG_OUT].space != SPACE_NONE)
-        sum += images_of(s, k->out_step, batch) * out;
+        sum += (s->whole && k->out_step == 0 ? 1 : batch) * out;
     if (s->args[KERNEL_ARG_W].space != SPACE_NONE)
-        sum += (double)family_weight_floats(k, t);
+        sum += sizeof(float) * (double)family_weight_floats(k, t);
     if (s->args[KERNEL_ARG_BIAS].space != SPACE_NONE)
-        sum += (double)family_bias_floats(k, t);
+        sum += sizeof(float) * (double)family_bias_floats(k, t);
     for (int i = 0; i < k->extra_count; i++)
-        sum += state_extra(s, k, t, i, batch);
+        sum += extra_bytes(s, k, t, i, batch);
     return sum;
 }
 
@@ -94,22 +132,7 @@ PlanWork plan_work(const Plan *p, uint32_t step, int64_t batch)
 {
     const PlanStep *s = &p->steps.at[step];
     const Kernel *k = &p->kernels.at[s->kernel].k;
-    double images = images_of(s, k->in_step, (double)batch);
-    PlanWork w = {.macs = images * step_macs(k, s)};
-    if (p->train != NULL || p->on_state) {
-        w.bytes = sizeof(float) * state_floats(p, s, k, (double)batch);
-        return w;
-    }
-    double maps = 0, weights = 0;
-    for (int arg = 0; arg < KERNEL_ARG_SCRATCH; arg++) {
-        int64_t floats = arg == KERNEL_ARG_IN    ? input_floats(k, &p->target)
-                         : arg == KERNEL_ARG_OUT ? output_floats(k, &p->target)
-                                                 : plan_operand_floats(k, &p->target, arg);
-        if (s->args[arg].space == SPACE_WEIGHTS)
-            weights += (double)floats;
-        else if (s->args[arg].space != SPACE_NONE)
-            maps += (double)floats;
-    }
-    w.bytes = sizeof(float) * (weights + images * maps);
-    return w;
+    double images = s->whole && k->in_step == 0 ? 1 : (double)batch;
+    return (PlanWork){.macs = images * step_macs(k, s),
+                      .bytes = step_bytes(p, s, k, (double)batch)};
 }

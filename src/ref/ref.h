@@ -17,7 +17,8 @@ typedef struct RefRun {
     ParamSource params;
     int64_t batch;
     uint64_t seed, step; /* of the masks of a training graph (docs/random.md) */
-    /* called after every node run, for progress and comparison; may be NULL; false stops */
+    /* called after every node run, for progress and comparison; may change the values, as what
+     * stores them would; may be NULL; false stops */
     bool (*after)(void *ctx, NodeId n, const RefTensor *value);
     void *after_ctx;
     /* what an operand of convolution n, of a dense layer or of a gradient of theirs is before it is

@@ -27,11 +27,14 @@ static PlanOperand in_weights(Plan *p, int64_t floats)
     return o;
 }
 
-/* Operand `arg` of all images, for a kernel of a GPU: its memory is filled as weights are. */
+/* Operand `arg` of all images, `step` elements apart, for a kernel of a GPU: its memory is filled
+ * as weights are. */
 static PlanOperand of_images(Plan *p, const Kernel *k, int arg, int64_t step, int batch)
 {
-    int64_t one = plan_operand_floats(k, &p->target, arg);
-    return in_weights(p, one > 0 ? (batch - 1) * step + one : 0);
+    int64_t one = plan_operand_floats(k, &p->target, arg), others = (batch - 1) * step;
+    if (cuda_is_narrow(k, arg))
+        others = (others + 1) / 2;
+    return in_weights(p, one > 0 ? others + one : 0);
 }
 
 static void place_on_device(Plan *p, const Kernel *k, int64_t weights, int batch,

@@ -78,7 +78,9 @@ def build(net, mode, dtype, cpu, folder):
 
 def tile_of(key):
     tile = re.search(r" tile=(\S+)", key)
-    return tile and ("gated " if " gate=" in key else "") + key.split()[0] + " " + tile[1]
+    summed = re.search(r"^convt? .* extra=\S*r", key)  # lines of sums beside the output
+    how = ("gated " if " gate=" in key else "") + ("summed " if summed else "")
+    return tile and how + key.split()[0] + " " + tile[1]
 
 
 def read_table():

@@ -92,6 +92,7 @@ typedef struct Param {
 static Param params[PARAMS_MAX];
 static int param_total;
 static uint64_t draws;
+static int64_t channel_unit = 4; /* $c is that, or twice as much */
 
 static inline int64_t draw(int64_t lo, int64_t hi)
 {
@@ -162,7 +163,7 @@ static inline bool build(Built *b, const char *body, LossKind kind)
     Buf text = {0};
     NodeId at;
     ShapeError err;
-    int64_t c = 4 * draw(1, 2);
+    int64_t c = channel_unit * draw(1, 2);
     buf_printf(&text, "graph \"g\"\n%%1 = input() c=3 h=%lld w=%lld : \"x\"\n",
                (long long)draw(2, 7), (long long)draw(2, 7));
     buf_printf(&text, "%%2 = conv(%%1) c=%lld k=1x1 : \"stem\"\n", (long long)c);
@@ -200,9 +201,10 @@ static inline void unbuild(Built *b)
 }
 
 typedef double Operand(void *ctx, NodeId n, double v);
+typedef bool Stored(void *ctx, NodeId n, const RefTensor *value);
 
-/* `operand` with its context: NULL, or what contractions round. */
-static inline double **run_rounded(const Built *b, Operand *operand, void *ctx)
+/* With their context: NULL, or what contractions, and what stores of values, round. */
+static inline double **run_rounded(const Built *b, Operand *operand, Stored *stored, void *ctx)
 {
     RefRun r = {.g = &b->t.g,
                 .shape = b->t.shape,
@@ -210,6 +212,8 @@ static inline double **run_rounded(const Built *b, Operand *operand, void *ctx)
                 .batch = b->batch,
                 .seed = 5,
                 .step = 3,
+                .after = stored,
+                .after_ctx = ctx,
                 .operand = operand,
                 .operand_ctx = ctx};
     const char *err = NULL;
@@ -221,7 +225,7 @@ static inline double **run_rounded(const Built *b, Operand *operand, void *ctx)
 
 static inline double **run(const Built *b)
 {
-    return run_rounded(b, NULL, NULL);
+    return run_rounded(b, NULL, NULL, NULL);
 }
 
 static inline void drop(const Built *b, double **out)

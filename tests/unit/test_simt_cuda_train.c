@@ -3,8 +3,9 @@
 #include "cuda_device.h"
 #include "train_check.h"
 #include "kernel_suite.h"
+#include "plan/recompute.h"
 
-enum { DRAWS = 2, TRIES = 400 };
+enum { DRAWS = 2, TRIES = 400, NETS = 4 /* bodies at the end that are parts of networks */ };
 
 static const CodegenApi *api;
 
@@ -13,9 +14,40 @@ typedef struct Compiled {
     Fusion fusion;
     Plan plan;
     CudaDevice device;
+    int64_t batch;
+    bool *narrow; /* by node: its value is stored as bf16 */
 } Compiled;
 
-static void compile(Compiled *c, Built *b, const Target *t, const char *what)
+/* Of all plans: maps as bf16, sums over lines in place of maps, steps that are done again. */
+static int narrow_tensors, line_sums, repeated;
+
+static void count_steps(const Plan *p)
+{
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        line_sums += p->kernels.at[p->steps.at[i].kernel].k.part > 0;
+        repeated += p->steps.at[i].repeats != 0;
+    }
+}
+
+/* A value's tensor has its node, or is a concatenation that the value is a part of. */
+static void find_narrow(Compiled *c, uint32_t nodes)
+{
+    const Plan *p = &c->plan;
+    c->narrow = arena_new_n(&arena, bool, nodes);
+    for (uint32_t i = 0; i < p->tensors.len; i++) {
+        const PlanTensor *t = &p->tensors.at[i];
+        c->narrow[t->node.v] |= t->narrow;
+        narrow_tensors += t->narrow;
+    }
+    for (uint32_t i = 0; i < p->steps.len; i++) {
+        const PlanStep *s = &p->steps.at[i];
+        uint32_t to = s->args[KERNEL_ARG_OUT].tensor;
+        if (s->group != UINT32_MAX && to != 0)
+            c->narrow[c->fusion.groups.at[s->group].result.v] |= p->tensors.at[to - 1].narrow;
+    }
+}
+
+static void compile(Compiled *c, Built *b, const Target *t, PlanRecompute level, const char *what)
 {
     char err[1024] = "";
     grad_analysis(&b->t, &arena, &b->an, &c->an);
@@ -24,9 +56,14 @@ static void compile(Compiled *c, Built *b, const Target *t, const char *what)
     if (bad == NULL)
         bad = plan_build_training(&c->plan, &arena, &c->an, &c->fusion, t, &b->t, NULL);
     if (bad == NULL)
+        plan_recompute(&c->plan, level);
+    if (bad == NULL)
         bad = plan_verify(&c->plan);
     if (bad != NULL)
         fail_msg("%s\n%s", bad, what);
+    c->batch = b->batch;
+    find_narrow(c, b->t.g.nodes.len);
+    count_steps(&c->plan);
     c->device = (CudaDevice){.p = &c->plan, .code = cuda_load(api, &c->plan, err, sizeof err)};
     if (c->device.code == NULL)
         fail_msg("%s\n%s", err, what);
@@ -53,7 +90,7 @@ static void check_run(Worst *w, Compiled *c, const Built *b, double **want, cons
 /* As the kernels of the node's steps take it. */
 static double operand(void *ctx, NodeId n, double v)
 {
-    const Plan *p = ctx;
+    const Plan *p = &((const Compiled *)ctx)->plan;
     const char *name = graph_node(p->an->g, n)->name;
     for (uint32_t i = 0; i < p->steps.len; i++) {
         const Kernel *k = &p->kernels.at[p->steps.at[i].kernel].k;
@@ -63,7 +100,16 @@ static double operand(void *ctx, NodeId n, double v)
     return v;
 }
 
-static void try_body(Worst *w, const char *body, const Target *t)
+static bool stored(void *ctx, NodeId n, const RefTensor *value)
+{
+    const Compiled *c = ctx;
+    int64_t count = c->batch * shape_count(value->shape);
+    for (int64_t i = 0; i < count && c->narrow[n.v]; i++)
+        value->data[i] = dtype_round(DTYPE_BF16, (float)value->data[i]);
+    return true;
+}
+
+static void try_body(Worst *w, const char *body, const Target *t, PlanRecompute level)
 {
     int done = 0;
     for (int tries = 0; done < DRAWS && tries < TRIES; tries++) {
@@ -72,10 +118,10 @@ static void try_body(Worst *w, const char *body, const Target *t)
         if (!build(&b, body, tries % 2 ? LOSS_BINARY : LOSS_CROSS_ENTROPY))
             continue;
         uint32_t outs = b.t.g.outs.len;
-        compile(&c, &b, t, body);
+        compile(&c, &b, t, level, body);
         uint32_t planned = b.t.g.outs.len; /* gradients are none of a plan's outputs */
         b.t.g.outs.len = outs;
-        double **want = run_rounded(&b, operand, &c.plan);
+        double **want = run_rounded(&b, operand, stored, &c);
         b.t.g.outs.len = planned;
         check_run(w, &c, &b, want, body);
         simt_unload(c.device.code);
@@ -99,11 +145,19 @@ static void check_all(Dtype d)
     Worst w = {.allowed = d == DTYPE_FP32 ? 0 : ldexp(1, -dtype_info[d].bits)};
     assert_true(api->target("sm_80", &t, err, sizeof err));
     t.dtype = d;
+    narrow_tensors = line_sums = repeated = 0;
+    channel_unit = d == DTYPE_BF16 ? CUDA_NARROW : 4;
     for (int i = 0; i < BODIES; i++)
         if (only == NULL || atoi(only) == i)
-            try_body(&w, bodies[i], &t);
-    printf("%s: %d values, worst error %.1e of the largest\n", dtype_info[d].name, w.values,
-           w.error);
+            try_body(&w, bodies[i], &t, RECOMPUTE_NONE);
+    for (int i = BODIES - NETS; i < BODIES && only == NULL; i++)
+        try_body(&w, bodies[i], &t, RECOMPUTE_ALL);
+    printf("%s: %d values, worst error %.1e of the largest, %.1e on average; %d maps as bf16, %d "
+           "sums over lines\n",
+           dtype_info[d].name, w.values, w.error, w.sum / w.values, narrow_tensors, line_sums);
+    assert_true(w.sum < 1e-5 * w.values); /* a rounding at the wrong place counts more */
+    assert_true((d == DTYPE_BF16) == (narrow_tensors > 0) || only != NULL);
+    assert_true((line_sums > 0 && repeated > 0) || only != NULL);
 }
 
 static void test_gradients(void **state)

@@ -7,8 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "cuda_run.h"
-#include "kernel_suite.h"
+#include "cuda_case.h"
 
 enum { BATCH = 3 };
 
@@ -25,6 +24,7 @@ static const Shape2 shapes[] = {
     {132, 129, 5, 3, 1, 2, 1, 0, 1, 1}, {12, 20, 9, 8, 3, 1, 2, 2, 1, 2},
     {32, 64, 6, 6, 3, 1, 1, 1, 2, 2},   {24, 12, 5, 5, 5, 1, 1, 2, 3, 1},
     {3, 40, 9, 9, 7, 2, 1, 3, 1, 3},    {8, 8, 1, 1, 1, 1, 1, 0, 1, 3},
+    {136, 72, 5, 4, 1, 1, 1, 0, 1, 1},  {136, 200, 4, 6, 3, 2, 1, 1, 1, 2},
 };
 
 static int64_t extent(int64_t n, int64_t k, const Shape2 *s)
@@ -52,21 +52,27 @@ static Kernel gradient(const Shape2 *s)
     return k;
 }
 
-static float *random_map(int64_t step, const char *stream)
+/* Operand arg in memory, floats or bf16. */
+static CudaMap random_map(const Kernel *k, int arg, MapDesc m, int64_t step, const char *stream)
 {
-    float *p = cuda_buffer(step * BATCH);
-    fill_random(p, (size_t)(step * BATCH), stream, -1, 1);
-    return p;
+    CudaMap map = {.m = m, .step = step, .pixel = map_pixel(m, 4, 0)};
+    float *v = cuda_buffer(step * BATCH);
+    map.narrow = cuda_is_narrow(k, arg);
+    map.at = cuda_buffer(map.narrow ? (step * BATCH + 1) / 2 : step * BATCH);
+    fill_random(v, (size_t)(step * BATCH), stream, -1, 1);
+    for (int64_t i = 0; i < step * BATCH; i++)
+        cuda_set_element(&map, i, v[i]);
+    cuda_release(v);
+    return map;
 }
 
-static double at(const float *p, MapDesc m, int64_t step, int64_t image, int64_t pixel, int64_t c,
-                 Dtype d)
+static double at(const CudaMap *p, int64_t image, int64_t pixel, int64_t c, Dtype d)
 {
-    return dtype_round(d, p[image * step + pixel * map_pixel(m, 4, 0) + c]);
+    return dtype_round(d, cuda_element(p, cuda_place(p, image, c, pixel)));
 }
 
 /* The sum over the positions of one part; *size: of the magnitudes. */
-static double want(const Kernel *k, const float *x, const float *dy, int slice, int64_t o,
+static double want(const Kernel *k, const CudaMap *x, const CudaMap *dy, int slice, int64_t o,
                    int64_t i, int64_t tap, double *size)
 {
     int64_t per_in = k->in.c / k->groups, plane = k->dy.h * k->dy.w, all = plane * BATCH;
@@ -79,15 +85,15 @@ static double want(const Kernel *k, const float *x, const float *dy, int slice, 
         int64_t xx = pixel % k->dy.w * k->sw - k->pl + tap % k->kw * k->dw;
         if (y < 0 || y >= k->in.h || xx < 0 || xx >= k->in.w)
             continue;
-        double v = at(dy, k->dy, k->extra_step[0], p / plane, pixel, o, d) *
-                   at(x, k->in, k->in_step, p / plane, y * k->in.w + xx, group * per_in + i, d);
+        double v = at(dy, p / plane, pixel, o, d) *
+                   at(x, p / plane, y * k->in.w + xx, group * per_in + i, d);
         sum += v;
         *size += fabs(v);
     }
     return sum;
 }
 
-static int wrong_values(const Kernel *k, const float *x, const float *dy, const float *got)
+static int wrong_values(const Kernel *k, const CudaMap *x, const CudaMap *dy, const float *got)
 {
     int64_t per_in = k->in.c / k->groups, taps = k->kh * k->kw;
     int64_t floats = k->out.c / k->slices;
@@ -127,18 +133,19 @@ static int named(const Plan *p, uint32_t index, int bad)
 static int check_gradient(SimtModule *m, const Plan *p, uint32_t index)
 {
     const Kernel *k = &p->kernels.at[index].k;
-    float *x = random_map(k->in_step, "x"), *dy = random_map(k->extra_step[0], "dy");
-    float *out = cuda_buffer(k->out.c), *args[KERNEL_ARGS] = {out, x};
-    args[KERNEL_ARG_EXTRA] = dy;
+    CudaMap x = random_map(k, KERNEL_ARG_IN, k->in, k->in_step, "x");
+    CudaMap dy = random_map(k, KERNEL_ARG_EXTRA, k->dy, k->extra_step[0], "dy");
+    float *out = cuda_buffer(k->out.c), *args[KERNEL_ARGS] = {out, x.at};
+    args[KERNEL_ARG_EXTRA] = dy.at;
     int bad = launch(m, p, index, args);
-    bad = bad || wrong_values(k, x, dy, out);
+    bad = bad || wrong_values(k, &x, &dy, out);
     if (cuda_on_matrix_units(k) && simt_report()->conflicts > 0) {
         fprintf(stderr, "# %llu conflicts\n", (unsigned long long)simt_report()->conflicts);
         bad = 1;
     }
     bad = named(p, index, bad);
-    cuda_release(x);
-    cuda_release(dy);
+    cuda_release(x.at);
+    cuda_release(dy.at);
     cuda_release(out);
     return bad;
 }
@@ -161,6 +168,20 @@ static Kernel packer(Suite *s, const Shape2 *shape, bool turned)
     k.pack_i = turned ? shape->oc / shape->groups * taps : taps;
     k.pack_flip = turned;
     return k;
+}
+
+/* With operands as bf16 in memory: both, which then are copied, or one of them. */
+static void add_narrow(Suite *s, const Shape2 *shape)
+{
+    enum { X = 1 << KERNEL_ARG_IN, DY = 1 << KERNEL_ARG_EXTRA };
+    static const uint32_t ways[] = {X | DY, X, DY};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        Kernel k = gradient(shape);
+        if (((ways[i] & X) && k.in.c % CUDA_NARROW) || ((ways[i] & DY) && k.dy.c % CUDA_NARROW))
+            continue;
+        k.narrow = ways[i];
+        suite_add(s, k);
+    }
 }
 
 static int64_t plain_at(const Kernel *k, int64_t o, int64_t i, int64_t tap)
@@ -213,6 +234,8 @@ static void check(Dtype d)
     suite_open(&s, &t);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         suite_add(&s, gradient(&shapes[i]));
+        if (d == DTYPE_BF16)
+            add_narrow(&s, &shapes[i]);
         suite_add(&s, packer(&s, &shapes[i], false));
         suite_add(&s, packer(&s, &shapes[i], true));
     }

@@ -24,6 +24,7 @@ static inline float *first_state(const Plan *p, const Built *b)
 
 typedef struct Worst {
     double error, allowed; /* allowed 0: that of single precision */
+    double sum;            /* of errors */
     int values;
 } Worst;
 
@@ -36,6 +37,7 @@ static inline void compare(Worst *w, const float *got, const double *want, int64
     for (int64_t i = 0; i < n; i++) {
         double error = fabs((double)got[i] - want[i]) / scale;
         w->error = fmax(w->error, error);
+        w->sum += error;
         w->values++;
         if (!(error < (w->allowed > 0 ? w->allowed : 2e-4)))
             fail_msg("%s[%d]: %g, not %g\n%s", name, (int)i, (double)got[i], want[i], what);

@@ -137,7 +137,8 @@ bool cuda_ln_dw(CudaKern *kn)
         LLVMValueRef there = cuda_inside(kn, block, blocks);
         block = emit_select(e, there, block, cuda_int(kn, 0));
         c.spot.chan = emit_mul(e, block, e->vl);
-        LLVMValueRef dy = cuda_load(kn, emit_at(e, c.in, c.spot.chan));
+        LLVMValueRef dy =
+            cuda_map_load(kn, KERNEL_ARG_IN, cuda_map_at(kn, KERNEL_ARG_IN, c.in, c.spot.chan));
         LLVMValueRef xhat = emit_fmul(e, distance(&c, &n), n.scale);
         dy = emit_select(e, there, dy, emit_real(e->vec, 0));
         sum[i] = emit_fma(e, dy, xhat, sum[i]);

@@ -28,7 +28,8 @@ static void multiply(Direct *d, LLVMValueRef v, LLVMValueRef w)
 static void inputs(Direct *d, LLVMValueRef i, LLVMValueRef p, LLVMValueRef inside, LLVMValueRef w)
 {
     Emit *e = d->e;
-    LLVMValueRef v = cuda_load_if(d->kn, d->type, inside, emit_at(e, p, i), d->in, 0);
+    p = cuda_map_at(d->kn, KERNEL_ARG_IN, p, i);
+    LLVMValueRef v = cuda_map_load_if(d->kn, KERNEL_ARG_IN, d->type, inside, p, d->in, 0);
     w = emit_at(e, w, emit_mul(e, i, d->oc));
     if (d->gate) {
         LLVMValueRef at = emit_at(e, d->gate, i);
@@ -51,7 +52,7 @@ static void tap(Direct *d, LLVMValueRef row, LLVMValueRef row_inside, LLVMValueR
     LLVMValueRef inside, column = window_tap(kn, &d->columns, d->x, cuda_int(kn, kx), &inside);
     inside = cuda_and(kn, row_inside, inside);
     LLVMValueRef pixel = emit_add(e, emit_mul(e, row, k->in.w), column);
-    LLVMValueRef p = emit_at(e, d->in, emit_mul(e, pixel, kn->in_pixel));
+    LLVMValueRef p = cuda_map_at(kn, KERNEL_ARG_IN, d->in, emit_mul(e, pixel, kn->in_pixel));
     LLVMValueRef tap_at = emit_add(e, emit_mul(e, ky, k->kw), cuda_int(kn, kx));
     LLVMValueRef w = emit_at(e, d->w, emit_mul(e, tap_at, d->per_in * d->oc));
     if (d->per_in / step <= UNROLL_INPUTS) {
@@ -104,7 +105,7 @@ static void direct(CudaKern *kn, bool vectors)
     y = cuda_split(kn, s.pixel, k->out.w, &x);
     d.y = window_start(kn, &d.rows, y);
     d.x = window_start(kn, &d.columns, x);
-    d.in = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), from);
+    d.in = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, s.image), from);
     d.w = emit_at(e, kn->w, s.chan);
     if (k->gate_arg >= 0)
         d.gate = emit_at(

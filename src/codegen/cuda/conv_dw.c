@@ -3,7 +3,7 @@
  * time go through shared memory. */
 #include "codegen/cuda/conv_dw.h"
 
-enum { STEP = 16, THREADS = 256 };
+enum { STEP = 16, THREADS = 256, DY = KERNEL_ARG_EXTRA };
 
 /* Where x is read for the position of dy: valid is NULL or a condition. */
 static LLVMValueRef place_x(const ConvDw *c, Spot s, LLVMValueRef chan, LLVMValueRef *valid)
@@ -16,13 +16,13 @@ static LLVMValueRef place_x(const ConvDw *c, Spot s, LLVMValueRef chan, LLVMValu
     *valid = cuda_and(kn, in_y, in_x);
     s.pixel = emit_add(e, emit_mul(e, y, c->k->in.w), x);
     s.chan = chan;
-    return cuda_place(kn, kn->in, c->k->in_step, kn->in_pixel, s);
+    return cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, s);
 }
 
 static LLVMValueRef place_dy(const ConvDw *c, Spot s, LLVMValueRef chan)
 {
     s.chan = chan;
-    return cuda_place(c->kn, c->kn->extra[0], c->k->extra_step[0], c->dy_pixel, s);
+    return cuda_place(c->kn, DY, c->dy_pixel, s);
 }
 
 static Spot position(const ConvDw *c, LLVMValueRef i)
@@ -56,19 +56,29 @@ void cuda_dw_open(ConvDw *c, int64_t m, int64_t n)
     cuda_slice(kn, c->slice, c->k->dy.h * c->k->dy.w, &c->lo, &c->hi);
 }
 
+void cuda_dw_find(const ConvDw *c, LLVMValueRef i, LLVMValueRef at, DwPlace *dy, DwPlace *x)
+{
+    CudaKern *kn = c->kn;
+    Emit *e = c->e;
+    LLVMValueRef there = emit_less(e, i, c->hi), valid;
+    Spot s = position(c, emit_select(e, there, i, c->lo));
+    LLVMValueRef o = emit_add(e, c->first_o, at), in = emit_add(e, c->first_i, at);
+    dy->p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
+    dy->valid = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
+    x->p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
+    x->valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
+}
+
 void cuda_dw_load(const ConvDw *c, LLVMValueRef i, LLVMValueRef column, DwLoad *dy, DwLoad *x)
 {
     CudaKern *kn = c->kn;
     Emit *e = c->e;
-    LLVMValueRef there = emit_less(e, i, c->hi), valid, at = emit_mul(e, column, e->vl);
-    Spot s = position(c, emit_select(e, there, i, c->lo));
-    LLVMValueRef o = emit_add(e, c->first_o, at), in = emit_add(e, c->first_i, at);
-    LLVMValueRef p = place_dy(c, s, emit_add(e, emit_mul(e, c->group, c->per_out), o));
-    dy->valid = cuda_and(kn, there, cuda_inside(kn, o, c->per_out));
-    dy->v = cuda_load(kn, emit_select(e, dy->valid, p, kn->extra[0]));
-    p = place_x(c, s, emit_add(e, emit_mul(e, c->group, c->per_in), in), &valid);
-    x->valid = cuda_and(kn, cuda_and(kn, valid, there), cuda_inside(kn, in, c->per_in));
-    x->v = cuda_load(kn, emit_select(e, x->valid, p, kn->in));
+    DwPlace from_dy, from_x;
+    cuda_dw_find(c, i, emit_mul(e, column, e->vl), &from_dy, &from_x);
+    LLVMValueRef p = emit_select(e, from_dy.valid, from_dy.p, kn->extra[0]);
+    *dy = (DwLoad){cuda_map_load(kn, DY, p), from_dy.valid};
+    p = emit_select(e, from_x.valid, from_x.p, kn->in);
+    *x = (DwLoad){cuda_map_load(kn, KERNEL_ARG_IN, p), from_x.valid};
 }
 
 LLVMValueRef cuda_dw_arrived(const ConvDw *c, const DwLoad *l)
@@ -162,8 +172,8 @@ static void single(ConvDw *c)
     loop_begin(e, &l, c->lo, c->hi, 1, false, 1, &sum);
     Spot s = position(c, l.iv);
     LLVMValueRef p = place_x(c, s, chan_i, &valid);
-    LLVMValueRef x = cuda_load_if(kn, e->f32, valid, p, kn->in, 0);
-    sum = emit_fma(e, x, emit_load(e, e->f32, place_dy(c, s, rest)), sum);
+    LLVMValueRef x = cuda_map_load_if(kn, KERNEL_ARG_IN, e->f32, valid, p, kn->in, 0);
+    sum = emit_fma(e, x, cuda_map_load_as(kn, DY, e->f32, place_dy(c, s, rest)), sum);
     loop_end(e, &l, &sum);
     emit_store(e, sum, weight_at(c, o, i));
     if_end(e, &guard);

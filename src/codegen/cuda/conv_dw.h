@@ -20,8 +20,16 @@ typedef struct DwLoad {
     LLVMValueRef v, valid;
 } DwLoad;
 
+/* Where a piece of dy or x lies; without `valid` it is not there, and nothing of it may be read. */
+typedef struct DwPlace {
+    LLVMValueRef p, valid;
+} DwPlace;
+
 /* The block's place: a tile of m by n channels. */
 void cuda_dw_open(ConvDw *c, int64_t m, int64_t n);
+/* Where channel `at` of the block's tile is, of position i: of dy and, under the block's tap, of x.
+ */
+void cuda_dw_find(const ConvDw *c, LLVMValueRef i, LLVMValueRef at, DwPlace *dy, DwPlace *x);
 /* The vectors at channel 4 * column of the block's tile, of position i: of dy and, under the
  * block's tap, of x. */
 void cuda_dw_load(const ConvDw *c, LLVMValueRef i, LLVMValueRef column, DwLoad *dy, DwLoad *x);

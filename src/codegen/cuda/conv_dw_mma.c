@@ -1,8 +1,8 @@
 /* Gradients of weights on matrix units. Both operands lie in shared memory as they do in global
  * memory, [position][channel], so that the reduction runs across rows: of elements of 16 bits
  * ldmatrix turns matrices over; of 32 bits words are read one by one. Two steps are in shared
- * memory: while one is multiplied, the next is on its way through registers, where it is rounded.
- */
+ * memory: while one is multiplied, the next is on its way through registers, where it is rounded;
+ * or it is copied, of maps that lie in memory as bf16. */
 #include "codegen/cuda/conv_dw.h"
 #include "codegen/cuda/round.h"
 #include "codegen/llvm/nvptx_matrix.h"
@@ -24,10 +24,12 @@ typedef struct DwMma {
     Emit *e;
     CudaTile t;
     bool turned; /* elements of 16 bits */
+    bool copied; /* pieces of 16 bytes */
     int bytes, loads;
+    int channels; /* of a load */
     int high, wide;
     Side dy, x;
-    LLVMValueRef row, column; /* of this thread's first load: position in a step, vector */
+    LLVMValueRef row, column; /* of this thread's first load: position in a step, load */
     LLVMValueRef warp_o, warp_i, lane;
     LLVMValueRef acc[MOST_HIGH * MOST_WIDE * 8];
 } DwMma;
@@ -71,11 +73,12 @@ static void open_side(DwMma *g, Side *s, int channels, LLVMValueRef at)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    int per_piece = PIECE / (4 * g->bytes); /* vectors */
+    int per_piece = PIECE / (g->channels * g->bytes); /* loads */
     s->line = line_bytes(g, channels);
     s->at = at;
     LLVMValueRef half, piece = cuda_split(kn, g->column, per_piece, &half);
-    s->to = emit_add(e, place(g, s, g->row, piece), emit_mul(e, half, 4 * (int64_t)g->bytes));
+    s->to =
+        emit_add(e, place(g, s, g->row, piece), emit_mul(e, half, (int64_t)g->channels * g->bytes));
 }
 
 static void open_tile(DwMma *g)
@@ -84,7 +87,7 @@ static void open_tile(DwMma *g)
     Emit *e = g->e;
     LLVMValueRef base = nvptx_shared(e, kn->launch.shared / 4), warp;
     cuda_dw_open(g->c, g->t.m, g->t.n);
-    g->row = cuda_split(kn, kn->thread, g->t.m / e->vl, &g->column);
+    g->row = cuda_split(kn, kn->thread, g->t.m / g->channels, &g->column);
     open_side(g, &g->dy, g->t.m, base);
     open_side(g, &g->x, g->t.n,
               emit_at_const(e, base, (int64_t)2 * g->t.k * line_bytes(g, g->t.m) / 4));
@@ -103,7 +106,7 @@ static LLVMValueRef step_of(const DwMma *g, const Side *s, LLVMValueRef buffer)
 
 static int apart(const DwMma *g)
 {
-    return g->t.threads / (g->t.m / g->e->vl);
+    return g->t.threads / (g->t.m / g->channels);
 }
 
 static void load(const DwMma *g, LLVMValueRef from, DwLoad *dy, DwLoad *x)
@@ -121,6 +124,38 @@ static void store_side(const DwMma *g, const Side *s, LLVMValueRef buffer, const
     for (int j = 0; j < g->loads; j++)
         cuda_store_rounded(g->kn, g->t.dtype, cuda_dw_arrived(g->c, &loads[j]),
                            cuda_bytes(g->kn, to, cuda_int(g->kn, (int64_t)j * apart(g) * s->line)));
+}
+
+/* The next step, from position `from` on: asked for, and there once it has been put. */
+static void bring(const DwMma *g, LLVMValueRef from, LLVMValueRef buffer, DwLoad *dy, DwLoad *x)
+{
+    CudaKern *kn = g->kn;
+    Emit *e = g->e;
+    if (!g->copied) {
+        load(g, from, dy, x);
+        return;
+    }
+    LLVMValueRef to_dy = cuda_bytes(kn, step_of(g, &g->dy, buffer), g->dy.to);
+    LLVMValueRef to_x = cuda_bytes(kn, step_of(g, &g->x, buffer), g->x.to);
+    for (int j = 0; j < g->loads; j++) {
+        DwPlace of_dy, of_x;
+        int64_t at = (int64_t)j * apart(g);
+        LLVMValueRef i = emit_add(e, emit_add(e, from, g->row), cuda_int(kn, at));
+        cuda_dw_find(g->c, i, emit_mul(e, g->column, g->channels), &of_dy, &of_x);
+        nvptx_copy(e, cuda_bytes(kn, to_dy, cuda_int(kn, at * g->dy.line)), of_dy.p, of_dy.valid);
+        nvptx_copy(e, cuda_bytes(kn, to_x, cuda_int(kn, at * g->x.line)), of_x.p, of_x.valid);
+    }
+    nvptx_copy_close(e);
+}
+
+static void put(const DwMma *g, LLVMValueRef buffer, const DwLoad *dy, const DwLoad *x)
+{
+    if (g->copied) {
+        nvptx_copy_wait(g->e, 0);
+        return;
+    }
+    store_side(g, &g->dy, buffer, dy);
+    store_side(g, &g->x, buffer, x);
 }
 
 /* Words `row` positions and `channel` channels from what the lane reads first. */
@@ -174,9 +209,8 @@ static void reduce(DwMma *g)
     DwLoad dy[MOST_LOADS], x[MOST_LOADS];
     int n = g->high * g->wide * 8;
     LLVMValueRef carried[MOST_HIGH * MOST_WIDE * 8 + 1], zero = cuda_int(kn, 0);
-    load(g, g->c->lo, dy, x);
-    store_side(g, &g->dy, zero, dy);
-    store_side(g, &g->x, zero, x);
+    bring(g, g->c->lo, zero, dy, x);
+    put(g, zero, dy, x);
     nvptx_barrier(e);
     for (int i = 0; i < n; i++)
         carried[i] = g->acc[i];
@@ -184,12 +218,11 @@ static void reduce(DwMma *g)
     Loop l;
     loop_begin(e, &l, g->c->lo, g->c->hi, g->t.k, false, n + 1, carried);
     LLVMValueRef next = emit_sub(e, cuda_int(kn, 1), carried[n]);
-    load(g, emit_add(e, l.iv, cuda_int(kn, g->t.k)), dy, x);
+    bring(g, emit_add(e, l.iv, cuda_int(kn, g->t.k)), next, dy, x);
     for (int i = 0; i < n; i++)
         g->acc[i] = carried[i];
     multiply_step(g, carried[n]);
-    store_side(g, &g->dy, next, dy);
-    store_side(g, &g->x, next, x);
+    put(g, next, dy, x);
     nvptx_barrier(e);
     for (int i = 0; i < n; i++)
         carried[i] = g->acc[i];
@@ -223,7 +256,16 @@ static bool fits(const DwMma *g)
     return t->m == t->n && t->threads == warps * NVPTX_WARP && t->m % t->tm == 0 &&
            t->n % t->tn == 0 && t->tm % HIGH == 0 && t->tn % WIDE == 0 && g->high <= MOST_HIGH &&
            g->wide <= MOST_WIDE && t->m * g->bytes >= 128 && g->loads <= MOST_LOADS &&
-           g->loads * apart(g) == t->k && t->k * g->bytes % 32 == 0 && apart(g) % 8 == 0;
+           g->loads > 0 && g->loads * apart(g) == t->k && t->k * g->bytes % 32 == 0 &&
+           apart(g) % 8 == 0;
+}
+
+bool cuda_dw_copies(const Kernel *k)
+{
+    int64_t groups = k->groups > 0 ? k->groups : 1;
+    return k->tile.cuda.dtype == DTYPE_BF16 && cuda_is_narrow(k, KERNEL_ARG_IN) &&
+           cuda_is_narrow(k, KERNEL_ARG_EXTRA) && k->in.c / groups % CUDA_NARROW == 0 &&
+           k->dy.c / groups % CUDA_NARROW == 0;
 }
 
 bool cuda_conv_dw_mma(ConvDw *c)
@@ -231,6 +273,8 @@ bool cuda_conv_dw_mma(ConvDw *c)
     DwMma g = {.c = c, .kn = c->kn, .e = c->e, .t = c->k->tile.cuda};
     g.bytes = dtype_info[g.t.dtype].bytes;
     g.turned = g.t.dtype == DTYPE_BF16;
+    g.copied = cuda_dw_copies(c->k);
+    g.channels = g.copied ? CUDA_NARROW : c->e->vl;
     g.loads = g.t.k / apart(&g);
     g.high = g.t.tm / HIGH;
     g.wide = g.t.tn / WIDE;

@@ -2,11 +2,22 @@
  * vector of the output. */
 #include "codegen/cuda/copy.h"
 
-LLVMValueRef copy_place(const Copy *c, LLVMValueRef y, LLVMValueRef x)
+/* `off` elements of the input after p. */
+static LLVMValueRef copy_at(const Copy *c, LLVMValueRef p, LLVMValueRef off)
+{
+    return cuda_map_at(c->kn, KERNEL_ARG_IN, p, off);
+}
+
+static LLVMValueRef copy_place(const Copy *c, LLVMValueRef y, LLVMValueRef x)
 {
     Emit *e = c->e;
     LLVMValueRef pixel = emit_add(e, emit_mul(e, y, c->k->in.w), x);
-    return emit_at(e, c->in, emit_mul(e, pixel, c->kn->in_pixel));
+    return copy_at(c, c->in, emit_mul(e, pixel, c->kn->in_pixel));
+}
+
+LLVMValueRef copy_load(const Copy *c, LLVMValueRef y, LLVMValueRef x)
+{
+    return cuda_map_load(c->kn, KERNEL_ARG_IN, copy_at(c, copy_place(c, y, x), c->s.chan));
 }
 
 LLVMValueRef copy_float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixel)
@@ -15,7 +26,7 @@ LLVMValueRef copy_float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixel)
     bool planar = c->k->in.layout == LAYOUT_PLANAR;
     LLVMValueRef at =
         planar ? emit_mul(e, chan, c->k->in.h * c->k->in.w) : emit_mul(e, pixel, c->kn->in_pixel);
-    return emit_at(e, c->in, emit_add(e, at, planar ? pixel : chan));
+    return copy_at(c, c->in, emit_add(e, at, planar ? pixel : chan));
 }
 
 /* A vector made of channels of its own each, 0 past the last channel. */
@@ -28,7 +39,7 @@ static LLVMValueRef gathered(const Copy *c, CopySource *source)
         if (c->k->out.c % e->vl)
             there = emit_less(e, chan, cuda_int(c->kn, c->k->out.c));
         LLVMValueRef from = source(c, chan, &there);
-        LLVMValueRef one = cuda_load_if(c->kn, e->f32, there, from, c->in, 0);
+        LLVMValueRef one = cuda_map_load_if(c->kn, KERNEL_ARG_IN, e->f32, there, from, c->in, 0);
         v = emit_set_lane(e, v, one, i);
     }
     return v;
@@ -69,14 +80,15 @@ static LLVMValueRef bordered(const Copy *c)
     LLVMValueRef x = emit_sub(e, c->x, cuda_int(c->kn, k->pl));
     LLVMValueRef inside =
         cuda_and(c->kn, cuda_inside(c->kn, y, k->in.h), cuda_inside(c->kn, x, k->in.w));
-    LLVMValueRef p = emit_at(e, copy_place(c, y, x), c->s.chan);
-    return cuda_load_if(c->kn, e->vec, inside, p, emit_at(e, c->in, c->s.chan), 0);
+    LLVMValueRef p = copy_at(c, copy_place(c, y, x), c->s.chan);
+    LLVMValueRef base = copy_at(c, c->in, c->s.chan);
+    return cuda_map_load_if(c->kn, KERNEL_ARG_IN, e->vec, inside, p, base, 0);
 }
 
 static LLVMValueRef nearest(const Copy *c)
 {
     LLVMValueRef y = emit_div(c->e, c->y, c->k->by_h), x = emit_div(c->e, c->x, c->k->by_w);
-    return cuda_load(c->kn, emit_at(c->e, copy_place(c, y, x), c->s.chan));
+    return copy_load(c, y, x);
 }
 
 void copy_between(const Copy *c, LLVMValueRef i, int64_t by, int64_t size, LLVMValueRef line[2],
@@ -98,8 +110,8 @@ static LLVMValueRef bilinear(const Copy *c)
     copy_between(c, c->y, c->k->by_h, c->k->in.h, y, &fy);
     copy_between(c, c->x, c->k->by_w, c->k->in.w, x, &fx);
     for (int i = 0; i < 2; i++) {
-        LLVMValueRef a = cuda_load(c->kn, emit_at(e, copy_place(c, y[i], x[0]), c->s.chan));
-        LLVMValueRef b = cuda_load(c->kn, emit_at(e, copy_place(c, y[i], x[1]), c->s.chan));
+        LLVMValueRef a = copy_load(c, y[i], x[0]);
+        LLVMValueRef b = copy_load(c, y[i], x[1]);
         row[i] = emit_fma(e, emit_fsub(e, b, a), fx, a);
     }
     return emit_fma(e, emit_fsub(e, row[1], row[0]), fy, row[0]);
@@ -141,7 +153,8 @@ static void whole_channels(Copy *c, LLVMValueRef block)
     int part = (int)(k->count_c % e->vl);
     LLVMValueRef chan = emit_mul(e, block, e->vl);
     LLVMValueRef from = emit_add(e, emit_mul(e, c->s.pixel, kn->in_pixel), chan);
-    LLVMValueRef v = cuda_load(kn, emit_at(e, c->in, emit_add(e, from, cuda_int(kn, k->src_c))));
+    from = copy_at(c, c->in, emit_add(e, from, cuda_int(kn, k->src_c)));
+    LLVMValueRef v = cuda_map_load(kn, KERNEL_ARG_IN, from);
     c->s.chan = emit_add(e, chan, cuda_int(kn, k->dst_c));
     if (!part) {
         cuda_finish(kn, v, c->s);
@@ -167,7 +180,8 @@ static void single_channels(Copy *c, LLVMValueRef i)
     LLVMValueRef from = emit_add(e, i, cuda_int(kn, k->src_c)), there = NULL;
     if (k->dst_c + k->count_c == k->out.c && k->out.c % e->vl)
         there = emit_less(e, i, cuda_int(kn, k->count_c));
-    LLVMValueRef v = cuda_load_if(kn, e->f32, there, copy_float_at(c, from, c->s.pixel), c->in, 0);
+    from = copy_float_at(c, from, c->s.pixel);
+    LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, e->f32, there, from, c->in, 0);
     c->s.chan = emit_add(e, i, cuda_int(kn, k->dst_c));
     cuda_finish_one(kn, v, c->s);
 }
@@ -179,7 +193,7 @@ static void some_channels(Copy *c, LLVMValueRef item)
     int64_t pixels = k->out.h * k->out.w;
     LLVMValueRef i, rest = cuda_split(kn, item, kn->launch.items / pixels, &i);
     c->s.image = cuda_split(kn, rest, pixels, &c->s.pixel);
-    c->in = cuda_image(kn, kn->in, c->s.image, k->in_step);
+    c->in = cuda_map_image(kn, KERNEL_ARG_IN, c->s.image);
     if (k->src_c % c->e->vl == 0 && k->dst_c % c->e->vl == 0)
         whole_channels(c, i);
     else
@@ -211,7 +225,7 @@ bool cuda_copy(CudaKern *kn)
     } else {
         c.s = planar ? planar_spot(&c, item) : cuda_spot(kn, item, map_blocks(k->out, e->vl));
         c.y = cuda_split(kn, c.s.pixel, k->out.w, &c.x);
-        c.in = cuda_image(kn, kn->in, c.s.image, k->in_step);
+        c.in = cuda_map_image(kn, KERNEL_ARG_IN, c.s.image);
         cuda_finish(kn, moved(&c), c.s);
     }
     if_end(e, &guard);

@@ -12,8 +12,8 @@ typedef struct Copy {
     Spot s;
 } Copy;
 
-/* Position (y, x) of the input. */
-LLVMValueRef copy_place(const Copy *c, LLVMValueRef y, LLVMValueRef x);
+/* The vector of the thread's channels at position (y, x) of the input. */
+LLVMValueRef copy_load(const Copy *c, LLVMValueRef y, LLVMValueRef x);
 /* Channel `chan` at position `pixel` of the input, of any layout. */
 LLVMValueRef copy_float_at(const Copy *c, LLVMValueRef chan, LLVMValueRef pixel);
 /* The two source lines of output line i when enlarging `size` lines by `by`, and the weight of the

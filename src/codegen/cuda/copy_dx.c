@@ -32,8 +32,7 @@ LLVMValueRef copy_nearest_dx(const Copy *c)
     Loop ly, lx;
     loop_begin(e, &ly, cuda_int(kn, 0), cuda_int(kn, c->k->by_h), 1, true, 1, &sum);
     loop_begin(e, &lx, cuda_int(kn, 0), cuda_int(kn, c->k->by_w), 1, true, 1, &sum);
-    LLVMValueRef p = copy_place(c, emit_add(e, y0, ly.iv), emit_add(e, x0, lx.iv));
-    sum = emit_fadd(e, sum, cuda_load(kn, emit_at(e, p, c->s.chan)));
+    sum = emit_fadd(e, sum, copy_load(c, emit_add(e, y0, ly.iv), emit_add(e, x0, lx.iv)));
     loop_end(e, &lx, &sum);
     loop_end(e, &ly, &sum);
     return sum;
@@ -64,7 +63,6 @@ static void lines_of(const Copy *c, LLVMValueRef at, int64_t by, int64_t size, L
 
 LLVMValueRef copy_bilinear_dx(const Copy *c)
 {
-    CudaKern *kn = c->kn;
     Emit *e = c->e;
     const Kernel *k = c->k;
     LLVMValueRef sum = emit_real(e->vec, 0), y0, y1, x0, x1;
@@ -75,8 +73,7 @@ LLVMValueRef copy_bilinear_dx(const Copy *c)
     LLVMValueRef of_row = line_share(c, ly.iv, c->y, k->by_h, k->out.h);
     loop_begin(e, &lx, x0, x1, 1, true, 1, &sum);
     LLVMValueRef share = emit_fmul(e, of_row, line_share(c, lx.iv, c->x, k->by_w, k->out.w));
-    LLVMValueRef v = cuda_load(kn, emit_at(e, copy_place(c, ly.iv, lx.iv), c->s.chan));
-    sum = emit_fma(e, v, share, sum);
+    sum = emit_fma(e, copy_load(c, ly.iv, lx.iv), share, sum);
     loop_end(e, &lx, &sum);
     loop_end(e, &ly, &sum);
     return sum;

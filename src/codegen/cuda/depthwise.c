@@ -40,7 +40,7 @@ static void window_row(Depthwise *d, LLVMValueRef ky)
                 LLVMValueRef at = emit_mul(e, x, kn->in_pixel);
                 at = cuda_map_at(kn, KERNEL_ARG_IN, in, at);
                 inside = cuda_and(kn, row_inside, inside);
-                v = cuda_map_load_if(kn, KERNEL_ARG_IN, inside, at, d->in, 0);
+                v = cuda_map_load_if(kn, KERNEL_ARG_IN, e->vec, inside, at, d->in, 0);
             }
             d->acc[p] = emit_fma(e, v, w[off / k->dw], d->acc[p]);
         }

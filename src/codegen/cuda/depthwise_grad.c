@@ -2,6 +2,8 @@
  * the input, gathered. */
 #include "codegen/cuda/window.h"
 
+enum { DY = KERNEL_ARG_EXTRA };
+
 /* A block sums one tap of CUDA_SUMMED vectors. */
 bool cuda_depthwise_dw(CudaKern *kn)
 {
@@ -27,12 +29,12 @@ bool cuda_depthwise_dw(CudaKern *kn)
     loop_begin(e, &l, emit_add(e, lo, first), hi, kn->launch.threads / CUDA_SUMMED, false, 1, &sum);
     s.image = cuda_split(kn, l.iv, pixels, &s.pixel);
     LLVMValueRef oy = cuda_split(kn, s.pixel, k->dy.w, &ox);
-    LLVMValueRef dy = cuda_load(kn, cuda_place(kn, kn->extra[0], k->extra_step[0], dy_pixel, s));
+    LLVMValueRef dy = cuda_map_load(kn, DY, cuda_place(kn, DY, dy_pixel, s));
     LLVMValueRef y = window_tap(kn, &rows, window_start(kn, &rows, oy), ky, &in_y);
     LLVMValueRef x = window_tap(kn, &columns, window_start(kn, &columns, ox), kx, &in_x);
     s.pixel = emit_add(e, emit_mul(e, y, k->in.w), x);
-    LLVMValueRef p = cuda_place(kn, kn->in, k->in_step, kn->in_pixel, s);
-    LLVMValueRef v = cuda_load_if(kn, e->vec, cuda_and(kn, in_y, in_x), p, kn->in, 0);
+    LLVMValueRef p = cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, s), in = cuda_and(kn, in_y, in_x);
+    LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, e->vec, in, p, kn->in, 0);
     sum = emit_fma(e, v, dy, sum);
     loop_end(e, &l, &sum);
     sum = cuda_block_sum(kn, &sum, 1);
@@ -62,15 +64,17 @@ bool cuda_depthwise_dx(CudaKern *kn)
     LLVMValueRef x, y = cuda_split(kn, s.pixel, k->out.w, &x), sum = emit_real(e->vec, 0);
     int64_t oc = map_pixel(k->out, e->vl, 0);
     LLVMValueRef start_y = window_start(kn, &rows, y), start_x = window_start(kn, &columns, x);
-    LLVMValueRef base = emit_at(e, cuda_image(kn, kn->in, s.image, k->in_step), s.chan);
+    LLVMValueRef base = cuda_map_image(kn, KERNEL_ARG_IN, s.image);
+    base = cuda_map_at(kn, KERNEL_ARG_IN, base, s.chan);
     Loop l;
     loop_begin(e, &l, cuda_int(kn, 0), cuda_int(kn, k->kh), 1, true, 1, &sum);
     LLVMValueRef in_y, row = window_tap(kn, &rows, start_y, l.iv, &in_y);
     for (int64_t kx = 0; kx < k->kw; kx++) {
         LLVMValueRef in_x, column = window_tap(kn, &columns, start_x, cuda_int(kn, kx), &in_x);
         at.pixel = emit_add(e, emit_mul(e, row, k->in.w), column);
-        LLVMValueRef p = cuda_place(kn, kn->in, k->in_step, kn->in_pixel, at);
-        LLVMValueRef v = cuda_load_if(kn, e->vec, cuda_and(kn, in_y, in_x), p, base, 0);
+        LLVMValueRef p = cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, at);
+        LLVMValueRef in = cuda_and(kn, in_y, in_x);
+        LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, e->vec, in, p, base, 0);
         LLVMValueRef tap = emit_add(e, emit_mul(e, l.iv, k->kw), cuda_int(kn, kx));
         LLVMValueRef w = emit_at(e, kn->w, emit_add(e, emit_mul(e, tap, oc), s.chan));
         sum = emit_fma(e, v, cuda_load(kn, w), sum);

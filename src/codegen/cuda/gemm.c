@@ -1,7 +1,7 @@
 /* Convolution as a matrix product whose left matrix is never made: rows are output positions of all
  * images, the reduction runs over taps and input channels. A block keeps two steps of the reduction
  * in shared memory: while one is multiplied, the next is on its way from memory. */
-#include "codegen/cuda/patch.h"
+#include "codegen/cuda/block.h"
 
 enum { MOST_LOADS = 8, MOST_ROWS = 8, MOST_VECTORS = 2, ROW_PADDING = 4 };
 
@@ -175,31 +175,33 @@ static void reduce(Gemm *g)
     multiply_step(g, last);
 }
 
-static void finish(Gemm *g)
+static void finish(const Gemm *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    int high = g->t.tm / 4, wide = g->t.tn / 4;
-    for (int row = 0; row < g->t.tm; row++) {
-        LLVMValueRef i = emit_add(e, g->first_row, emit_mul(e, g->ty, 4));
-        i = emit_add(e, i, cuda_int(kn, row / 4 * (g->t.m / high) + row % 4));
-        If stored;
-        if_begin(e, &stored, emit_less(e, i, g->left.total));
-        Spot s = patches_spot(&g->left, i);
-        for (int j = 0; j < wide; j++) {
-            LLVMValueRef column = emit_add(e, g->first_column, emit_mul(e, g->tx, 4));
-            column = emit_add(e, column, cuda_int(kn, j * (g->t.n / wide)));
-            If inside;
-            if (g->per_out % g->t.n)
-                if_begin(e, &inside, cuda_inside(kn, column, g->per_out));
-            s.chan = emit_add(e, emit_mul(e, g->left.group, g->per_out), column);
-            LLVMValueRef v = emit_fadd(e, g->acc[row * wide + j], cuda_bias(kn, s.chan));
-            cuda_finish(kn, v, s);
-            if (g->per_out % g->t.n)
-                if_end(e, &inside);
-        }
-        if_end(e, &stored);
-    }
+    int high = g->t.tm / 4, wide = g->t.tn / 4, across = g->t.n / g->t.tn;
+    LLVMValueRef lane;
+    BlockTile t = {.kn = kn,
+                   .left = &g->left,
+                   .per_out = g->per_out,
+                   .stored = g->per_out,
+                   .first_row = g->first_row,
+                   .first_column = g->first_column,
+                   .rows = g->t.tm,
+                   .columns = wide,
+                   .apart = across,
+                   .lines = g->t.threads / NVPTX_WARP,
+                   .shared = g->a};
+    t.line = cuda_split(kn, kn->thread, NVPTX_WARP, &lane);
+    t.row = emit_add(e, g->first_row, emit_mul(e, g->ty, 4));
+    t.column = emit_mul(e, g->tx, 4);
+    for (int r = 0; r < t.rows; r++)
+        t.row_at[r] = r / 4 * (g->t.m / high) + r % 4;
+    for (int c = 0; c < wide; c++)
+        t.column_at[c] = c * (g->t.n / wide);
+    for (int i = 0; i < t.rows * wide; i++)
+        t.v[i] = g->acc[i];
+    block_finish(&t);
 }
 
 static bool fits(const Gemm *g)

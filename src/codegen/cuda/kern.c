@@ -46,11 +46,14 @@ static FamilyEmitter *emitter_of(const Kernel *k)
 /* The operands that lie where results go may be the results' own memory (family_in_place). */
 static bool never_written(const Kernel *k, int arg)
 {
-    if (arg == KERNEL_ARG_OUT || k->root_count > 0)
+    if (arg == KERNEL_ARG_OUT || (k->root_count > 0 && !cuda_contraction(k)))
         return false;
     if (arg == KERNEL_ARG_IN)
         return k->family != FAM_ELEM && k->family != FAM_MASK;
-    return arg < KERNEL_ARG_EXTRA || k->extra[arg - KERNEL_ARG_EXTRA] != KARG_MAP;
+    if (arg < KERNEL_ARG_EXTRA)
+        return true;
+    ArgKind kind = k->extra[arg - KERNEL_ARG_EXTRA];
+    return kind != KARG_MAP && kind != KARG_RESULT;
 }
 
 /* Outputs and inputs of networks are the caller's, floats like any others. */
@@ -71,7 +74,7 @@ static int registers_wanted(const Kernel *k)
         return c->tm * c->tn + BESIDE_SUMS + (k->gate_arg >= 0 ? OF_GATES : 0);
     int sums = c->m * c->n / c->threads;
     if (k->family == FAM_CONV_DW)
-        return sums + BESIDE_SUMS + (c->m + c->n) * c->k / c->threads;
+        return sums + BESIDE_SUMS + (cuda_dw_copies(k) ? 0 : (c->m + c->n) * c->k / c->threads);
     if (!cuda_inputs_pass(k))
         return sums + BESIDE_SUMS;
     int passing = c->m * c->k / c->threads; /* a gate beside each */
@@ -174,56 +177,6 @@ LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, 
     return emit_at(e, p, emit_mul(e, LLVMBuildSExt(e->b, image, e->i64, ""), step));
 }
 
-LLVMValueRef cuda_map(const CudaKern *kn, int arg)
-{
-    return arg == KERNEL_ARG_OUT  ? kn->out
-           : arg == KERNEL_ARG_IN ? kn->in
-                                  : kn->extra[arg - KERNEL_ARG_EXTRA];
-}
-
-LLVMValueRef cuda_map_at(const CudaKern *kn, int arg, LLVMValueRef p, LLVMValueRef off)
-{
-    if (!cuda_is_narrow(kn->k, arg))
-        return emit_at(kn->e, p, off);
-    LLVMTypeRef i16 = LLVMInt16TypeInContext(kn->e->ctx);
-    return LLVMBuildGEP2(kn->e->b, i16, p, &off, 1, "");
-}
-
-LLVMValueRef cuda_map_image(const CudaKern *kn, int arg, LLVMValueRef image)
-{
-    Emit *e = kn->e;
-    const Kernel *k = kn->k;
-    int64_t step = arg == KERNEL_ARG_OUT  ? k->out_step
-                   : arg == KERNEL_ARG_IN ? k->in_step
-                                          : k->extra_step[arg - KERNEL_ARG_EXTRA];
-    LLVMValueRef p = cuda_map(kn, arg);
-    if (step == 0)
-        return p;
-    image = LLVMBuildSExt(e->b, image, e->i64, "");
-    return cuda_map_at(kn, arg, p, emit_mul(e, image, step));
-}
-
-LLVMValueRef cuda_map_load(const CudaKern *kn, int arg, LLVMValueRef p)
-{
-    Emit *e = kn->e;
-    if (!cuda_is_narrow(kn->k, arg))
-        return cuda_load(kn, p);
-    LLVMTypeRef i16 = LLVMInt16TypeInContext(e->ctx), words = emit_int_type(e, e->vec);
-    LLVMValueRef v = LLVMBuildLoad2(e->b, LLVMVectorType(i16, (unsigned)e->vl), p, "");
-    LLVMSetAlignment(v, 2 * (unsigned)e->vl);
-    v = LLVMBuildZExt(e->b, v, words, ""); /* the upper half of a float */
-    return LLVMBuildBitCast(e->b, LLVMBuildShl(e->b, v, emit_bits(words, 16), ""), e->vec, "");
-}
-
-LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMValueRef valid, LLVMValueRef p,
-                              LLVMValueRef base, double other)
-{
-    if (!valid)
-        return cuda_map_load(kn, arg, p);
-    LLVMValueRef v = cuda_map_load(kn, arg, emit_select(kn->e, valid, p, base));
-    return emit_select(kn->e, valid, v, emit_real(kn->e->vec, other));
-}
-
 LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest)
 {
     LLVMValueRef q = emit_div(kn->e, i, by);
@@ -290,7 +243,7 @@ LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v)
     return over_warp(kn, v, emit_fmax);
 }
 
-static LLVMValueRef shuffle_vector(const CudaKern *kn, LLVMValueRef v, int lanes)
+LLVMValueRef cuda_shuffle(const CudaKern *kn, LLVMValueRef v, int lanes)
 {
     Emit *e = kn->e;
     LLVMValueRef all = LLVMGetPoison(e->vec);
@@ -307,7 +260,7 @@ LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n)
     LLVMValueRef shared = nvptx_shared(e, (int64_t)warps * CLASSES * n * e->vl);
     for (int i = 0; i < n; i++)
         for (int lanes = CLASSES; lanes < NVPTX_WARP; lanes *= 2)
-            v[i] = emit_fadd(e, v[i], shuffle_vector(kn, v[i], lanes));
+            v[i] = emit_fadd(e, v[i], cuda_shuffle(kn, v[i], lanes));
     LLVMValueRef lane, warp = cuda_split(kn, kn->thread, NVPTX_WARP, &lane);
     If first;
     if_begin(e, &first, emit_less(e, lane, cuda_int(kn, CLASSES)));
@@ -334,14 +287,12 @@ static void arguments(const CudaKern *kn, LLVMTypeRef type, Spot s,
     Emit *e = kn->e;
     const Kernel *k = kn->k;
     for (int i = 0; i < k->extra_count; i++) {
-        if (!kn->code.uses[i + 1])
+        if (k->extra[i] == KARG_RESULT || !(kn->code.uses[i + 1] || kn->uses[i + 1]))
             continue;
         int arg = KERNEL_ARG_EXTRA + i;
-        LLVMValueRef p = cuda_map_image(kn, arg, s.image), at = s.chan;
-        if (k->extra[i] == KARG_MAP)
-            at = emit_add(e, at, emit_mul(e, s.pixel, map_pixel(k->out, e->vl, k->extra_pixel[i])));
-        p = cuda_map_at(kn, arg, p, at);
-        args[i + 1] = type == e->vec ? cuda_map_load(kn, arg, p) : emit_load(e, type, p);
+        int64_t pixel = k->extra[i] == KARG_MAP ? map_pixel(k->out, e->vl, k->extra_pixel[i]) : 0;
+        LLVMValueRef p = cuda_place(kn, arg, pixel, s);
+        args[i + 1] = cuda_map_load_as(kn, arg, type, p);
     }
 }
 
@@ -363,25 +314,23 @@ static void store_planar(const CudaKern *kn, LLVMValueRef v, Spot s)
     }
 }
 
-static LLVMValueRef place_out(const CudaKern *kn, Spot s)
+LLVMValueRef cuda_finish_with(const CudaKern *kn, LLVMValueRef v, Spot s,
+                              LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    Emit *e = kn->e;
-    LLVMValueRef p = cuda_map_image(kn, KERNEL_ARG_OUT, s.image);
-    return cuda_map_at(kn, KERNEL_ARG_OUT, p,
-                       emit_add(e, emit_mul(e, s.pixel, kn->out_pixel), s.chan));
-}
-
-void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
-{
-    LLVMValueRef args[EXPR_MAX_ARGS] = {v};
+    args[0] = v;
     arguments(kn, kn->e->vec, s, args);
     v = expr_emit(kn->e, &kn->code, kn->e->vec, args);
     if (kn->k->out.layout == LAYOUT_PLANAR)
         store_planar(kn, v, s);
-    else if (cuda_is_narrow(kn->k, KERNEL_ARG_OUT))
-        cuda_store_rounded(kn, DTYPE_BF16, v, place_out(kn, s));
     else
-        cuda_store(kn, v, place_out(kn, s));
+        cuda_map_store(kn, v, cuda_place(kn, KERNEL_ARG_OUT, kn->out_pixel, s));
+    return cuda_is_narrow(kn->k, KERNEL_ARG_OUT) ? cuda_as_bf16(kn, v) : v;
+}
+
+void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s)
+{
+    LLVMValueRef args[EXPR_MAX_ARGS] = {0};
+    cuda_finish_with(kn, v, s, args);
 }
 
 void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)
@@ -389,7 +338,7 @@ void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s)
     LLVMValueRef args[EXPR_MAX_ARGS] = {v};
     arguments(kn, kn->e->f32, s, args);
     v = expr_emit(kn->e, &kn->code, kn->e->f32, args);
-    emit_store(kn->e, v, place_out(kn, s));
+    cuda_map_store(kn, v, cuda_place(kn, KERNEL_ARG_OUT, kn->out_pixel, s));
 }
 
 LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan)

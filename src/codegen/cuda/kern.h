@@ -38,15 +38,23 @@ LLVMValueRef cuda_and(const CudaKern *kn, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cuda_inside(const CudaKern *kn, LLVMValueRef i, int64_t n);
 /* p, `step` floats further for every image. */
 LLVMValueRef cuda_image(const CudaKern *kn, LLVMValueRef p, LLVMValueRef image, int64_t step);
-/* Map operands, `arg` of them being KERNEL_ARG_...: their elements are floats or, of narrow ones,
- * bf16, and so are offsets and steps counted. Where image 0 lies; an image; an element further; a
- * vector, as floats; the same where `valid`, else `other` (`base` can always be read). */
+/* Map operands (map.c), `arg` of them being KERNEL_ARG_...: their elements are floats or, of narrow
+ * ones, bf16, and so are offsets and steps counted. Where image 0 lies; an image; an element
+ * further; the channels of a place, in a map of `pixel` elements a position. */
 LLVMValueRef cuda_map(const CudaKern *kn, int arg);
 LLVMValueRef cuda_map_image(const CudaKern *kn, int arg, LLVMValueRef image);
 LLVMValueRef cuda_map_at(const CudaKern *kn, int arg, LLVMValueRef p, LLVMValueRef off);
+LLVMValueRef cuda_place(const CudaKern *kn, int arg, int64_t pixel, Spot s);
+/* A vector there, as floats; a vector or a single element, by type; the same where `valid`, else
+ * `other` (`base` can always be read). */
 LLVMValueRef cuda_map_load(const CudaKern *kn, int arg, LLVMValueRef p);
-LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMValueRef valid, LLVMValueRef p,
-                              LLVMValueRef base, double other);
+LLVMValueRef cuda_map_load_as(const CudaKern *kn, int arg, LLVMTypeRef type, LLVMValueRef p);
+LLVMValueRef cuda_map_load_if(const CudaKern *kn, int arg, LLVMTypeRef type, LLVMValueRef valid,
+                              LLVMValueRef p, LLVMValueRef base, double other);
+/* The vector at a place of extra operand i, a map. */
+LLVMValueRef cuda_extra_map(const CudaKern *kn, int i, Spot s);
+/* A vector or a single element of the output. */
+void cuda_map_store(const CudaKern *kn, LLVMValueRef v, LLVMValueRef p);
 /* i = q * by + *rest. */
 LLVMValueRef cuda_split(const CudaKern *kn, LLVMValueRef i, int64_t by, LLVMValueRef *rest);
 /* The number of this thread among all of the launch's; what follows, up to if_end, is for those
@@ -69,20 +77,22 @@ LLVMValueRef cuda_warp_max(const CudaKern *kn, LLVMValueRef v);
 /* Applies the epilogue to a vector and stores it; lanes past the map's channels are stored, too,
  * unless the output is planar. */
 void cuda_finish(const CudaKern *kn, LLVMValueRef v, Spot s);
-/* The same for the single channel s.chan. */
+/* The same; returns what is stored, as a load finds it, and the epilogue's operands and those of
+ * the kernel's roots in args. */
+LLVMValueRef cuda_finish_with(const CudaKern *kn, LLVMValueRef v, Spot s,
+                              LLVMValueRef args[EXPR_MAX_ARGS]);
+/* The same as cuda_finish for the single channel s.chan. */
 void cuda_finish_one(const CudaKern *kn, LLVMValueRef v, Spot s);
 /* The bias of four channels, or zeros. */
 LLVMValueRef cuda_bias(const CudaKern *kn, LLVMValueRef chan);
 
+/* The vector of lane (own XOR `lanes`); all lanes of the warp take part. */
+LLVMValueRef cuda_shuffle(const CudaKern *kn, LLVMValueRef v, int lanes);
 /* Sums v[0, n) over the threads of a block that have the same tid % 8, in a fixed order: `shared`
  * has room for 8 * n vectors per warp. Afterwards thread t < 8 * n has the sum of v[t / 8] of class
  * t % 8, which is returned; others have nothing of meaning. */
 LLVMValueRef cuda_block_sum(const CudaKern *kn, LLVMValueRef *v, int n);
 
-/* Where the channels of a position of an image lie in a map of `pixel` floats a position. */
-LLVMValueRef cuda_place(const CudaKern *kn, LLVMValueRef p, int64_t step, int64_t pixel, Spot s);
-/* The vector there of extra operand i, a map. */
-LLVMValueRef cuda_extra_map(const CudaKern *kn, int i, Spot s);
 /* Lanes of the vector at channel chan that are past the last of `channels` become `other`. */
 LLVMValueRef cuda_keep(const CudaKern *kn, LLVMValueRef v, LLVMValueRef chan, int64_t channels,
                        double other);
@@ -112,6 +122,7 @@ void cuda_slice(const CudaKern *kn, LLVMValueRef slice, int64_t pixels, LLVMValu
 bool cuda_conv(CudaKern *kn);
 bool cuda_gemm(CudaKern *kn);
 bool cuda_mma(CudaKern *kn);
+bool cuda_dw_copies(const Kernel *k);   /* conv_dw_mma.c: operands do not */
 bool cuda_inputs_pass(const Kernel *k); /* mma.c: through registers on their way to shared memory */
 bool cuda_depthwise(CudaKern *kn);
 bool cuda_dense(CudaKern *kn);

@@ -6,6 +6,7 @@
 #include "codegen/llvm/math.h"
 
 enum { MOST_SIZE = 16, LANES = 4 };
+enum { DY = KERNEL_ARG_IN, X = KERNEL_ARG_EXTRA };
 
 typedef struct ResponseDx {
     CudaKern *kn;
@@ -16,11 +17,12 @@ typedef struct ResponseDx {
 } ResponseDx;
 
 /* Channel chan + offset of a map, 0 outside of it. */
-static LLVMValueRef channel(const ResponseDx *m, LLVMValueRef p, int64_t offset)
+static LLVMValueRef channel(const ResponseDx *m, int arg, int64_t offset)
 {
     LLVMValueRef c = emit_add(m->e, m->chan, cuda_int(m->kn, offset));
     LLVMValueRef there = cuda_inside(m->kn, c, m->k->in.c);
-    return cuda_load_if(m->kn, m->e->f32, there, emit_at(m->e, p, c), p, 0);
+    LLVMValueRef p = arg == DY ? m->dy : m->x;
+    return cuda_map_load_if(m->kn, arg, m->e->f32, there, cuda_map_at(m->kn, arg, p, c), p, 0);
 }
 
 /* B of channel chan + offset; the squares stand from offset -2 (n - 1) on. */
@@ -46,7 +48,7 @@ static LLVMValueRef term(const ResponseDx *m, int64_t offset)
 {
     Emit *e = m->e;
     LLVMValueRef b = base(m, offset);
-    LLVMValueRef v = emit_fmul(e, channel(m, m->dy, offset), channel(m, m->x, offset));
+    LLVMValueRef v = emit_fmul(e, channel(m, DY, offset), channel(m, X, offset));
     return emit_fdiv(e, emit_fmul(e, v, power(m, b)), b);
 }
 
@@ -58,8 +60,8 @@ static LLVMValueRef slope(const ResponseDx *m, int lane, const LLVMValueRef *ter
     for (int64_t i = 1; i < n; i++)
         sum = emit_fadd(e, sum, terms[lane + i]);
     LLVMValueRef factor = emit_real(e->f32, -2 * m->k->alpha / (double)n * m->k->beta);
-    factor = emit_fmul(e, factor, channel(m, m->x, lane));
-    LLVMValueRef own = emit_fmul(e, channel(m, m->dy, lane), power(m, base(m, lane)));
+    factor = emit_fmul(e, factor, channel(m, X, lane));
+    LLVMValueRef own = emit_fmul(e, channel(m, DY, lane), power(m, base(m, lane)));
     return emit_fma(e, factor, sum, own);
 }
 
@@ -74,11 +76,10 @@ bool cuda_lrn_dx(CudaKern *kn)
     Spot s = cuda_spot(kn, cuda_item(kn, &guard), map_blocks(k->out, e->vl)), first = s;
     first.chan = cuda_int(kn, 0);
     ResponseDx m = {.kn = kn, .e = e, .k = k, .chan = s.chan};
-    m.dy = cuda_place(kn, kn->in, k->in_step, kn->in_pixel, first);
-    m.x = cuda_place(kn, kn->extra[0], k->extra_step[0],
-                     map_pixel(k->out, e->vl, k->extra_pixel[0]), first);
+    m.dy = cuda_place(kn, DY, kn->in_pixel, first);
+    m.x = cuda_place(kn, X, map_pixel(k->out, e->vl, k->extra_pixel[0]), first);
     for (int64_t i = 0; i < 4 * (n - 1) + LANES; i++) {
-        LLVMValueRef v = channel(&m, m.x, i - 2 * (n - 1));
+        LLVMValueRef v = channel(&m, X, i - 2 * (n - 1));
         m.square[i] = emit_fmul(e, v, v);
     }
     LLVMValueRef terms[MOST_SIZE + LANES], v = LLVMGetPoison(e->vec);

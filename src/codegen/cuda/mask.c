@@ -62,7 +62,8 @@ static LLVMValueRef values(const CudaKern *kn, LLVMValueRef key, Spot s)
 {
     Emit *e = kn->e;
     const Kernel *k = kn->k;
-    LLVMValueRef x = cuda_load(kn, cuda_place(kn, kn->in, k->in_step, kn->in_pixel, s));
+    LLVMValueRef x =
+        cuda_map_load(kn, KERNEL_ARG_IN, cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, s));
     LLVMValueRef rest = emit_real(e->f32, 1.0f - (float)k->p), all = LLVMGetPoison(e->vec);
     for (int i = 0; i < e->vl; i++) {
         LLVMValueRef chan = emit_add(e, s.chan, cuda_int(kn, i));

@@ -12,7 +12,7 @@
  * Warp groups: weights are packed in panels, and one thread has a step's copied in bulk; inputs
  * whose rows are the product's come with them, in a box of a tensor. A barrier for each buffer of
  * the ring says when all of its bytes have come. */
-#include "codegen/cuda/patch.h"
+#include "codegen/cuda/block.h"
 #include "codegen/cuda/round.h"
 #include "codegen/llvm/nvptx_bulk.h"
 #include "codegen/llvm/nvptx_group.h"
@@ -429,39 +429,32 @@ static LLVMValueRef sums_of(const Mma *g, int high, int half, int wide)
     return v;
 }
 
-static void finish_row(const Mma *g, int high, int half, Spot s)
-{
-    CudaKern *kn = g->kn;
-    Emit *e = g->e;
-    LLVMValueRef quad = emit_mul(e, emit_rem(e, g->lane, 4), e->vl);
-    int64_t stored = (g->per_out + e->vl - 1) / e->vl * e->vl;
-    for (int j = 0; j < g->wide; j++) {
-        LLVMValueRef column = emit_add(e, g->warp_column, quad);
-        column = emit_add(e, emit_add(e, column, g->first_column), cuda_int(kn, (int64_t)j * WIDE));
-        If inside;
-        if (stored % g->t.n)
-            if_begin(e, &inside, cuda_inside(kn, column, stored));
-        s.chan = emit_add(e, emit_mul(e, g->left.group, g->per_out), column);
-        cuda_finish(kn, emit_fadd(e, sums_of(g, high, half, j), cuda_bias(kn, s.chan)), s);
-        if (stored % g->t.n)
-            if_end(e, &inside);
-    }
-}
-
 static void finish(const Mma *g)
 {
     CudaKern *kn = g->kn;
     Emit *e = g->e;
-    LLVMValueRef first =
-        emit_add(e, emit_add(e, g->first_row, g->warp_row), emit_div(e, g->lane, 4));
-    for (int i = 0; i < g->high; i++)
-        for (int half = 0; half < 2; half++) {
-            LLVMValueRef row = emit_add(e, first, cuda_int(kn, (int64_t)i * HIGH + half * 8));
-            If stored;
-            if_begin(e, &stored, emit_less(e, row, g->left.total));
-            finish_row(g, i, half, patches_spot(&g->left, row));
-            if_end(e, &stored);
-        }
+    int rows = g->t.group ? HIGH : g->t.tm; /* of a warp */
+    BlockTile t = {.kn = kn,
+                   .left = &g->left,
+                   .per_out = g->per_out,
+                   .stored = (g->per_out + e->vl - 1) / e->vl * e->vl,
+                   .first_row = g->first_row,
+                   .first_column = g->first_column,
+                   .rows = 2 * g->high,
+                   .columns = g->wide,
+                   .apart = 4,
+                   .lines = g->t.m / rows,
+                   .shared = g->a};
+    t.line = emit_div(e, g->warp_row, rows);
+    t.row = emit_add(e, emit_add(e, g->first_row, g->warp_row), emit_div(e, g->lane, 4));
+    t.column = emit_add(e, g->warp_column, emit_mul(e, emit_rem(e, g->lane, 4), e->vl));
+    for (int r = 0; r < t.rows; r++)
+        t.row_at[r] = 8 * r;
+    for (int c = 0; c < t.columns; c++)
+        t.column_at[c] = WIDE * c;
+    for (int i = 0; i < t.rows * t.columns; i++)
+        t.v[i] = sums_of(g, i / t.columns / 2, i / t.columns % 2, i % t.columns);
+    block_finish(&t);
 }
 
 static bool fits(const Mma *g)

@@ -3,22 +3,6 @@
 #include "cnnrt.h"
 #include "codegen/cuda/kern.h"
 
-LLVMValueRef cuda_place(const CudaKern *kn, LLVMValueRef p, int64_t step, int64_t pixel, Spot s)
-{
-    Emit *e = kn->e;
-    p = cuda_image(kn, p, s.image, step);
-    return emit_at(e, p, emit_add(e, emit_mul(e, s.pixel, pixel), s.chan));
-}
-
-LLVMValueRef cuda_extra_map(const CudaKern *kn, int i, Spot s)
-{
-    const Kernel *k = kn->k;
-    bool sums = k->family == FAM_SUMS || k->family == FAM_LN_DW;
-    MapDesc m = sums ? k->in : k->out;
-    int64_t pixel = map_pixel(m, kn->e->vl, k->extra_pixel[i]);
-    return cuda_load(kn, cuda_place(kn, kn->extra[i], k->extra_step[i], pixel, s));
-}
-
 LLVMValueRef cuda_keep(const CudaKern *kn, LLVMValueRef v, LLVMValueRef chan, int64_t channels,
                        double other)
 {

@@ -23,7 +23,7 @@ static void tap(Pool *s, LLVMValueRef row, LLVMValueRef row_inside, int64_t kx)
     LLVMValueRef pixel = emit_add(e, emit_mul(e, row, kn->k->in.w), column);
     LLVMValueRef p = cuda_map_at(kn, KERNEL_ARG_IN, s->in, emit_mul(e, pixel, kn->in_pixel));
     double none = max ? -__builtin_inf() : 0;
-    LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, inside, p, s->in, none);
+    LLVMValueRef v = cuda_map_load_if(kn, KERNEL_ARG_IN, e->vec, inside, p, s->in, none);
     s->acc[0] = max ? emit_fmax(e, v, s->acc[0]) : emit_fadd(e, s->acc[0], v);
     LLVMValueRef one = inside ? LLVMBuildZExt(e->b, inside, e->i32, "") : cuda_int(kn, 1);
     s->acc[1] = emit_add(e, s->acc[1], one);

@@ -69,7 +69,8 @@ static LLVMValueRef load_dy(const PoolDx *m)
 {
     Emit *e = m->e;
     LLVMValueRef pixel = emit_add(e, emit_mul(e, m->cell[0], m->k->in.w), m->cell[1]);
-    return cuda_load(m->kn, emit_at(e, m->dy, emit_mul(e, pixel, m->kn->in_pixel)));
+    LLVMValueRef at = emit_mul(e, pixel, m->kn->in_pixel);
+    return cuda_map_load(m->kn, KERNEL_ARG_IN, cuda_map_at(m->kn, KERNEL_ARG_IN, m->dy, at));
 }
 
 static LLVMValueRef max_share(PoolDx *m)
@@ -184,7 +185,7 @@ bool cuda_pool_dx(CudaKern *kn)
         return emit_fail(e, "the gradient of a maximum needs x");
     m.s = cuda_spot(kn, cuda_item(kn, &guard), map_blocks(k->out, e->vl));
     m.at[0] = cuda_split(kn, m.s.pixel, k->out.w, &m.at[1]);
-    m.dy = emit_at(e, cuda_image(kn, kn->in, m.s.image, k->in_step), m.s.chan);
+    m.dy = cuda_map_at(kn, KERNEL_ARG_IN, cuda_map_image(kn, KERNEL_ARG_IN, m.s.image), m.s.chan);
     LLVMValueRef sum = k->pool == POOL_ADAPTIVE_AVG ? adaptive(&m) : windowed(&m);
     cuda_finish(kn, sum, m.s);
     if_end(e, &guard);

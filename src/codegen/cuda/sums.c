@@ -1,14 +1,15 @@
-/* Sums over the positions of a batch, and what is made of them per channel. */
+/* Sums over the positions of a batch, or over lines of partial sums of them, and what is made of
+ * them per channel. */
 #include "codegen/cuda/kern.h"
 
 /* Arguments that are the same for all positions of a vector of channels. */
 static void channel_args(const CudaKern *kn, LLVMValueRef chan, LLVMValueRef args[EXPR_MAX_ARGS])
 {
-    Emit *e = kn->e;
     for (int i = 0; i < kn->k->extra_count; i++) {
         ArgKind kind = kn->k->extra[i];
+        int arg = KERNEL_ARG_EXTRA + i;
         if (kn->uses[i + 1] && (kind == KARG_CHANNEL || kind == KARG_PIVOT))
-            args[i + 1] = cuda_load(kn, emit_at(e, kn->extra[i], chan));
+            args[i + 1] = cuda_map_load(kn, arg, cuda_map_at(kn, arg, kn->extra[i], chan));
     }
 }
 
@@ -16,13 +17,30 @@ static void position_args(const CudaKern *kn, Spot s, LLVMValueRef args[EXPR_MAX
 {
     const Kernel *k = kn->k;
     if (kn->uses[0])
-        args[0] = cuda_load(kn, cuda_place(kn, kn->in, k->in_step, kn->in_pixel, s));
+        args[0] = cuda_map_load(kn, KERNEL_ARG_IN, cuda_place(kn, KERNEL_ARG_IN, kn->in_pixel, s));
     for (int i = 0; i < k->extra_count; i++) {
+        int arg = KERNEL_ARG_EXTRA + i;
         if (kn->uses[i + 1] && k->extra[i] == KARG_MAP)
             args[i + 1] = cuda_extra_map(kn, i, s);
         else if (kn->uses[i + 1] && k->extra[i] == KARG_GATE)
-            args[i + 1] = cuda_load(kn, cuda_place(kn, kn->extra[i], k->extra_step[i], 0, s));
+            args[i + 1] = cuda_load(kn, cuda_place(kn, arg, 0, s));
     }
+}
+
+/* How many positions line `row` stands for: all but the last for as many. */
+static LLVMValueRef share_of(const CudaKern *kn, LLVMValueRef all, LLVMValueRef row)
+{
+    Emit *e = kn->e;
+    LLVMValueRef rest = emit_sub(e, all, emit_mul(e, row, kn->k->part));
+    return emit_to_float(e, emit_imin(e, rest, cuda_int(kn, kn->k->part)));
+}
+
+static void share_args(const CudaKern *kn, LLVMValueRef all, LLVMValueRef row,
+                       LLVMValueRef args[EXPR_MAX_ARGS])
+{
+    for (int i = 0; i < kn->k->extra_count; i++)
+        if (kn->uses[i + 1] && kn->k->extra[i] == KARG_SHARE)
+            args[i + 1] = emit_splat(kn->e, share_of(kn, all, row));
 }
 
 /* A block sums CUDA_SUMMED vectors of one part of the batch, each by threads that are as far apart.
@@ -36,6 +54,9 @@ bool cuda_sums(CudaKern *kn)
     int64_t groups = (blocks + CUDA_SUMMED - 1) / CUDA_SUMMED;
     if (roots < 1 || k->slices < 1)
         return emit_fail(e, "sums over a batch are in one slice or more");
+    LLVMValueRef all = emit_mul(e, kn->batch, k->part > 0 ? k->positions : 1);
+    if (k->part > 0) /* a line is an image of one position */
+        kn->batch = emit_div(e, emit_add(e, all, cuda_int(kn, k->part - 1)), k->part);
     LLVMValueRef group, lane, slice = cuda_split(kn, kn->block, groups, &group), lo, hi;
     LLVMValueRef first = cuda_split(kn, kn->thread, CUDA_SUMMED, &lane);
     LLVMValueRef block = emit_add(e, emit_mul(e, group, CUDA_SUMMED), lane);
@@ -51,6 +72,7 @@ bool cuda_sums(CudaKern *kn)
                2 * roots, total);
     s.image = cuda_split(kn, l.iv, pixels, &s.pixel);
     position_args(kn, s, args);
+    share_args(kn, all, s.image, args);
     cuda_roots(kn, e->vec, args, value);
     for (int r = 0; r < roots; r++)
         cuda_total_add(kn, total, r, value[r]);

@@ -244,6 +244,13 @@ static double tile_cost(const Kernel *k, const Target *t, const CudaTile *c, dou
     return (made > held ? made : held) * c->m * c->n * tile_depth(k, t, c) * weight;
 }
 
+/* Whether a thread's sums leave registers for what k does with them. */
+static bool leaves_registers(const Kernel *k, const CudaTile *c)
+{
+    enum { MOST_WITH_LINES = 64 };
+    return !k->lines || c->group || c->m * c->n <= MOST_WITH_LINES * c->threads;
+}
+
 static void best_tile(Kernel *k, const Target *t, CudaChoices all, Dtype d)
 {
     double best = 0;
@@ -252,7 +259,8 @@ static void best_tile(Kernel *k, const Target *t, CudaChoices all, Dtype d)
         if (d != DTYPE_FP32)
             cuda_on_units(&c, d);
         double cost = tile_cost(k, t, &c, all.at[i].weight);
-        if (cuda_tile_shared(&c) > cuda_most_shared(t) || (best > 0 && cost >= best))
+        if (cuda_tile_shared(&c) > cuda_most_shared(t) || !leaves_registers(k, &c) ||
+            (best > 0 && cost >= best))
             continue;
         best = cost;
         k->tile.cuda = c;

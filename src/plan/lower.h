@@ -70,8 +70,9 @@ void plan_packs_first(Planner *s);
 /* The optimizer's part of the state, and its steps; NULL: none. optim.c */
 void plan_optimizer_state(Planner *s, const OptimSpec *spec);
 void plan_optimizer(Planner *s, const OptimSpec *spec);
-/* Has the kernel of d, whose tile is chosen, make the sums over its result in passing, where it
- * can; sums.c */
+/* sums.c: whether the kernel of d could make sums over its result in passing, which its tile has to
+ * know; and has it make them, with the tile that is chosen, where that works in blocks. */
+bool plan_wants_lines(const Planner *s, const Draft *d);
 void plan_add_lines(Planner *s, Draft *d);
 /* The gate of a mask over whole images; train.c */
 PlanOperand plan_mask_gate(Planner *s, NodeId mask);

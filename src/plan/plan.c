@@ -285,6 +285,7 @@ void plan_finish_step(Planner *s, Draft *d)
         s->failed = "a tensor is too large";
         return;
     }
+    d->k.lines = plan_wants_lines(s, d);
     /* what packs has the tile of the kernel it packs for */
     bool tuned = d->k.family != FAM_PACK && plan_choose_tile(s, &d->k);
     if (!fits_threads(s, &d->k)) {
@@ -293,7 +294,7 @@ void plan_finish_step(Planner *s, Draft *d)
     }
     if (d->k.summed)
         place_sums(s, d);
-    if (s->train != NULL && d->group != NULL)
+    if (d->k.lines)
         plan_add_lines(s, d);
     uint32_t kernel = plan_find_kernel(s, &d->k, tuned);
     if (s->failed != NULL)

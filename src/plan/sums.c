@@ -115,16 +115,23 @@ static void add_dots(Planner *s, Draft *d, NodeId of)
     root(d, op2(s, EX_MUL, g, op2(s, EX_SUB, at, mean)), KERNEL_ARG_OUT);
 }
 
-void plan_add_lines(Planner *s, Draft *d)
+bool plan_wants_lines(const Planner *s, const Draft *d)
 {
     enum { OPERANDS = 3 };
+    if (s->train == NULL || d->group == NULL || s->p->target.kind != TARGET_CUDA)
+        return false;
+    NodeId n = d->group->result;
+    bool last = s->f->group_of[n.v] == (uint32_t)(d->group - s->f->groups.at) + 1;
+    return (d->k.family == FAM_CONV || d->k.family == FAM_CONVT) && last &&
+           s->train->lines[n.v].of.v != 0 && d->k.extra_count + OPERANDS <= KERNEL_MAX_EXTRA;
+}
+
+void plan_add_lines(Planner *s, Draft *d)
+{
     Kernel *k = &d->k;
     NodeId n = d->group->result;
     LineSums *l = &s->train->lines[n.v];
-    bool last = s->f->group_of[n.v] == (uint32_t)(d->group - s->f->groups.at) + 1;
-    bool blocks = (k->family == FAM_CONV || k->family == FAM_CONVT) && k->tile.cuda.m > 0;
-    if (s->p->target.kind != TARGET_CUDA || l->of.v == 0 || !last || !blocks ||
-        k->extra_count + OPERANDS > KERNEL_MAX_EXTRA)
+    if (k->tile.cuda.m == 0)
         return;
     if (graph_node(s->g, l->of)->op == OP_BN_DSCALE)
         add_dots(s, d, l->of);

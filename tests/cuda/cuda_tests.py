@@ -213,10 +213,6 @@ def check_refusals():
              (["--target=cuda", "--emit=ptx", "--dtype=bf16", "--target-cpu=sm_75"],
               "takes --target-cpu=sm_80 or newer, not sm_75"),
              (["--target=cuda", "--emit=ptx", "--dtype=fp16"], "fp32, tf32"),
-             (["--dtype=tf32"], "processors have fp32"),
-             (["--target=cuda", "--emit=ptx", "--dtype=bf16", "--target-cpu=sm_75"],
-              "takes --target-cpu=sm_80 or newer, not sm_75"),
-             (["--target=cuda", "--emit=ptx", "--dtype=fp16"], "fp32, tf32"),
              (["--target=cuda", "--emit=exe", "--mode=train"], "not exe")]
     for args, text in cases:
         run = cnnc("build", "resnet18", "--init=1", "-q", "-o", os.devnull, *args)
@@ -239,8 +235,8 @@ def main():
             some = every or (SAMPLE if dtype == "fp32" else ON_UNITS)
             wide = WIDE if dtype != "fp32" and not given else []
             jobs += [(n, "inference", dtype, cpu) for n in some + wide]
-        trained = every if dtype == "fp32" else full and EVERY_FAMILY
-        jobs += [(n, "train", dtype, None) for n in trained or given or TRAINED]
+            trained = every if dtype == "fp32" else full and EVERY_FAMILY
+            jobs += [(n, "train", dtype, cpu) for n in trained or given or TRAINED]
     check = Check(jobs)
     if not check.assembler:
         print("SKIP cuda.ptxas: it is not in PATH or /usr/local/cuda/bin")

@@ -55,7 +55,7 @@ class Tuned:
         """Seconds that it took."""
         start = time.perf_counter()
         self.run("build", net, f"--weights=fixture:{SEED}", "--emit=so", "-q", "-o", self.path(f"{net}.{form}.so"),
-                 "--prefix=bench_net", self.threads, *options)
+                 "--prefix=bench_net", "--weights-mode=embed", self.threads, *options)
         return time.perf_counter() - start
 
     def input(self, net):

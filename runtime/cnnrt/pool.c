@@ -15,6 +15,7 @@ struct Pool {
     int threads, started;
     pid_t owner; /* the process whose threads they are */
     pthread_t *tid;
+    atomic_int *cpu; /* that each thread was on when it began its part of the last run; -1: unknown */
     PoolFn *fn;
     void *arg;
     /* A cell that threads wait on has its own cache line: writers would slow the spinners. */
@@ -86,6 +87,32 @@ void cnnrt_pool_barrier(Pool *p)
     }
 }
 
+/* Threads that wake each other are easily put on one processor and left there, though others are idle:
+ * each waits for the other by yielding, and both look busy. A worker that begins where an earlier
+ * thread of its pool has begun leaves for another of the processors that it may use; it is not bound
+ * to that one. */
+static void keep_apart(Pool *p, int index)
+{
+    int here = sched_getcpu();
+    bool taken = false;
+    atomic_store_explicit(&p->cpu[index], here, memory_order_relaxed);
+    for (int i = 0; i < index; i++)
+        taken = taken || atomic_load_explicit(&p->cpu[i], memory_order_relaxed) == here;
+    cpu_set_t allowed, others;
+    if (here < 0 || !taken || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    others = allowed;
+    for (int i = 0; i < p->threads; i++) {
+        int cpu = atomic_load_explicit(&p->cpu[i], memory_order_relaxed);
+        if (cpu >= 0 && cpu < CPU_SETSIZE)
+            CPU_CLR(cpu, &others);
+    }
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0)
+        return;
+    sched_setaffinity(0, sizeof allowed, &allowed);
+    atomic_store_explicit(&p->cpu[index], sched_getcpu(), memory_order_relaxed);
+}
+
 static void *worker_main(void *arg)
 {
     Worker *w = arg;
@@ -97,6 +124,7 @@ static void *worker_main(void *arg)
         wait_change(p, &p->round, seen);
         if (atomic_load(&p->quit))
             return NULL;
+        keep_apart(p, index);
         p->fn(p->arg, index);
         cnnrt_pool_barrier(p);
     }
@@ -122,6 +150,13 @@ static bool start_workers(Pool *p)
     return p->started == p->threads - 1;
 }
 
+static void release(Pool *p)
+{
+    free(p->tid);
+    free(p->cpu);
+    free(p);
+}
+
 Pool *cnnrt_pool_new(int threads)
 {
     Pool *p = NULL;
@@ -129,10 +164,13 @@ Pool *cnnrt_pool_new(int threads)
         return NULL;
     *p = (Pool){.threads = threads, .owner = getpid()};
     p->tid = calloc((size_t)threads, sizeof *p->tid);
-    if (p->tid == NULL) {
-        free(p);
+    p->cpu = calloc((size_t)threads, sizeof *p->cpu);
+    if (p->tid == NULL || p->cpu == NULL) {
+        release(p);
         return NULL;
     }
+    for (int i = 0; i < threads; i++)
+        atomic_init(&p->cpu[i], -1);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     if (!start_workers(p)) {
@@ -147,8 +185,7 @@ void cnnrt_pool_free(Pool *p)
     if (p == NULL)
         return;
     if (p->started > 0 && p->owner != getpid()) { /* the lock may be in any state here */
-        free(p->tid);
-        free(p);
+        release(p);
         return;
     }
     atomic_store(&p->quit, true);
@@ -157,8 +194,7 @@ void cnnrt_pool_free(Pool *p)
         pthread_join(p->tid[i], NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->wake);
-    free(p->tid);
-    free(p);
+    release(p);
 }
 
 int cnnrt_pool_threads(const Pool *p)
@@ -176,6 +212,7 @@ void cnnrt_pool_run(Pool *p, PoolFn *fn, void *arg)
     }
     p->fn = fn;
     p->arg = arg;
+    atomic_store_explicit(&p->cpu[0], sched_getcpu(), memory_order_relaxed);
     advance(p, &p->round);
     fn(arg, 0);
     cnnrt_pool_barrier(p);

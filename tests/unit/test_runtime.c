@@ -9,6 +9,7 @@
 #include "npy.h"
 #include "pool.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,46 @@ static void test_every_thread_runs_every_round(void **state)
     cnnrt_pool_free(p);
     for (int i = 0; i < TEAM; i++)
         assert_int_equal(atomic_load(&seen[i]), ROUNDS);
+}
+
+typedef struct Crowd {
+    int cpu, apart;
+} Crowd;
+
+/* The worker says whether it began away from the caller's processor, and then goes there. */
+static void crowd(void *arg, int thread)
+{
+    Crowd *c = arg;
+    cpu_set_t all, one;
+    if (thread == 0)
+        return;
+    c->apart += sched_getcpu() != c->cpu;
+    CPU_ZERO(&one);
+    CPU_SET(c->cpu, &one);
+    if (sched_getaffinity(0, sizeof all, &all) == 0 && sched_setaffinity(0, sizeof one, &one) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+static void test_threads_leave_a_shared_processor(void **state)
+{
+    (void)state;
+    enum { TIMES = 200 };
+    cpu_set_t all, one;
+    Crowd c = {.cpu = sched_getcpu()};
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    if (CPU_COUNT(&all) < 2)
+        skip();
+    Pool *p = cnnrt_pool_new(2);
+    assert_non_null(p);
+    CPU_ZERO(&one);
+    CPU_SET(c.cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    for (int i = 0; i < TIMES; i++)
+        cnnrt_pool_run(p, crowd, &c);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    cnnrt_pool_free(p);
+    /* other load may bring it back between its start and the question */
+    assert_true(c.apart > TIMES * 3 / 4);
 }
 
 /* Two steps: arena = 2 * input, output = arena + weight[0]. A unit is one value. */
@@ -414,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_barrier_waits_for_all),
         cmocka_unit_test(test_every_thread_runs_every_round),
+        cmocka_unit_test(test_threads_leave_a_shared_processor),
         cmocka_unit_test(test_batches_and_threads_agree),
         cmocka_unit_test(test_orders_agree),
         cmocka_unit_test(test_orders_are_followed),

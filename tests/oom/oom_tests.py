@@ -68,8 +68,6 @@ def commands(root):
         yield ["summary", net, "--format=json"]
     for form in ("table", "json"):
         yield ["summary", "convnext_tiny", "--train", "--set=lr=0.1", "--format=" + form]
-    yield ["summary", "efficientnet_b0", "--train", "--recompute", "--format=json"]
-    yield ["summary", "resnet18", "--train", "--recompute=all"]
     graph = SRC / "tests" / "pass" / "branches.graph"
     yield ["print-graph", "efficientnet_b0"]
     yield ["nets", "--match=squeezenet*"]
@@ -81,7 +79,6 @@ def commands(root):
     yield ["fmt", "--check", str(SRC / "stdlib" / "resnet.cnn")]
     yield ["fmt", "--check", "--diff", str(SRC / "examples" / "small")]
     yield ["refine", "mnasnet0_5", "-q", "-o", "r.cnn"]
-    yield ["build", "resnet18", "--init=1", "-q", "--mode=train", "--recompute=all", "--emit=manifest", "-o", "m.json"]
     yield ["build", "mobilenet_v2", "--init=1", "-q", "--emit=weights", "-o", "w.safetensors"]
 
 

@@ -105,7 +105,7 @@ static void keep_apart(Pool *p, int index)
     for (int i = 0; i < p->threads; i++) {
         int cpu = atomic_load_explicit(&p->cpu[i], memory_order_relaxed);
         if (cpu >= 0 && cpu < CPU_SETSIZE)
-            CPU_CLR(cpu, &others);
+            CPU_CLR((size_t)cpu, &others);
     }
     if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0)
         return;

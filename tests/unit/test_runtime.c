@@ -78,7 +78,7 @@ static void crowd(void *arg, int thread)
         return;
     c->apart += sched_getcpu() != c->cpu;
     CPU_ZERO(&one);
-    CPU_SET(c->cpu, &one);
+    CPU_SET((size_t)c->cpu, &one);
     if (sched_getaffinity(0, sizeof all, &all) == 0 && sched_setaffinity(0, sizeof one, &one) == 0)
         sched_setaffinity(0, sizeof all, &all);
 }
@@ -95,7 +95,7 @@ static void test_threads_leave_a_shared_processor(void **state)
     Pool *p = cnnrt_pool_new(2);
     assert_non_null(p);
     CPU_ZERO(&one);
-    CPU_SET(c.cpu, &one);
+    CPU_SET((size_t)c.cpu, &one);
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
     for (int i = 0; i < TIMES; i++)
         cnnrt_pool_run(p, crowd, &c);

@@ -76,7 +76,7 @@ def result(folder, epochs):
 
 
 def spread(values):
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    return f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
 
 
 def row(net, drawn, refined):
@@ -88,7 +88,7 @@ def row(net, drawn, refined):
         top1 = [100 * r[0] for r in results]
         seconds = [r[1] for r in results if r[1] is not None]
         cells += [f"{n[0]}", f"{macs / 1e6:.2f} M",
-                  f"{statistics.mean(top1):.2f} ± {spread(top1):.2f} ({len(top1)})",
+                  f"{statistics.mean(top1):.2f}{spread(top1)} ({len(top1)})",
                   f"{statistics.mean(seconds) / 60:.1f} min" if seconds else "-"]
     return "| " + " | ".join(cells) + " |"
 

@@ -15,7 +15,7 @@ struct Pool {
     int threads, started;
     pid_t owner; /* the process whose threads they are */
     pthread_t *tid;
-    atomic_int *cpu; /* that each thread was on when it began its part of the last run; -1: unknown */
+    atomic_int *cpu; /* that each thread was on as it began its part of the last run; -1: unknown */
     PoolFn *fn;
     void *arg;
     /* A cell that threads wait on has its own cache line: writers would slow the spinners. */
@@ -87,10 +87,10 @@ void cnnrt_pool_barrier(Pool *p)
     }
 }
 
-/* Threads that wake each other are easily put on one processor and left there, though others are idle:
- * each waits for the other by yielding, and both look busy. A worker that begins where an earlier
- * thread of its pool has begun leaves for another of the processors that it may use; it is not bound
- * to that one. */
+/* Threads that wake each other are easily put on one processor and left there, though others are
+ * idle: each waits for the other by yielding, and both look busy. A worker that begins where an
+ * earlier thread of its pool has begun leaves for another of the processors that it may use; it is
+ * not bound to that one. */
 static void keep_apart(Pool *p, int index)
 {
     int here = sched_getcpu();

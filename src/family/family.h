@@ -144,8 +144,8 @@ typedef struct Kernel {
     /* DEPTHWISE: the last extra operand, a KARG_RESULT, gets the sum over the positions of each
      * unit of what is stored: a BLOCKED map of family_row_blocks x 1. */
     bool summed;
-    /* CONV, CONVT for CUDA: lines of sums are wanted of it (kernel_sums_arg), for which its tile leaves
-     * registers. Says nothing of the code beyond that. */
+    /* CONV, CONVT for CUDA: lines of sums are wanted of it (kernel_sums_arg), for which its tile
+     * leaves registers. Says nothing of the code beyond that. */
     bool lines;
     /* CONV, pointwise and direct: lines of the last extra operand, a KARG_AHEAD, that are fetched
      * with every block of the reduction of a register tile. Unit u begins at line

@@ -112,7 +112,8 @@ static void store_vector(BlockSums *s, int r, int c)
     const BlockTile *t = s->t;
     Emit *e = s->e;
     int i = r * t->columns + c;
-    LLVMValueRef row = row_of(t, r), column = column_of(t, c), term[MOST_SUMS], inside = NULL;
+    LLVMValueRef row = row_of(t, r), column = column_of(t, c), inside = NULL;
+    LLVMValueRef term[MOST_SUMS] = {NULL};
     if (t->stored % s->kn->k->tile.cuda.n != 0)
         inside = cuda_inside(s->kn, column, t->stored);
     s->valid[i] = cuda_and(s->kn, emit_less(e, row, t->left->total), inside);

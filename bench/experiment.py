@@ -99,7 +99,8 @@ def write(rows, args, epochs):
 
 What `make experiment-refine` found on {datetime.date.today()}: four families, narrowed
 ([families.cnn](../examples/experiment/families.cnn): to 16 channels, a quarter and an eighth of their
-width) so that a run ends within ten minutes of two cores, are trained on Fashion-MNIST at its own 28x28, once as they were drawn for 224x224 and once as `cnnc refine --strategy=fit` rewrites them:
+width) so that a run ends within ten minutes of two cores, are trained on Fashion-MNIST at its own
+28x28, once as they were drawn for 224x224 and once as `cnnc refine --strategy=fit` rewrites them:
 the same parameters, less downsampling. One recipe for all, {epochs} epochs, nothing tuned for any of
 them. Accuracy on the 10,000 test pictures after the last epoch, in per cent: mean and standard
 deviation over the seeds (in brackets how many were trained; -: none yet). Times are the processor's,

@@ -47,6 +47,12 @@ def by_kernel(layers):
     return sums
 
 
+def input_shape(graph, images):
+    """Of a batch, from the text of a graph with one input: NxCxHxW."""
+    dims = next(line.split("(")[1] for line in graph.splitlines() if " = input(" in line).split()[1:4]
+    return "x".join([str(images)] + [d.split("=")[1] for d in dims])
+
+
 class Bench:
     def __init__(self, args):
         build = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -90,8 +96,9 @@ class Bench:
         """Weights, graph, library and program anew; inputs, reference and ONNX unless they are there."""
         self.progress(net, "building, exporting")
         weights, graph = self.path(f"{net}.safetensors"), self.path(f"{net}.graph")
+        text = self.run(self.cnnc, "print-graph", net, ALLOW)
         with open(graph, "w") as f:
-            f.write(self.run(self.cnnc, "print-graph", net, ALLOW))
+            f.write(text)
         if not os.path.exists(weights):
             self.run(self.cnnc, "build", net, f"--weights=fixture:{SEED}", "--emit=weights", "-q", "-o", weights, ALLOW)
         for form in ("so", "exe"):
@@ -101,9 +108,7 @@ class Bench:
             if form == "so":
                 self.built = time.perf_counter() - start
         batches = sorted({b for b, _ in self.settings} | {1})
-        with open(graph) as f:
-            c, h, w = next(line.split("(")[1] for line in f if " = input(" in line).split()[1:4]
-        shape = "x".join([str(batches[-1])] + [x.split("=")[1] for x in (c, h, w)])
+        shape = input_shape(text, batches[-1])
         self.run(self.ort, "-c", INPUT, str(SEED), shape, self.path(net), *map(str, batches))
         # the exports depend on all that is here; another number of images makes them anew
         made = self.path(f"{net}.exported")

@@ -17,7 +17,7 @@ import sys
 import time
 
 import peers_env
-from peers import ALLOW, CLASSES, HERE, INPUT, NETS, SEED, say
+from peers import ALLOW, CLASSES, HERE, INPUT, NETS, SEED, input_shape, say
 from worker import Worker, WorkerFailed, in_turns
 
 LIMIT = 600  # seconds for one answer of a worker
@@ -59,9 +59,7 @@ class Tuned:
         return time.perf_counter() - start
 
     def input(self, net):
-        graph = self.run("print-graph", net)
-        dims = next(line.split("(")[1] for line in graph.splitlines() if " = input(" in line).split()[1:4]
-        shape = "x".join(["1"] + [d.split("=")[1] for d in dims])
+        shape = input_shape(self.run("print-graph", net), 1)
         subprocess.run([self.python, "-c", INPUT, str(SEED), shape, self.path(net), "1"], check=True)
         return self.path(f"{net}.batch1.npy")
 
@@ -71,12 +69,12 @@ class Tuned:
         self.run("tune", net, "-q", self.threads)
         row = {"net": net, "tune": time.perf_counter() - start, "build": self.build(net, "rules", "--untuned")}
         self.build(net, "tuned")
-        workers = {}
+        workers, image = {}, self.input(net)
         try:
             for form in ("rules", "tuned"):
                 workers[form] = Worker(self.python, "worker_cnnc.py", self.path(f"{net}.{form}.so"), "bench_net",
                                        str(CLASSES), limit=LIMIT, log=self.path(f"{net}.{form}.log"))
-                workers[form].ask(do="open", threads=self.args.threads, input=self.input(net))
+                workers[form].ask(do="open", threads=self.args.threads, input=image)
             row["times"] = in_turns(workers, self.args.rounds)
         finally:
             for worker in workers.values():

@@ -217,10 +217,10 @@ int64_t launch_shared(const Launch *l)
  * sums, addresses and shared memory go. */
 static int64_t resident(const CudaTile *c, const Target *t)
 {
-    enum { REGISTERS = 65536, BESIDE_SUMS = 64, SYSTEM = 1024 /* bytes that a block takes, too */ };
+    enum { REGISTERS = 65536, BESIDE_SUMS = 64 };
     int64_t n = min64(CUDA_RESIDENT, REGISTERS / (c->m * c->n + BESIDE_SUMS * c->threads));
     if (t->shared > 0)
-        n = min64(n, t->shared / (cuda_tile_shared(c) + SYSTEM));
+        n = min64(n, t->shared / (cuda_tile_shared(c) + CUDA_SYSTEM_SHARED));
     return at_least_one(n);
 }
 
@@ -408,6 +408,17 @@ int kernel_sums_arg(const Kernel *k)
         if (k->extra[i] == KARG_RESULT)
             return KERNEL_ARG_EXTRA + i;
     return -1;
+}
+
+int kernel_line_sums(const Kernel *k)
+{
+    enum { MOMENTS = 2 };
+    return k->root_count > 0 ? k->root_count : MOMENTS;
+}
+
+int64_t kernel_lines(const Kernel *k)
+{
+    return ceil_div(k->out.h * k->out.w, k->tile.cuda.m);
 }
 
 bool kernel_reads_run(const Kernel *k)

@@ -243,7 +243,10 @@ int64_t family_units(const Kernel *k, const Target *t);
  */
 enum { CUDA_IMAGE_LIMIT = 1 << 30, CUDA_ROWS_LIMIT = 65535 }; /* floats of an image; grid.y */
 /* Bytes of shared memory that every GPU gives without being asked: what a kernel can declare. */
-enum { CUDA_DECLARED_SHARED = 48 << 10 };
+enum {
+    CUDA_DECLARED_SHARED = 48 << 10,
+    CUDA_SYSTEM_SHARED = 1 << 10 /* of a block, beside its own */
+};
 /* A map that is copied to shared memory by the hardware, as a tensor of rows of elements of 16
  * bits: rows * b of them, `step` elements from one to the next. A copy brings the tile's m rows by
  * k elements; elements past the rows' end are zeros. */
@@ -268,6 +271,9 @@ bool kernel_reads_run(const Kernel *k);
  * squared distances to it or, of a kernel with roots, the sum of each root, whose arg 0 is the
  * value stored; each takes as many floats as a position of the output has channels, padded. */
 int kernel_sums_arg(const Kernel *k);
+/* Of such a kernel: sums of a line, and lines that lie in the memory of an image. */
+int kernel_line_sums(const Kernel *k);
+int64_t kernel_lines(const Kernel *k);
 /* The same of the kernels of training steps, cuda_train.c; false: k is none of them. */
 bool cuda_train_launch(const Kernel *k, const Target *t, Launch *l);
 /* Parts of the batch that sums are taken over apart, so that there are blocks enough. Part s of S

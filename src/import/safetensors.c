@@ -29,8 +29,8 @@ static bool take_tensor(Weights *w, Arena *a, const CnnrtStTensor *from, const u
     return out != NULL;
 }
 
-/* The header is checked first and read then: of a file that someone writes meanwhile it has to be a
-   copy, or what is read is not what was checked. */
+/* The header is checked first and read then: of a file that someone writes meanwhile it has to be
+ * a copy, or what is read is not what was checked. */
 static bool parse_copy(CnnrtSt *out, const unsigned char *header, size_t n, uint64_t data_len,
                        char *message)
 {

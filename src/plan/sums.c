@@ -135,8 +135,8 @@ void plan_add_lines(Planner *s, Draft *d)
         return;
     if (graph_node(s->g, l->of)->op == OP_BN_DSCALE)
         add_dots(s, d, l->of);
-    int64_t pixels = k->out.h * k->out.w, lines = (pixels + k->tile.cuda.m - 1) / k->tile.cuda.m;
-    MapDesc m = {LAYOUT_CHANNELS, LINE_SUMS * plan_padded(s, k->out.c), lines, 1};
+    int64_t sums = kernel_line_sums(k) * plan_padded(s, k->out.c);
+    MapDesc m = {LAYOUT_CHANNELS, sums, kernel_lines(k), 1};
     Value to = plan_new_value(s, n, m, SPACE_ARENA, 0);
     plan_extra(d, KARG_RESULT, plan_operand(s, to), 0, 0);
     l->tensor = to.tensor;

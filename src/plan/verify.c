@@ -41,10 +41,8 @@ int64_t plan_operand_floats(const Kernel *k, const Target *t, int arg)
         return 0;
     if (k->extra[i] == KARG_MAP)
         return taken(k, arg, reach(k->out, t, k->extra_pixel[i]));
-    if (arg == kernel_sums_arg(k)) { /* its lines of the first image */
-        int64_t blocks = (k->out.h * k->out.w + k->tile.cuda.m - 1) / k->tile.cuda.m;
-        return blocks * (k->root_count > 0 ? k->root_count : 2) * map_pixel(k->out, t->vl, 0);
-    }
+    if (arg == kernel_sums_arg(k)) /* its lines of the first image */
+        return kernel_lines(k) * kernel_line_sums(k) * map_pixel(k->out, t->vl, 0);
     /* A gate of the input has the input's channels. */
     return map_blocks(i == k->gate_arg ? k->in : k->out, t->vl) * t->vl;
 }

@@ -87,10 +87,9 @@ static double extra_bytes(const PlanStep *s, const Kernel *k, const Target *t, i
     case KARG_CHANNEL: return sizeof(float) * channels;
     case KARG_RESULT: {
         double positions = batch * (double)(k->out.h * k->out.w);
-        double sums = k->root_count > 0 ? k->root_count : 2;
-        return arg == kernel_sums_arg(k)
-                   ? sizeof(float) * sums * channels * positions / k->tile.cuda.m
-                   : 0; /* the roots count it */
+        double sums = kernel_line_sums(k) * channels;
+        return arg == kernel_sums_arg(k) ? sizeof(float) * sums * positions / k->tile.cuda.m
+                                         : 0; /* the roots count it */
     }
     default: return 0; /* a value or so */
     }

@@ -241,7 +241,7 @@ void block_finish(const BlockTile *t)
     CudaKern *kn = t->kn;
     const Kernel *k = kn->k;
     BlockSums s = {.t = t, .kn = kn, .e = kn->e, .moments = k->root_count == 0};
-    s.count = s.moments ? 2 : k->root_count;
+    s.count = kernel_line_sums(k);
     if (kernel_sums_arg(k) < 0) {
         store(t);
         return;

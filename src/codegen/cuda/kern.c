@@ -86,14 +86,15 @@ static int registers_wanted(const Kernel *k)
  * threads may have more registers. */
 static int blocks_wanted(const CudaKern *kn)
 {
-    enum { PARTS = 4, REGISTERS = 16384, SYSTEM = 1024 /* of shared memory, a block */ };
+    enum { PARTS = 4, REGISTERS = 16384 };
     const CudaTile *c = &kn->k->tile.cuda;
     if (c->m == 0 || !cuda_contraction(kn->k))
         return 0;
     int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k)));
     int blocks = warps * NVPTX_WARP / c->threads;
-    int64_t room =
-        launch_shared(&kn->launch) ? kn->e->t->shared / (kn->launch.shared + SYSTEM) : blocks;
+    int64_t room = launch_shared(&kn->launch)
+                       ? kn->e->t->shared / (kn->launch.shared + CUDA_SYSTEM_SHARED)
+                       : blocks;
     return room < blocks ? (int)room : blocks;
 }
 

@@ -6,7 +6,7 @@ enum { SAMPLES = 256, TURNS = 2, LEAST_SAMPLES = 3, COPIES = 64 };
 /* Bytes of other weights between two uses of the same: what a first-level cache does not hold, and
  * what no cache does. */
 enum { NEAR_TURN = 512 << 10, FAR_TURN = 64 << 20 };
-static const double glance = 5e-3, turn = 20e-3; /* seconds */
+static const double glance = 5e-3, turn = 14e-3; /* seconds */
 static const double near_best = 1.25;            /* times the best: worth more than a glance */
 
 /* A trial has no inputs and outputs of a network. */

@@ -85,12 +85,38 @@ static ConvSizes conv_sizes(const Kernel *k, const Target *t)
                        .oc_tiles = tiles};
 }
 
+/* How much longer `units` of `size` rows (the last may be shorter) take 2, 4 and 8 threads, which
+ * are dealt equal runs of them, than an even share of `rows` would, added up. */
+static double imbalance(int64_t units, int64_t size, int64_t rows)
+{
+    double sum = 0;
+    for (int64_t threads = 2; threads <= 8; threads *= 2) {
+        int64_t most = 0;
+        for (int64_t i = 0; i < threads; i++) {
+            int64_t first = units * i / threads * size, end = units * (i + 1) / threads * size;
+            most = max64(most, min64(end, rows) - min64(first, rows));
+        }
+        sum += (double)(most * threads) / (double)rows;
+    }
+    return sum;
+}
+
 /* Flat blocks are whole register tiles, so that only the last one needs other widths. */
 static int flat_block(const Kernel *k, int64_t wanted)
 {
-    int64_t n = family_rows(k), tiles = ceil_div(n, k->tile.px);
-    int64_t width = ceil_div(n, tiles);
-    return (int)min64(width * block_rows(tiles, wanted, 1), INT32_MAX);
+    enum { FEWER = 4, MORE = 2 };
+    int64_t n = family_rows(k), tiles = ceil_div(n, k->tile.px), width = ceil_div(n, tiles),
+            best = 0;
+    double least = 0;
+    for (int64_t count = wanted + MORE; count >= max64(1, wanted - FEWER); count--) {
+        int64_t rows = width * block_rows(tiles, count, 1);
+        double uneven = imbalance(ceil_div(n, rows), rows, n);
+        if (best == 0 || uneven < least - 0.02) {
+            best = rows;
+            least = uneven;
+        }
+    }
+    return (int)min64(best, INT32_MAX);
 }
 
 /* Bytes that cross the second-level cache when every unit reads `per_unit`. */
@@ -109,12 +135,12 @@ static void conv_units(Kernel *k, const Target *t)
     double by_row = traffic(t, s.weights, (double)row_units);
     double by_oc = traffic(t, s.input, (double)s.oc_tiles);
     bool oc = by_oc < by_row;
-    if (oc && s.oc_tiles < UNITS_FEW && row_units > s.oc_tiles)
+    if (oc && s.oc_tiles < UNITS_FEW && row_units >= 2 * s.oc_tiles)
         oc = false;
     if (!oc && row_units < UNITS_FEW && s.oc_tiles > row_units)
         oc = true;
     /* A gated input is scaled once per unit; a few wide units keep that cheap. */
-    if (gated && oc && row_units >= 4)
+    if (gated && oc && row_units >= 2 * UNITS_FEW)
         oc = false;
     k->tile.split_oc = oc;
     if (oc)
@@ -148,13 +174,29 @@ static void conv_chunks(Kernel *k, const Target *t)
 }
 
 /* Cycles per pair of channels: what a Winograd convolution saves in multiplications when it works
- * on `tiles` output tiles, and what its weights cost, four times the direct ones from main memory
- * (and again from the third-level cache for every unit after the first). */
-enum { WINOGRAD_WEIGHTS = 17 };
+ * on `tiles` output tiles, and what its weights cost, four times the direct ones from main memory,
+ * and again for every unit after the first from the third-level cache or from the second. */
+enum { WINOGRAD_WEIGHTS = 17, WINOGRAD_FAR = 8, WINOGRAD_NEAR = 2 };
 
 static int64_t winograd_saves(const Kernel *k, const Target *t, int64_t tiles)
 {
     return (9 * k->out.h * k->out.w - 36 * tiles) / (2 * t->vl);
+}
+
+/* Of runs of at most `most` output tiles, at least `least`, the one that wastes least. */
+static int64_t even_run(int64_t tiles, int64_t least, int64_t most)
+{
+    int64_t best = most;
+    double wasted = 0;
+    for (int64_t run = most; run >= least; run--) {
+        int64_t units = ceil_div(tiles, run);
+        double waste = imbalance(units, run, units * run) * (double)(units * run) + (double)units;
+        if (run == most || waste < wasted) {
+            best = run;
+            wasted = waste;
+        }
+    }
+    return best;
 }
 
 /* Output tiles of a Winograd unit, or 0 where direct convolution is as good. The scratch of a unit
@@ -175,12 +217,16 @@ static int winograd_run(const Kernel *k, const Target *t, bool *split_oc)
     if (ceil_div(tiles, units) < LEAST_RUN)
         units = UNITS_SHORT;
     run = ceil_div(tiles, units);
-    if (run >= SHORT_RUN && winograd_saves(k, t, run * ceil_div(tiles, run)) >
-                                WINOGRAD_WEIGHTS + 8 * (ceil_div(tiles, run) - 1))
+    run = even_run(tiles, run < LEAST_RUN ? run : max64(LEAST_RUN, run - run / 4), run);
+    units = ceil_div(tiles, run);
+    double weights = 4.0 * 36 * (double)(k->in.c * k->out.c);
+    int64_t again = weights > 0.6 * (double)t->l2 ? WINOGRAD_FAR : WINOGRAD_NEAR;
+    if (run >= SHORT_RUN &&
+        winograd_saves(k, t, run * units) > WINOGRAD_WEIGHTS + again * (units - 1))
         return (int)run;
     /* Small maps of many channels: every thread transforms the whole input, and the weights are
      * read once. */
-    bool small = tiles <= MOST_RUN && per_tile * tiles <= 2 * t->l2 &&
+    bool small = tiles <= MOST_RUN && per_tile * tiles <= 4 * t->l2 &&
                  map_blocks(k->out, t->vl) >= UNITS_FEW;
     *split_oc = small && winograd_saves(k, t, tiles) > WINOGRAD_WEIGHTS;
     return *split_oc ? (int)tiles : 0;

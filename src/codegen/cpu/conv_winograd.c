@@ -149,7 +149,6 @@ static void multiply(Winograd *g, LLVMValueRef t0, LLVMValueRef t1)
                     .tile = k->tile};
     point.tile.winograd = 0;
     point.tile.split_oc = false;
-    point.tile.prefetch = g->k->tile.split_oc; /* the weights are read once, from main memory */
     point.tile.flat = true;
     point.tile.rb = (int)g->run;
     Kern kn = *g->kn;

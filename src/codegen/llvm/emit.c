@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool is_x86(const Emit *e)
+{
+    return strncmp(e->t->triple, "x86_64", 6) == 0;
+}
+
 /* Without a handler LLVM prints errors and ends the process. */
 static void on_diagnostic(LLVMDiagnosticInfoRef info, void *e)
 {
@@ -395,10 +400,24 @@ LLVMValueRef emit_sqrt(Emit *e, LLVMValueRef a)
     return LLVMBuildCall2(e->b, LLVMFunctionType(type, &type, 1, 0), fn, &a, 1, "");
 }
 
+static bool is_vector(LLVMTypeRef type)
+{
+    return LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+}
+
+/* Lanes [first, first + n) of v; of two vectors, as if one followed the other. */
+static LLVMValueRef lanes(Emit *e, LLVMValueRef v, LLVMValueRef w, unsigned first, unsigned n)
+{
+    LLVMValueRef lane[64];
+    for (unsigned i = 0; i < n; i++)
+        lane[i] = LLVMConstInt(e->i32, first + i, 0);
+    return LLVMBuildShuffleVector(e->b, v, w ? w : LLVMGetPoison(LLVMTypeOf(v)),
+                                  LLVMConstVector(lane, n), "");
+}
+
 bool emit_has_scale(const Emit *e, LLVMTypeRef type)
 {
-    return e->vl == 16 && LLVMGetTypeKind(type) == LLVMVectorTypeKind &&
-           strncmp(e->t->triple, "x86_64", 6) == 0;
+    return e->vl == 16 && is_vector(type) && is_x86(e);
 }
 
 static LLVMValueRef scale_vector(Emit *e, LLVMValueRef a, LLVMValueRef n)
@@ -414,16 +433,6 @@ static LLVMValueRef scale_vector(Emit *e, LLVMValueRef a, LLVMValueRef n)
     return LLVMBuildCall2(e->b, LLVMFunctionType(e->vec, params, 5, 0), fn, args, 5, "");
 }
 
-/* Lanes [first, first + n) of v; of two vectors, as if one followed the other. */
-static LLVMValueRef lanes(Emit *e, LLVMValueRef v, LLVMValueRef w, unsigned first, unsigned n)
-{
-    LLVMValueRef lane[64];
-    for (unsigned i = 0; i < n; i++)
-        lane[i] = LLVMConstInt(e->i32, first + i, 0);
-    return LLVMBuildShuffleVector(e->b, v, w ? w : LLVMGetPoison(LLVMTypeOf(v)),
-                                  LLVMConstVector(lane, n), "");
-}
-
 LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n)
 {
     unsigned all = LLVMGetVectorSize(LLVMTypeOf(a)), half = all / 2;
@@ -431,6 +440,40 @@ LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n)
         return scale_vector(e, a, n);
     LLVMValueRef low = emit_scale(e, lanes(e, a, NULL, 0, half), lanes(e, n, NULL, 0, half));
     LLVMValueRef high = emit_scale(e, lanes(e, a, NULL, half, half), lanes(e, n, NULL, half, half));
+    return emit_concat(e, low, high);
+}
+
+int emit_lookup_bits(const Emit *e, LLVMTypeRef type)
+{
+    if (e->vl < 8 || !is_vector(type) || !is_x86(e))
+        return 0;
+    return e->vl == 16 ? 5 : 3;
+}
+
+static LLVMValueRef table_part(Emit *e, const float *table)
+{
+    LLVMValueRef lane[16];
+    for (int i = 0; i < e->vl; i++)
+        lane[i] = emit_real(e->f32, table[i]);
+    return LLVMConstVector(lane, (unsigned)e->vl);
+}
+
+static LLVMValueRef lookup_vector(Emit *e, const float *table, LLVMValueRef index)
+{
+    LLVMValueRef low = table_part(e, table);
+    if (e->vl == 8)
+        return emit_intrinsic(e, "llvm.x86.avx2.permps", NULL, 0, (LLVMValueRef[]){low, index}, 2);
+    LLVMValueRef args[3] = {low, index, table_part(e, table + 16)};
+    return emit_intrinsic(e, "llvm.x86.avx512.vpermi2var.ps.512", NULL, 0, args, 3);
+}
+
+LLVMValueRef emit_lookup(Emit *e, const float *table, LLVMValueRef index)
+{
+    unsigned all = LLVMGetVectorSize(LLVMTypeOf(index)), half = all / 2;
+    if (all == (unsigned)e->vl)
+        return lookup_vector(e, table, index);
+    LLVMValueRef low = emit_lookup(e, table, lanes(e, index, NULL, 0, half));
+    LLVMValueRef high = emit_lookup(e, table, lanes(e, index, NULL, half, half));
     return emit_concat(e, low, high);
 }
 

@@ -99,6 +99,11 @@ LLVMValueRef emit_lower_half(Emit *e, LLVMValueRef v);
 /* a * 2^n for whole n of any size, in one instruction: where the target has it for the type. */
 bool emit_has_scale(const Emit *e, LLVMTypeRef type);
 LLVMValueRef emit_scale(Emit *e, LLVMValueRef a, LLVMValueRef n);
+/* table[index mod 2^bits], the table in registers, in one instruction: bits is at most
+ * EMIT_LOOKUP_BITS, and 0 where the target has no such instruction for the type. */
+enum { EMIT_LOOKUP_BITS = 5 };
+int emit_lookup_bits(const Emit *e, LLVMTypeRef type);
+LLVMValueRef emit_lookup(Emit *e, const float *table, LLVMValueRef index);
 LLVMValueRef emit_to_float(Emit *e, LLVMValueRef i); /* i64 to f32 */
 /* All lanes combined pairwise (a fixed order), as a scalar. */
 LLVMValueRef emit_reduce_add(Emit *e, LLVMValueRef v);

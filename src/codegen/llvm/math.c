@@ -1,4 +1,6 @@
 #include "codegen/llvm/math.h"
+#include <math.h>
+#include <string.h>
 
 /* Horner's rule, highest power first. */
 static LLVMValueRef polynomial(Emit *e, LLVMValueRef x, const double *c, int n)
@@ -121,26 +123,15 @@ LLVMValueRef math_erf(Emit *e, LLVMValueRef x)
     return emit_fdiv(e, emit_fmul(e, x, polynomial(e, z, above, 6)), polynomial(e, z, below, 6));
 }
 
-/* y 2^n for whole n = sum - 1.5 * 2^23; without the instruction for it |n| must be below 127. */
-static LLVMValueRef times_power(Emit *e, LLVMValueRef y, LLVMValueRef sum, LLVMValueRef n)
-{
-    LLVMTypeRef type = LLVMTypeOf(y), bits = emit_int_type(e, type);
-    if (emit_has_scale(e, type))
-        return emit_scale(e, y, n);
-    LLVMValueRef power = LLVMBuildShl(e->b, as_type(e, sum, bits), emit_bits(bits, 23), "");
-    return as_type(e, LLVMBuildAdd(e->b, as_type(e, y, bits), power, ""), type);
-}
-
-/* As math_exp of -x, with a polynomial one shorter and ln 2 in one part where the product with it
- * is not rounded. */
-LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x)
+/* 1 + e^-x as math_exp, with a polynomial one shorter and ln 2 in one part where the product with
+ * it is not rounded. */
+static LLVMValueRef below_by_polynomial(Emit *e, LLVMValueRef x)
 {
     static const double c[] = {
         0.0083129085764052, 0.0418901278971, 0.16667110077837, 0.49999231565035, 1.0, 1.0};
-    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
     x = emit_fmin(e, x, emit_real(type, 87.3));
-    if (!emit_has_scale(e, type))
-        x = emit_fmax(e, x, emit_real(type, -87.3));
+    x = emit_fmax(e, x, emit_real(type, -87.3));
     LLVMValueRef magic = emit_real(type, 12582912.0);
     LLVMValueRef sum = emit_fma(e, x, emit_real(type, -1.44269504088896341), magic);
     LLVMValueRef n = emit_fsub(e, sum, magic), minus = LLVMBuildFNeg(e->b, x, ""), r;
@@ -150,6 +141,86 @@ LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x)
         r = emit_fma(e, n, emit_real(type, -0.693359375), minus);
         r = emit_fma(e, n, emit_real(type, 2.12194440054690583e-4), r);
     }
-    LLVMValueRef power = times_power(e, polynomial(e, r, c, 6), sum, n);
-    return emit_fdiv(e, times, emit_fadd(e, power, emit_real(type, 1.0)));
+    LLVMValueRef y = as_type(e, polynomial(e, r, c, 6), bits);
+    LLVMValueRef power = LLVMBuildShl(e->b, as_type(e, sum, bits), emit_bits(bits, 23), "");
+    power = as_type(e, LLVMBuildAdd(e->b, y, power, ""), type);
+    return emit_fadd(e, power, emit_real(type, 1.0));
+}
+
+/* e^r for |r| <= ln 2 / 2^(bits + 1) as scale (u^2 + b), and times u + c where c is not 0, of
+ * u = r + offset ln 2. Were offset free this would be any polynomial of the degree, with offsets of
+ * 1.4427 and 1.0127; a whole number of 2^-bits near them costs nothing, as it comes off n. scale, b
+ * and c are minimax for that one, of a relative error below 1.3e-7 and 4e-8; scale is 6e-8 and 5e-8
+ * larger, which balances what rounding ln 2 takes off far from 0. */
+typedef struct TablePower {
+    int bits;
+    double offset, scale, b, c;
+} TablePower;
+
+static const TablePower table_power[] = {
+    {5, 46.0 / 32, 0.50181688, 0.99994761, 0},
+    {3, 1.0, 0.168164347, 3.2652771, 0.89441082},
+};
+
+/* scale 2^(i / 2^bits). Scaling takes the whole part of n - offset, which the table makes up for;
+ * adding n's bits to the exponent adds those of its fraction below it, which are taken off here. */
+static void power_table(const TablePower *p, bool by_scale, float table[1 << EMIT_LOOKUP_BITS])
+{
+    for (uint32_t i = 0; i < 1U << p->bits; i++) {
+        double step = ldexp(i, -p->bits);
+        double n = by_scale ? floor(step - p->offset) : 0;
+        table[i] = (float)(p->scale * exp2(step - n));
+        uint32_t bits;
+        memcpy(&bits, &table[i], sizeof bits);
+        if (!by_scale)
+            bits -= i << (23 - p->bits);
+        memcpy(&table[i], &bits, sizeof bits);
+    }
+}
+
+/* 1 + e^-x with -x = n ln 2 + r, n a whole number of 2^-bits, whose last bits choose 2^n's fraction
+ * from a table. From 80 on the result is 1. */
+static LLVMValueRef below_by_table(Emit *e, LLVMValueRef x, const TablePower *p)
+{
+    LLVMTypeRef type = LLVMTypeOf(x), bits = emit_int_type(e, type);
+    bool by_scale = emit_has_scale(e, type);
+    double magic = ldexp(1.5, 23 - p->bits);
+    float table[1 << EMIT_LOOKUP_BITS];
+    power_table(p, by_scale, table);
+    x = emit_fmin(e, x, emit_real(type, 80.0));
+    if (!by_scale)
+        x = emit_fmax(e, x, emit_real(type, -87.3));
+    LLVMValueRef sum =
+        emit_fma(e, x, emit_real(type, -1.44269504088896341), emit_real(type, magic));
+    LLVMValueRef n = emit_fsub(e, sum, emit_real(type, magic + p->offset));
+    LLVMValueRef minus = LLVMBuildFNeg(e->b, x, "");
+    LLVMValueRef u = emit_fma(e, n, emit_real(type, -0.69314718055994531), minus);
+    LLVMValueRef index = as_type(e, sum, bits), power = emit_lookup(e, table, index);
+    if (by_scale) {
+        power = emit_scale(e, power, n);
+    } else {
+        index = LLVMBuildShl(e->b, index, emit_bits(bits, 23 - p->bits), "");
+        power = as_type(e, LLVMBuildAdd(e->b, as_type(e, power, bits), index, ""), type);
+    }
+    LLVMValueRef square = emit_fma(e, u, u, emit_real(type, p->b));
+    if (p->c != 0)
+        power = emit_fmul(e, power, emit_fadd(e, u, emit_real(type, p->c)));
+    return emit_fma(e, power, square, emit_real(type, 1.0));
+}
+
+LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x)
+{
+    LLVMTypeRef type = LLVMTypeOf(x);
+    bool scalar = LLVMGetTypeKind(type) != LLVMVectorTypeKind;
+    int bits = emit_lookup_bits(e, scalar ? e->vec : type);
+    const TablePower *p = NULL;
+    for (size_t i = 0; i < sizeof table_power / sizeof *table_power; i++)
+        if (table_power[i].bits == bits)
+            p = &table_power[i];
+    if (!p)
+        return emit_fdiv(e, times, below_by_polynomial(e, x));
+    if (scalar) /* a lane of a vector, for the same bits */
+        x = emit_set_lane(e, LLVMConstNull(e->vec), x, 0);
+    LLVMValueRef below = below_by_table(e, x, p);
+    return emit_fdiv(e, times, scalar ? emit_lane(e, below, 0) : below);
 }

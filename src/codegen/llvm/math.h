@@ -1,5 +1,6 @@
-/* Elementary functions on floats, scalar or vector, as straight-line code: no calls, no tables, the
- * same bits on every lane and every machine with the same multiply-add and as wide vectors. */
+/* Elementary functions on floats, scalar or vector, as straight-line code: no calls, no tables in
+ * memory, the same bits on every lane and every machine with the same multiply-add and as wide
+ * vectors. */
 #ifndef CNNC_CODEGEN_MATH_H
 #define CNNC_CODEGEN_MATH_H
 #include "codegen/llvm/emit.h"
@@ -16,7 +17,7 @@ LLVMValueRef math_log1p(Emit *e, LLVMValueRef x);
 LLVMValueRef math_tanh(Emit *e, LLVMValueRef x);
 /* Relative error below 5e-7; 1 from 3.86 on. */
 LLVMValueRef math_erf(Emit *e, LLVMValueRef x);
-/* times / (1 + e^-x), the relative error of the quotient below 5e-7 for x > -87; below that it goes
- * on falling or stays. */
+/* times / (1 + e^-x), by a table where emit_lookup_bits, the relative error of the quotient below
+ * 5e-7 for x > -87; below that it goes on falling or stays. */
 LLVMValueRef math_logistic(Emit *e, LLVMValueRef times, LLVMValueRef x);
 #endif

@@ -104,7 +104,8 @@ class Bench:
         for form in ("so", "exe"):
             start = time.perf_counter()
             self.run(self.cnnc, "build", net, f"--emit={form}", "-q", "-o", self.path(f"{net}.{form}"), "--weights",
-                     weights, "--prefix=bench_net", f"--max-batch={max(b for b, _ in self.settings)}", ALLOW)
+                     weights, "--weights-mode=embed", "--prefix=bench_net",
+                     f"--max-batch={max(b for b, _ in self.settings)}", ALLOW)
             if form == "so":
                 self.built = time.perf_counter() - start
         batches = sorted({b for b, _ in self.settings} | {1})

@@ -28,7 +28,9 @@ LINTS = ["-A", "unproductive,underutilized,saturated", "-q"]
 SAMPLE = ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
           "googlenet"]
 ON_UNITS = ["resnet18", "efficientnet_b0", "convnext_tiny"]  # of the sample, in every dtype
-WIDE = ["resnet50@3x896x896"]  # on matrix units: maps for which the widest tiles are chosen
+# on matrix units: maps for which the widest tiles are chosen, and a first convolution whose inputs
+# pass through most registers
+WIDE = ["resnet50@3x896x896", "densenet161"]
 TRAINED = ["resnet18", "convnext_tiny"]
 EVERY_FAMILY = ["resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "densenet121",
                 "inception_resnet_v2", "nasnet_mobile", "squeezenet1_1", "vgg11_bn"]

@@ -65,8 +65,10 @@ static unsigned alignment(const Kernel *k, int arg)
 }
 
 /* Registers that a thread should have: those of its sums, of inputs on their way through it
- * (mma.c), and as many again as the largest tile's operands and addresses need. */
-static int registers_wanted(const Kernel *k)
+ * (mma.c), and as many again as the largest tile's operands and addresses need. Of maps with no
+ * more channels than a vector every vector on its way is another tap, with an address of its own.
+ */
+static int registers_wanted(const Kernel *k, int vl)
 {
     enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16, OF_ADDRESS = 4 };
     const CudaTile *c = &k->tile.cuda;
@@ -78,7 +80,8 @@ static int registers_wanted(const Kernel *k)
     if (!cuda_inputs_pass(k))
         return sums + BESIDE_SUMS;
     int passing = c->m * c->k / c->threads; /* a gate beside each */
-    return sums + BESIDE_BOTH + passing + (k->gate_arg >= 0 ? passing + OF_ADDRESS : 0);
+    int taps = k->in.c <= vl ? passing / 2 + OF_ADDRESS : 0;
+    return sums + BESIDE_BOTH + passing + taps + (k->gate_arg >= 0 ? passing + OF_ADDRESS : 0);
 }
 
 /* Blocks that a multiprocessor shall hold, so that a thread gets its registers and no more. Each of
@@ -90,7 +93,7 @@ static int blocks_wanted(const CudaKern *kn)
     const CudaTile *c = &kn->k->tile.cuda;
     if (c->m == 0 || !cuda_contraction(kn->k))
         return 0;
-    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k)));
+    int warps = PARTS * (REGISTERS / (NVPTX_WARP * registers_wanted(kn->k, kn->e->t->vl)));
     int blocks = warps * NVPTX_WARP / c->threads;
     int64_t room = launch_shared(&kn->launch)
                        ? kn->e->t->shared / (kn->launch.shared + CUDA_SYSTEM_SHARED)

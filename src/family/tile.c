@@ -85,18 +85,18 @@ static ConvSizes conv_sizes(const Kernel *k, const Target *t)
                        .oc_tiles = tiles};
 }
 
-/* How much longer `units` of `size` rows (the last may be shorter) take 2, 4 and 8 threads, which
- * are dealt equal runs of them, than an even share of `rows` would, added up. */
-static double imbalance(int64_t units, int64_t size, int64_t rows)
+/* Time that 2, 4 and 8 threads have taken together when the last of them is done, in rows and added
+ * up: each is dealt an equal run of `units` of `size` rows, the last of which may be shorter. */
+static int64_t spent(int64_t units, int64_t size, int64_t rows)
 {
-    double sum = 0;
+    int64_t sum = 0;
     for (int64_t threads = 2; threads <= 8; threads *= 2) {
         int64_t most = 0;
         for (int64_t i = 0; i < threads; i++) {
             int64_t first = units * i / threads * size, end = units * (i + 1) / threads * size;
             most = max64(most, min64(end, rows) - min64(first, rows));
         }
-        sum += (double)(most * threads) / (double)rows;
+        sum += most * threads;
     }
     return sum;
 }
@@ -104,25 +104,29 @@ static double imbalance(int64_t units, int64_t size, int64_t rows)
 /* Flat blocks are whole register tiles, so that only the last one needs other widths. */
 static int flat_block(const Kernel *k, int64_t wanted)
 {
-    enum { FEWER = 4, MORE = 2 };
-    int64_t n = family_rows(k), tiles = ceil_div(n, k->tile.px), width = ceil_div(n, tiles),
-            best = 0;
-    double least = 0;
+    enum { FEWER = 4, MORE = 2, WORTH = 50 /* of so many rows one must be saved */ };
+    int64_t n = family_rows(k), tiles = ceil_div(n, k->tile.px), width = ceil_div(n, tiles);
+    int64_t best = 0, least = 0;
     for (int64_t count = wanted + MORE; count >= max64(1, wanted - FEWER); count--) {
-        int64_t rows = width * block_rows(tiles, count, 1);
-        double uneven = imbalance(ceil_div(n, rows), rows, n);
-        if (best == 0 || uneven < least - 0.02) {
+        int64_t rows = width * block_rows(tiles, count, 1), now = spent(ceil_div(n, rows), rows, n);
+        if (best == 0 || WORTH * now < WORTH * least - n) {
             best = rows;
-            least = uneven;
+            least = now;
         }
     }
     return (int)min64(best, INT32_MAX);
 }
 
+/* Whether what is read again and again comes from beyond the second-level cache. */
+static bool is_far(const Target *t, double bytes)
+{
+    return bytes > 0.6 * (double)t->l2;
+}
+
 /* Bytes that cross the second-level cache when every unit reads `per_unit`. */
 static double traffic(const Target *t, double per_unit, double units)
 {
-    return per_unit * units * (per_unit > 0.6 * (double)t->l2 ? 4 : 1);
+    return per_unit * units * (is_far(t, per_unit) ? 4 : 1);
 }
 
 static void conv_units(Kernel *k, const Target *t)
@@ -183,17 +187,16 @@ static int64_t winograd_saves(const Kernel *k, const Target *t, int64_t tiles)
     return (9 * k->out.h * k->out.w - 36 * tiles) / (2 * t->vl);
 }
 
-/* Of runs of at most `most` output tiles, at least `least`, the one that wastes least. */
+/* Of runs of `least` to `most` output tiles the one that threads are done with first: units are
+ * equal, and each costs a tile or so besides. */
 static int64_t even_run(int64_t tiles, int64_t least, int64_t most)
 {
-    int64_t best = most;
-    double wasted = 0;
+    int64_t best = most, taken = INT64_MAX;
     for (int64_t run = most; run >= least; run--) {
-        int64_t units = ceil_div(tiles, run);
-        double waste = imbalance(units, run, units * run) * (double)(units * run) + (double)units;
-        if (run == most || waste < wasted) {
+        int64_t units = ceil_div(tiles, run), now = spent(units, run, units * run) + units;
+        if (now < taken) {
             best = run;
-            wasted = waste;
+            taken = now;
         }
     }
     return best;
@@ -219,8 +222,8 @@ static int winograd_run(const Kernel *k, const Target *t, bool *split_oc)
     run = ceil_div(tiles, units);
     run = even_run(tiles, run < LEAST_RUN ? run : max64(LEAST_RUN, run - run / 4), run);
     units = ceil_div(tiles, run);
-    double weights = 4.0 * 36 * (double)(k->in.c * k->out.c);
-    int64_t again = weights > 0.6 * (double)t->l2 ? WINOGRAD_FAR : WINOGRAD_NEAR;
+    double weights = 4.0 * 36 * (double)k->in.c * (double)k->out.c;
+    int64_t again = is_far(t, weights) ? WINOGRAD_FAR : WINOGRAD_NEAR;
     if (run >= SHORT_RUN &&
         winograd_saves(k, t, run * units) > WINOGRAD_WEIGHTS + again * (units - 1))
         return (int)run;

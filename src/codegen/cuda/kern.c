@@ -65,9 +65,8 @@ static unsigned alignment(const Kernel *k, int arg)
 }
 
 /* Registers that a thread should have: those of its sums, of inputs on their way through it
- * (mma.c), and as many again as the largest tile's operands and addresses need. Of maps with no
- * more channels than a vector every vector on its way is another tap, with an address of its own.
- */
+ * (mma.c), and as many again as the largest tile's operands and addresses need. Where a map has no
+ * more channels than a vector, each one on its way is another tap with an address of its own. */
 static int registers_wanted(const Kernel *k, int vl)
 {
     enum { BESIDE_SUMS = 64, BESIDE_BOTH = 48, OF_GATES = 16, OF_ADDRESS = 4 };
